@@ -1,0 +1,117 @@
+"""Instants, hours and months, all in UTC (docs/rules.md §2, Time).
+
+An *instant* is an `int`: microseconds since 1970-01-01T00:00:00Z. Integers compare, store and sort the
+same way everywhere, and have no time zone to forget. A *period* is half-open: `[start, end)`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 3600 * SECOND_US
+DAY_US = 24 * HOUR_US
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
+# RFC 3339: a date, a time to the second, an optional fraction, and always an offset.
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+).fullmatch
+
+
+def to_instant(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware `moment`. Raises ValueError without an offset."""
+    if moment.tzinfo is None:
+        raise ValueError("an instant needs an offset")
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def to_datetime(instant: int) -> datetime:
+    """The UTC datetime of an instant between the years 1 and 9999."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def parse_instant(text: str) -> int:
+    """Read an RFC 3339 instant; digits finer than a microsecond are cut off (docs/rules.md §2).
+
+    Raises ValueError with a sentence fit for a user, e.g. for a missing offset or 30 February.
+
+    >>> parse_instant("1970-01-01T00:00:01.2345678+00:00")
+    1234567
+    """
+    if _RFC3339(text) is None:
+        if _RFC3339(text + "Z") is not None:
+            raise ValueError("has no offset; end it with Z for UTC, or with an offset such as +02:00")
+        raise ValueError("is not an RFC 3339 instant such as 2026-10-03T02:00:00Z")
+    try:
+        since = datetime.fromisoformat(text.upper()) - _EPOCH
+    except ValueError as error:
+        raise ValueError(f"is not a real instant ({error})") from None
+    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def format_instant(instant: int) -> str:
+    """RFC 3339 in UTC; the fraction only where there is one.
+
+    >>> format_instant(0), format_instant(1_250_000)
+    ('1970-01-01T00:00:00Z', '1970-01-01T00:00:01.250000Z')
+    """
+    return to_datetime(instant).isoformat().replace("+00:00", "Z")
+
+
+def hour_of(instant: int) -> int:
+    """The number of the hour since the epoch: hours are compared and stored as integers."""
+    return instant // HOUR_US
+
+
+@functools.total_ordering
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month in UTC: `[first day 00:00, first day of the next month 00:00)`."""
+
+    year: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Month:
+        """Read `YYYY-MM`. Raises ValueError with a sentence fit for a user.
+
+        >>> str(Month.parse("2024-02").next())
+        '2024-03'
+        """
+        match = _MONTH.fullmatch(text)
+        if match is None or not "2000" <= match[1] <= "9998":
+            raise ValueError(f"{text!r} is not a month; write it as YYYY-MM, for example 2026-10")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, instant: int) -> Month:
+        """The month that holds an instant."""
+        moment = to_datetime(instant)
+        return cls(moment.year, moment.month)
+
+    @property
+    def start(self) -> int:
+        return to_instant(datetime(self.year, self.number, 1, tzinfo=UTC))
+
+    @property
+    def end(self) -> int:
+        return self.next().start
+
+    def next(self) -> Month:
+        return Month(self.year + 1, 1) if self.number == 12 else Month(self.year, self.number + 1)
+
+    def previous(self) -> Month:
+        return Month(self.year - 1, 12) if self.number == 1 else Month(self.year, self.number - 1)
+
+    def __lt__(self, other: Month) -> bool:
+        return (self.year, self.number) < (other.year, other.number)
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.number:02d}"

@@ -1,0 +1,1 @@
+"""Wire formats: bytes to task-run events, one module a format."""

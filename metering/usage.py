@@ -1,0 +1,54 @@
+"""Usage: how many task runs count, and how many do not and why, in a period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from metering.outcome import NOT_BILLED, Outcome
+
+WindowSize = Literal["hour", "day", "month"]
+GroupBy = Literal["workspace", "flow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Task runs by outcome. `by_outcome[outcome]` is a quantity; absent means none."""
+
+    by_outcome: Mapping[Outcome, int] = field(default_factory=dict)
+
+    @property
+    def billable(self) -> int:
+        return self.by_outcome.get(Outcome.BILLABLE, 0)
+
+    @property
+    def not_billed(self) -> dict[str, int]:
+        """Every reason, zero included, in the order of the answers."""
+        return {outcome.reason: self.by_outcome.get(outcome, 0) for outcome in NOT_BILLED}
+
+    @property
+    def total(self) -> int:
+        """All task runs, billed or not."""
+        return sum(self.by_outcome.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Counts of one window; `workspace` or `flow` is set when the question was grouped by it."""
+
+    start: int
+    counts: Counts
+    workspace: str | None = None
+    flow: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Usage of an account in `[start, end)` (instants), with windows that hold any runs, in time order."""
+
+    account: str
+    start: int
+    end: int
+    counts: Counts
+    windows: tuple[Window, ...] = ()
