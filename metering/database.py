@@ -1,1 +1,86 @@
-"""The engines of both houses."""
+"""The engine of both houses: SQLite by default, PostgreSQL for production.
+
+SQLite runs with a write-ahead log and `synchronous=FULL`: a commit is on disk when it returns, readers
+never wait, and a second process waits for the lock instead of failing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+# How long a writer waits for another process's transaction before it gives up.
+BUSY_TIMEOUT_MS = 60_000
+
+
+class DatabaseUrlError(ValueError):
+    """The database URL is not one of those this service can use."""
+
+
+def make_engine(url: str) -> sa.Engine:
+    """An engine for `sqlite:///file.db` or `postgresql+psycopg://…`. Raises DatabaseUrlError."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise DatabaseUrlError(
+            "BILLING_DATABASE_URL is not a database URL; "
+            "write sqlite:///billing.db or postgresql+psycopg://user@host/name"
+        ) from None
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "postgresql+psycopg":
+        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or not parsed.database or ":memory:" in url:
+        raise DatabaseUrlError(
+            f"BILLING_DATABASE_URL starts with {parsed.drivername!r}, which is not supported; "
+            "write sqlite:///billing.db (a file) or postgresql+psycopg://user@host/name"
+        )
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transaction handling would begin late and commit early; we say BEGIN ourselves.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A writer takes the lock at once: a transaction that reads first and writes later cannot wait for
+    # another writer, it can only fail.
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes; commits at the end, rolls back on any error."""
+    with engine.connect() as connection:
+        connection.execution_options(write=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that reads one consistent snapshot."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection

@@ -1,0 +1,55 @@
+"""EventStore: where events are kept for ever and counted. The engines are modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from metering.event import TaskRunEvent
+from metering.outcome import Outcome
+from metering.usage import Counts, GroupBy, Usage, WindowSize
+
+
+class Run(NamedTuple):
+    """A task run with the outcome that holds as of a cutoff. Instants and durations in microseconds."""
+
+    task_run_id: str
+    outcome: Outcome
+    ended_at: int
+    duration_us: int
+    workspace: str
+    flow: str
+
+
+class Cutoff(NamedTuple):
+    """A position in the order of commits, and the clock's time of the last commit it includes (None: there
+    is none). The position is the rule; the time is shown beside it."""
+
+    position: int
+    committed_at: int | None
+
+
+class EventStore(Protocol):
+    """Facts kept durably. All instants in microseconds since the epoch; periods half-open."""
+
+    def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
+        """Keep and count events in one transaction. True where an event was accepted, False where it is a
+        duplicate. When this returns, what was accepted is on disk and in the next usage answer."""
+
+    def cutoff(self) -> Cutoff:
+        """The highest position such that no commit at or below it can still appear."""
+
+    def usage(
+        self, account: str, start: int, end: int, *, by: WindowSize = "day", group_by: GroupBy | None = None
+    ) -> Usage:
+        """Usage now, from the hourly counters. `start` and `end` must be on whole hours (ValueError)."""
+
+    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+        """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
+        ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
+
+    def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
+        """Accounts with task runs in the period, and their counts now, from the hourly counters."""
+
+    def close(self) -> None:
+        """Release connections."""

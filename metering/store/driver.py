@@ -1,0 +1,200 @@
+"""The statements of the hot path, on the database driver itself, for SQLite and PostgreSQL.
+
+Many rows travel in one statement: the cost of a statement, and on SQLite of giving up and taking back the
+interpreter's lock, is paid once for hundreds of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import sqlalchemy as sa
+
+RunKey = tuple[int, bytes]
+Row = TypeVar("Row")
+
+# A writer on PostgreSQL holds this advisory lock, shared, for its transaction; who needs a cutoff takes
+# it alone for an instant. So positions follow the order of commits also with several writers.
+COMMIT_LOCK = 0x6D657465  # "mete"
+
+
+class RunRow(NamedTuple):
+    """A row of `task_runs`, in the order of its columns."""
+
+    account_id: int
+    run_key: bytes
+    position: int
+    outcome: int
+    ended_at: int
+    duration_us: int
+    label_id: int
+    fingerprint: int
+    revised: int
+
+
+class RevisionRow(NamedTuple):
+    """A row of `task_run_revisions`, in the order of its columns."""
+
+    account_id: int
+    run_key: bytes
+    fingerprint: int
+    position: int
+    outcome: int
+    ended_at: int
+    duration_us: int
+    label_id: int
+
+
+class CountRow(NamedTuple):
+    """A change of one hourly counter."""
+
+    account_id: int
+    hour: int
+    label_id: int
+    outcome: int
+    quantity: int
+
+
+class Driver(Protocol):
+    """One open transaction of a writer."""
+
+    def next_position(self) -> int: ...
+    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
+        """Insert what is new. Yields the parts that held a row whose key exists already."""
+
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
+        """The rows of these keys, locked until the transaction ends."""
+
+    def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]: ...
+    def insert_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
+    def add_to_counters(self, rows: Sequence[CountRow]) -> None: ...
+    def record_commit(self, position: int, now: int) -> None: ...
+
+
+class SqliteDriver:
+    """Multi-row VALUES. The transaction began IMMEDIATE, so this process is the only writer."""
+
+    _PART = 400
+
+    def __init__(self, connection: sa.Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        self._cursor = raw.cursor()
+
+    def next_position(self) -> int:
+        self._cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM meter_commits")
+        return int(self._cursor.fetchone()[0])
+
+    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
+        for part in self._parts(rows):
+            self._many("INSERT OR IGNORE INTO task_runs VALUES ", part)
+            if self._cursor.rowcount < len(part):
+                yield part
+
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
+        return (RunRow(*row) for row in self._where_key("task_runs", keys))
+
+    def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
+        return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys))
+
+    def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
+        for part in self._parts(rows):
+            self._many("INSERT INTO task_run_revisions VALUES ", part)
+            self._cursor.executemany(
+                "UPDATE task_runs SET revised = 1 WHERE account_id = ? AND run_key = ?",
+                [row[:2] for row in part],
+            )
+
+    def add_to_counters(self, rows: Sequence[CountRow]) -> None:
+        for part in self._parts(rows):
+            self._many(
+                "INSERT INTO usage_hours VALUES ",
+                part,
+                " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity",
+            )
+
+    def record_commit(self, position: int, now: int) -> None:
+        self._cursor.execute("INSERT INTO meter_commits VALUES (?, ?)", (position, now))
+
+    def _parts(self, rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
+        return (rows[start : start + self._PART] for start in range(0, len(rows), self._PART))
+
+    def _many(self, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
+        one = "(" + ",".join("?" * len(rows[0])) + ")"
+        self._cursor.execute(head + ",".join([one] * len(rows)) + tail, list(chain.from_iterable(rows)))
+
+    def _where_key(self, table: str, keys: Sequence[RunKey]) -> Iterable[tuple[Any, ...]]:
+        for part in self._parts(keys):
+            wanted = ",".join(["(?,?)"] * len(part))
+            self._cursor.execute(
+                f"SELECT * FROM {table} WHERE (account_id, run_key) IN (VALUES {wanted})",  # noqa: S608
+                list(chain.from_iterable(part)),
+            )
+            yield from self._cursor.fetchall()
+
+
+class PostgresDriver:
+    """Arrays through `unnest`, in key order: writers that meet wait for one another, and cannot deadlock,
+    since each takes runs in key order first and counters in key order after."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        self._cursor = raw.cursor()
+        self._cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (COMMIT_LOCK,))
+
+    def next_position(self) -> int:
+        self._cursor.execute("SELECT nextval('meter_positions')")
+        return int(self._cursor.fetchone()[0])
+
+    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
+        self._cursor.execute(
+            "INSERT INTO task_runs SELECT * FROM unnest(%s::int[], %s::bytea[], %s::bigint[], %s::smallint[],"
+            " %s::bigint[], %s::bigint[], %s::int[], %s::bigint[], %s::smallint[])"
+            " ON CONFLICT DO NOTHING",
+            _columns(rows),
+        )
+        if self._cursor.rowcount < len(rows):
+            yield rows
+
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
+        return (RunRow(*row) for row in self._where_key("task_runs", keys, " FOR UPDATE OF t"))
+
+    def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
+        return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys, ""))
+
+    def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
+        self._cursor.execute(
+            "INSERT INTO task_run_revisions SELECT * FROM unnest(%s::int[], %s::bytea[], %s::bigint[],"
+            " %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[], %s::int[])",
+            _columns(rows),
+        )
+        self._cursor.execute(
+            "UPDATE task_runs t SET revised = 1 FROM unnest(%s::int[], %s::bytea[]) AS k(account_id, run_key)"
+            " WHERE t.account_id = k.account_id AND t.run_key = k.run_key",
+            _columns([row[:2] for row in rows]),
+        )
+
+    def add_to_counters(self, rows: Sequence[CountRow]) -> None:
+        self._cursor.execute(
+            "INSERT INTO usage_hours SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::smallint[],"
+            " %s::bigint[]) ON CONFLICT (account_id, hour, label_id, outcome)"
+            " DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity",
+            _columns(rows),
+        )
+
+    def record_commit(self, position: int, now: int) -> None:
+        self._cursor.execute("INSERT INTO meter_commits VALUES (%s, %s)", (position, now))
+
+    def _where_key(self, table: str, keys: Sequence[RunKey], lock: str) -> Iterable[tuple[Any, ...]]:
+        self._cursor.execute(
+            f"SELECT t.* FROM {table} t JOIN unnest(%s::int[], %s::bytea[]) AS k(account_id, run_key)"  # noqa: S608
+            f" USING (account_id, run_key) ORDER BY t.account_id, t.run_key{lock}",
+            _columns(keys),
+        )
+        for row in self._cursor.fetchall():
+            yield (row[0], bytes(row[1]), *row[2:])
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,32 @@
+"""How a task run id is stored: a UUID in 16 bytes, anything else as its text.
+
+Most orchestrators name runs by UUID; 16 bytes instead of 36 halve the index that every event must touch.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import hexlify, unhexlify
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII).fullmatch
+
+
+def encode(task_run_id: str) -> bytes:
+    """16 bytes for a UUID in its canonical lower-case form; otherwise NUL and the UTF-8 text, never 16 bytes
+    long. Among keys of one kind, byte order is the order of the ids' own bytes.
+
+    >>> len(encode("0192d3a4-5b6c-7d8e-9f00-112233445566")), encode("run-1")
+    (16, b'\\x00run-1')
+    """
+    if len(task_run_id) == 36 and _UUID(task_run_id) is not None:
+        return unhexlify(task_run_id.replace("-", ""))
+    key = b"\0" + task_run_id.encode()
+    return key + b"\0" if len(key) == 16 else key
+
+
+def decode(key: bytes) -> str:
+    """The id that `encode` was given."""
+    if len(key) == 16:
+        text = hexlify(key).decode()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return key.strip(b"\0").decode()

@@ -1,0 +1,153 @@
+"""The event store on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from metering.database import reading, writing
+from metering.event import TaskRunEvent
+from metering.outcome import Outcome, Statement, winner
+from metering.store import Cutoff, Run, run_key
+from metering.store.append import Append, statement_of
+from metering.store.counters import Counters
+from metering.store.driver import COMMIT_LOCK, Driver, PostgresDriver, RunRow, SqliteDriver
+from metering.store.names import Label, Names
+from metering.store.tables import commits, revisions, task_runs
+from metering.usage import Counts, GroupBy, Usage, WindowSize
+
+
+class SqlEventStore:
+    """Implements `metering.store.EventStore`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._names = Names(engine)
+        self._counters = Counters(engine, self._names)
+
+    def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
+        if not events:
+            return []
+        rows = self._rows(events)
+        with writing(self._engine) as connection:
+            driver: Driver = (
+                PostgresDriver(connection)
+                if self._engine.dialect.name == "postgresql"
+                else SqliteDriver(connection)
+            )
+            return Append(driver, self._names, rows).run(now)
+
+    def _rows(self, events: Sequence[TaskRunEvent]) -> list[RunRow]:
+        """Events as rows, in their order, without a position yet."""
+        ids = self._names.account_ids(event.account for event in events)
+        keys = [(ids[event.account], Label(event.workspace, event.flow, event.source)) for event in events]
+        numbers = self._names.label_ids(set(keys))
+        return [
+            RunRow(
+                key[0],
+                run_key.encode(event.task_run_id),
+                0,
+                int(event.outcome),
+                event.ended_at,
+                event.duration_us,
+                numbers[key],
+                event.fingerprint,
+                0,
+            )
+            for event, key in zip(events, keys, strict=True)
+        ]
+
+    def cutoff(self) -> Cutoff:
+        with writing(self._engine) as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COMMIT_LOCK)))
+            query = sa.select(commits).order_by(commits.c.position.desc()).limit(1)
+            last = connection.execute(query).one_or_none()
+            return Cutoff(last.position, last.committed_at) if last else Cutoff(0, None)
+
+    def usage(
+        self, account: str, start: int, end: int, *, by: WindowSize = "day", group_by: GroupBy | None = None
+    ) -> Usage:
+        return self._counters.usage(account, start, end, by=by, group_by=group_by)
+
+    def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
+        return self._counters.by_account(start, end)
+
+    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            plain = (
+                sa.select(task_runs)
+                .where(
+                    task_runs.c.account_id == account_id,
+                    task_runs.c.revised == 0,
+                    task_runs.c.position <= cutoff,
+                    task_runs.c.ended_at >= start,
+                    task_runs.c.ended_at < end,
+                )
+                .order_by(task_runs.c.run_key)
+                .execution_options(yield_per=5000)
+            )
+            is_uuid = sa.func.length(task_runs.c.run_key) == 16
+            # Keys of either kind are in the order of their ids; the two kinds and the revised runs, which
+            # are few, are merged.
+            streams = [
+                (_run(row.run_key, row, labels) for row in connection.execute(plain.where(is_uuid))),
+                (_run(row.run_key, row, labels) for row in connection.execute(plain.where(~is_uuid))),
+                self._revised_runs(connection, account_id, start, end, cutoff, labels),
+            ]
+            yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+
+    def _revised_runs(
+        self,
+        connection: sa.Connection,
+        account_id: int,
+        start: int,
+        end: int,
+        cutoff: int,
+        labels: dict[int, Label],
+    ) -> list[Run]:
+        statements: dict[bytes, list[Statement]] = defaultdict(list)
+        for table in (task_runs, revisions):
+            query = sa.select(table).where(table.c.account_id == account_id, table.c.position <= cutoff)
+            if table is task_runs:
+                query = query.where(task_runs.c.revised == 1)
+            for row in connection.execute(query):
+                statements[bytes(row.run_key)].append(statement_of(row, labels[row.label_id]))
+        runs = []
+        for key, said in statements.items():
+            best = winner(said)
+            if start <= best.ended_at < end:
+                runs.append(
+                    Run(
+                        run_key.decode(key),
+                        best.outcome,
+                        best.ended_at,
+                        best.duration_us,
+                        best.workspace,
+                        best.flow,
+                    )
+                )
+        return sorted(runs, key=lambda run: run.task_run_id.encode())
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _run(key: bytes, row: sa.Row[Any], labels: dict[int, Label]) -> Run:
+    label = labels[row.label_id]
+    return Run(
+        run_key.decode(bytes(key)),
+        Outcome(row.outcome),
+        row.ended_at,
+        row.duration_us,
+        label.workspace,
+        label.flow,
+    )

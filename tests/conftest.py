@@ -1,0 +1,125 @@
+"""What the tests share: a real PostgreSQL, fresh databases on both engines, and Hypothesis' profiles."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+
+from billing.schema import upgrade
+from metering.database import make_engine
+from tests.postgres import running_postgres
+
+_SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("nightly", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.load_profile(os.environ.get("BILLING_TEST_PROFILE", "default"))
+
+NewDatabase = Callable[[], sa.Engine]
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: the one named by BILLING_TEST_POSTGRES_URL, else one of our own."""
+    given = os.environ.get("BILLING_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with running_postgres() as url:
+        yield url + "/postgres"
+
+
+class _Databases:
+    """Makes empty databases with the current schema, from a template that is migrated once."""
+
+    def __init__(self, server: str | None, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._engines: list[sa.Engine] = []
+        self._template: bytes | None = None
+        self._made: list[str] = []
+
+    def new(self) -> sa.Engine:
+        engine = make_engine(self._new_postgres() if self._server else self._new_sqlite())
+        self._engines.append(engine)
+        return engine
+
+    def _new_sqlite(self) -> str:
+        path = self._folder / f"{next(self._numbers)}.db"
+        if self._template is None:
+            seed = self._folder / "template.db"
+            engine = make_engine(f"sqlite:///{seed}")
+            upgrade(engine)
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            engine.dispose()
+            self._template = seed.read_bytes()
+        path.write_bytes(self._template)
+        return f"sqlite:///{path}"
+
+    def _new_postgres(self) -> str:
+        assert self._server is not None
+        name = f"billing_test_{os.getpid()}_{next(self._numbers)}"
+        template = f"billing_test_{os.getpid()}_template"
+        admin = make_engine(self._server)
+        with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not self._made:
+                connection.exec_driver_sql(f"CREATE DATABASE {template}")
+                self._made.append(template)
+                engine = make_engine(self._at(template))
+                upgrade(engine)
+                engine.dispose()
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+            self._made.append(name)
+        admin.dispose()
+        return self._at(name)
+
+    def _at(self, name: str) -> str:
+        assert self._server is not None
+        return sa.make_url(self._server).set(database=name).render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+        if self._server:
+            admin = make_engine(self._server)
+            with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for name in self._made:
+                    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
+    databases = _Databases(None, tmp_path_factory.mktemp("sqlite"))
+    with ExitStack() as stack:
+        stack.callback(databases.close)
+        yield databases.new
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDatabase]:
+    databases = _Databases(postgres_url, tmp_path_factory.mktemp("postgres"))
+    with ExitStack() as stack:
+        stack.callback(databases.close)
+        yield databases.new
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """Makes empty databases; the test runs once on each engine."""
+    made: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
+    return made
+
+
+@pytest.fixture
+def engine(new_database: NewDatabase) -> sa.Engine:
+    """An empty database with the current schema; the test runs once on each engine."""
+    return new_database()

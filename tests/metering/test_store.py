@@ -1,0 +1,170 @@
+"""The event store, on both engines."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from metering.event import TaskRunEvent
+from metering.outcome import Outcome
+from metering.period import HOUR_US, Month, parse_instant
+from metering.store.sql import SqlEventStore
+
+OCTOBER = Month.parse("2026-10")
+NOW = parse_instant("2026-11-02T00:00:00Z")
+
+
+def event(
+    run: str = "run-1",
+    *,
+    account: str = "acme",
+    state: str = "COMPLETED",
+    end: str = "2026-10-03T02:00:05Z",
+    seconds: int = 5,
+    workspace: str = "",
+    flow: str = "",
+    source: str = "",
+    task: str = "",
+) -> TaskRunEvent:
+    ended = parse_instant(end)
+    return TaskRunEvent(
+        account,
+        run,
+        state,
+        ended - seconds * 1_000_000,
+        ended,
+        seconds * 1_000_000,
+        workspace,
+        flow,
+        "",
+        task,
+        source,
+    )
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> SqlEventStore:
+    return SqlEventStore(engine)
+
+
+def october(store: SqlEventStore, account: str = "acme") -> dict[str, int]:
+    counts = store.usage(account, OCTOBER.start, OCTOBER.end).counts
+    return {outcome.reason: quantity for outcome, quantity in counts.by_outcome.items()}
+
+
+def test_an_event_is_accepted_once_and_is_a_duplicate_ever_after(store: SqlEventStore) -> None:
+    assert store.append([event(), event(), event("run-2")], NOW) == [True, False, True]
+    assert store.append([event("run-2"), event("run-3"), event()], NOW) == [False, True, False]
+    assert october(store) == {"billable": 3}
+
+
+def test_an_event_that_differs_in_a_field_that_decides_nothing_is_accepted_and_counts_nothing(
+    store: SqlEventStore,
+) -> None:
+    store.append([event(task="load")], NOW)
+    assert store.append([event(task="extract")], NOW) == [True]
+    assert store.append([event(task="extract"), event(task="load")], NOW) == [False, False]
+    assert october(store) == {"billable": 1}
+
+
+def test_a_replay_with_another_end_is_not_billed_twice(store: SqlEventStore) -> None:
+    store.append([event(end="2026-10-03T02:00:05Z")], NOW)
+    store.append([event(end="2026-10-07T02:00:05Z"), event(end="2026-11-07T02:00:05Z")], NOW)
+    usage = store.usage("acme", OCTOBER.start, OCTOBER.end)
+    assert [(window.start, window.counts.billable) for window in usage.windows] == [
+        (parse_instant("2026-10-03T00:00:00Z"), 1)
+    ]
+    assert store.usage("acme", OCTOBER.end, OCTOBER.next().end).counts.total == 0
+
+
+def test_a_later_event_moves_the_count(store: SqlEventStore) -> None:
+    store.append([event(state="FAILED", end="2026-10-31T23:59:59Z", flow="etl")], NOW)
+    assert october(store) == {"failed": 1}
+    store.append([event(end="2026-11-01T00:00:01Z", flow="elt")], NOW)
+    assert october(store) == {}
+    november = store.usage("acme", OCTOBER.end, OCTOBER.next().end, by="hour", group_by="flow")
+    assert [(w.start, w.flow, w.counts.billable) for w in november.windows] == [(OCTOBER.end, "elt", 1)]
+    store.append([event(state="ROLLED_BACK", end="2026-10-31T23:00:00Z")], NOW)
+    assert october(store) == {"reversed": 1}
+
+
+def test_events_of_one_run_within_one_batch(store: SqlEventStore) -> None:
+    batch = [event(state="FAILED"), event(state="ROLLED_BACK"), event(), event(state="FAILED")]
+    assert store.append(batch, NOW) == [True, True, True, False]
+    assert october(store) == {"reversed": 1}
+
+
+def test_the_same_run_id_under_two_accounts_is_two_runs(store: SqlEventStore) -> None:
+    store.append([event(account="a"), event(account="b")], NOW)
+    assert store.counts_by_account(OCTOBER.start, OCTOBER.end).keys() == {"a", "b"}
+
+
+def test_runs_as_of_a_cutoff_are_those_of_the_commits_before_it(store: SqlEventStore) -> None:
+    assert store.cutoff() == (0, None)
+    store.append([event("b"), event("a", state="FAILED")], NOW)
+    first = store.cutoff()
+    assert first.committed_at == NOW
+    store.append([event("c"), event("a"), event("b", state="ROLLED_BACK")], NOW + 1)
+    second = store.cutoff()
+    assert second.position > first.position
+
+    def outcomes(cutoff: int) -> list[tuple[str, Outcome]]:
+        return [(r.task_run_id, r.outcome) for r in store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff)]
+
+    assert outcomes(0) == []
+    assert outcomes(first.position) == [("a", Outcome.FAILED), ("b", Outcome.BILLABLE)]
+    assert outcomes(second.position) == [
+        ("a", Outcome.BILLABLE),
+        ("b", Outcome.REVERSED),
+        ("c", Outcome.BILLABLE),
+    ]
+
+
+def test_duplicates_alone_do_not_move_the_cutoff(store: SqlEventStore) -> None:
+    store.append([event()], NOW)
+    before = store.cutoff()
+    store.append([event()], NOW + 1)
+    assert store.cutoff() == before
+
+
+def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: SqlEventStore) -> None:
+    ids = [
+        "00000000-0000-7000-8000-00000000000a", "00", "0192d3a4-5b6c-7d8e-9f00-112233445566", "ff", "zz", "é", "exactly15chars.",
+        "exactly15chars.x", "FFFFFFFF-0000-7000-8000-00000000000a", "ffffffff-0000-7000-8000-00000000000a", "𝔘", "\uffee",
+    ]  # fmt: skip
+    store.append([event(run) for run in ids], NOW)
+    store.append([event(run, state="ROLLED_BACK") for run in ids[::3]], NOW)
+    got = [r.task_run_id for r in store.runs("acme", OCTOBER.start, OCTOBER.end, store.cutoff().position)]
+    assert got == sorted(ids, key=str.encode)
+
+
+def test_usage_by_hour_day_month_workspace_and_flow(store: SqlEventStore) -> None:
+    store.append(
+        [
+            event("1", end="2026-10-03T02:10:00Z", workspace="prod", flow="etl"),
+            event("2", end="2026-10-03T02:59:59.999999Z", workspace="prod", flow="elt"),
+            event("3", end="2026-10-03T03:00:00Z", workspace="dev", flow="etl", source="x"),
+            event("4", end="2026-10-04T03:00:00Z", workspace="dev", flow="etl", source="y", state="CRASHED"),
+        ],
+        NOW,
+    )
+
+    def windows(**how: str) -> list[tuple[str | None, int, int]]:
+        usage = store.usage("acme", OCTOBER.start, OCTOBER.end, **how)  # type: ignore[arg-type]
+        return [
+            (w.workspace or w.flow, (w.start - OCTOBER.start) // HOUR_US, w.counts.total)
+            for w in usage.windows
+        ]
+
+    assert windows(by="hour") == [(None, 50, 2), (None, 51, 1), (None, 75, 1)]
+    assert windows(by="day") == [(None, 48, 3), (None, 72, 1)]
+    assert windows(by="month") == [(None, 0, 4)]
+    assert windows(by="month", group_by="workspace") == [("dev", 0, 2), ("prod", 0, 2)]
+    assert windows(by="day", group_by="flow") == [("elt", 48, 1), ("etl", 48, 2), ("etl", 72, 1)]
+    with pytest.raises(ValueError, match="from must be on a whole hour"):
+        store.usage("acme", OCTOBER.start + 1, OCTOBER.end)
+
+
+def test_an_account_without_events_has_no_usage(store: SqlEventStore) -> None:
+    assert store.usage("nobody", OCTOBER.start, OCTOBER.end).counts.total == 0
+    assert list(store.runs("nobody", OCTOBER.start, OCTOBER.end, 10)) == []
