@@ -129,9 +129,19 @@ def test_duplicates_alone_do_not_move_the_cutoff(store: SqlEventStore) -> None:
 
 def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: SqlEventStore) -> None:
     ids = [
-        "00000000-0000-7000-8000-00000000000a", "00", "0192d3a4-5b6c-7d8e-9f00-112233445566", "ff", "zz", "é", "exactly15chars.",
-        "exactly15chars.x", "FFFFFFFF-0000-7000-8000-00000000000a", "ffffffff-0000-7000-8000-00000000000a", "𝔘", "\uffee",
-    ]  # fmt: skip
+        "00000000-0000-7000-8000-00000000000a",
+        "00",
+        "0192d3a4-5b6c-7d8e-9f00-112233445566",
+        "ff",
+        "zz",
+        "é",
+        "exactly15chars.",
+        "exactly15chars.x",
+        "FFFFFFFF-0000-7000-8000-00000000000a",
+        "ffffffff-0000-7000-8000-00000000000a",
+        "𝔘",
+        "\uffee",
+    ]
     store.append([event(run) for run in ids], NOW)
     store.append([event(run, state="ROLLED_BACK") for run in ids[::3]], NOW)
     got = [r.task_run_id for r in store.runs("acme", OCTOBER.start, OCTOBER.end, store.cutoff().position)]
