@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from metering.outcome import NOT_BILLED, Outcome
 
@@ -52,3 +52,14 @@ class Usage:
     end: int
     counts: Counts
     windows: tuple[Window, ...] = ()
+
+
+class Run(NamedTuple):
+    """A task run with the outcome that holds as of a cutoff. Instants and durations in microseconds."""
+
+    task_run_id: str
+    outcome: Outcome
+    ended_at: int
+    duration_us: int
+    workspace: str
+    flow: str

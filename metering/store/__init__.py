@@ -6,19 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
-from metering.outcome import Outcome
-from metering.usage import Counts, GroupBy, Usage, WindowSize
-
-
-class Run(NamedTuple):
-    """A task run with the outcome that holds as of a cutoff. Instants and durations in microseconds."""
-
-    task_run_id: str
-    outcome: Outcome
-    ended_at: int
-    duration_us: int
-    workspace: str
-    flow: str
+from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
 class Cutoff(NamedTuple):
@@ -49,7 +37,8 @@ class EventStore(Protocol):
         ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
-        """Accounts with task runs in the period, and their counts now, from the hourly counters."""
+        """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,
+        where all their runs moved elsewhere), from the hourly counters."""
 
     def close(self) -> None:
         """Release connections."""

@@ -66,8 +66,7 @@ class Counters:
         with reading(self._engine) as connection:
             for row in connection.execute(query):
                 found[row.account][Outcome(row.outcome)] += int(row.quantity)
-        counted = {account: _counts(counts) for account, counts in sorted(found.items())}
-        return {account: counts for account, counts in counted.items() if counts.total}
+        return {account: _counts(counts) for account, counts in sorted(found.items())}
 
 
 def check_hours(start: int, end: int) -> None:

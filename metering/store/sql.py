@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from metering.database import reading, writing
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome, Statement, winner
-from metering.store import Cutoff, Run, run_key
+from metering.store import Cutoff, run_key
 from metering.store.append import Append, statement_of
 from metering.store.counters import Counters
 from metering.store.driver import COMMIT_LOCK, Driver, PostgresDriver, RunRow, SqliteDriver
 from metering.store.names import Label, Names
 from metering.store.tables import commits, revisions, task_runs
-from metering.usage import Counts, GroupBy, Usage, WindowSize
+from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
 class SqlEventStore:
@@ -62,8 +62,10 @@ class SqlEventStore:
         ]
 
     def cutoff(self) -> Cutoff:
-        with writing(self._engine) as connection:
+        with self._engine.connect() as connection:
             if self._engine.dialect.name == "postgresql":
+                # Wait for the writers under way: their positions are taken, their commits still to come. On
+                # SQLite there is one writer at a time, and positions are in order as they are.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COMMIT_LOCK)))
             query = sa.select(commits).order_by(commits.c.position.desc()).limit(1)
             last = connection.execute(query).one_or_none()

@@ -1,0 +1,2 @@
+"""All of billing's SQL, one module a noun. Functions take an open connection; who calls decides what is one
+transaction."""

@@ -1,0 +1,25 @@
+"""The loaded plan versions. A version is immutable: there is no update here."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+
+from billing.pricing.catalogue import Catalogue, PlanVersion
+from billing.pricing.plan_file import plans_from_data
+from billing.tables import plan_versions
+
+
+def catalogue(connection: sa.Connection) -> Catalogue:
+    """All versions that were loaded."""
+    rows = connection.execute(sa.select(plan_versions.c.data))
+    return Catalogue(plans_from_data([json.loads(row.data) for row in rows]))
+
+
+def add(connection: sa.Connection, version: PlanVersion, now: int) -> None:
+    connection.execute(
+        plan_versions.insert().values(
+            plan=version.plan, version=version.version, data=json.dumps(version.to_data()), loaded_at=now
+        )
+    )
