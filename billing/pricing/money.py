@@ -92,7 +92,7 @@ def parse_amount(text: str, code: str) -> int:
         raise AmountError(f"{text!r} is not an amount; write plain digits with a point, such as 1350.00")
     sign, whole, fraction = match[1], match[2], match[3] or ""
     if len(fraction) > unit.places:
-        raise AmountError(f"{text!r} has {len(fraction)} decimal places; {code} has {unit.places}")
+        raise AmountError(f"{text!r} has {len(fraction)} digits after the point; {code} has {unit.places}")
     if len(whole) > _MAX_DIGITS:
         raise AmountError(f"{text!r} is too large; at most {_MAX_DIGITS} digits go before the point")
     minor = int(whole + fraction.ljust(unit.exponent, "0"))
