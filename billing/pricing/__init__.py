@@ -1,0 +1,9 @@
+"""The pure core of prices: from a quantity of task runs to the lines of an invoice.
+
+Read in this order: `currency` (places and minimum charges), `money` (exact decimals, the one rounding),
+`catalogue` (plan versions and their brackets), `plan_file` (the file an operator edits), `rating`
+(quantity × brackets), `line`, `basis` and `usage_lines` (the parts of an invoice), `invoice` (composes it).
+
+Functions from values to values: no clock, no file, no database, no environment. Quantities are whole task
+runs; prices are decimals in the currency's major unit; amounts are integers in its minor unit.
+"""

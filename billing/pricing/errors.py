@@ -1,0 +1,43 @@
+"""What can go wrong in pricing. Every message is one sentence fit for the person who caused it.
+
+    PricingError (a ValueError)
+    ├── CurrencyError         a code that is no currency we can bill in
+    ├── CurrencyMismatch      two currencies where one is needed
+    ├── AmountError           a text that is not an amount of a currency
+    └── CatalogueError        a plan file or plan version that breaks a rule; names plan and bracket
+        ├── VersionConflict   a version that exists, with other content
+        └── UnknownPlan       no such plan or version, or none in effect in the month
+
+A float where money is meant, or a quantity that is not a whole number, is a mistake of the programmer, not
+of a user: TypeError.
+"""
+
+from __future__ import annotations
+
+
+class PricingError(ValueError):
+    """The root: catch this at a door and show its sentence."""
+
+
+class CurrencyError(PricingError):
+    pass
+
+
+class CurrencyMismatch(PricingError):  # noqa: N818 - reads as what happened
+    pass
+
+
+class AmountError(PricingError):
+    pass
+
+
+class CatalogueError(PricingError):
+    pass
+
+
+class VersionConflict(CatalogueError):  # noqa: N818
+    pass
+
+
+class UnknownPlan(CatalogueError):  # noqa: N818
+    pass

@@ -1,0 +1,93 @@
+"""Composes an invoice: an ordered list of small steps, each of which adds lines (docs/rules.md §5).
+
+The document is what a customer would owe; numbers, status, cutoff and the proof of quantity are added by
+those who store it. Composing is a function of the basis alone, so the same invoice can be computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from billing.pricing.basis import Basis, Step
+from billing.pricing.line import LINE_ORDER, Line, LineKind
+from billing.pricing.money import round_to_minor
+from billing.pricing.rating import over_soft_limit
+from billing.pricing.usage_lines import usage_lines
+from metering.period import Month, format_instant
+from metering.usage import Counts
+
+__all__ = ["STEPS", "Basis", "Document", "Line", "LineKind", "Step", "compose"]
+
+# In the order of `LineKind`. What else changes an invoice is a step here, in a file of its own.
+STEPS: tuple[Step, ...] = (usage_lines,)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A composed invoice. `total` is in minor units of `currency` and is the sum of the lines. `counts` holds
+    the task runs that are billable, and those that are not by reason; `over_soft_limit` counts billable runs
+    beyond the plan's soft limit, which are shown and not charged. `plan` is like `starter@2021-02`."""
+
+    account: str
+    period: Month
+    currency: str
+    plan: str
+    counts: Counts
+    lines: tuple[Line, ...]
+    total: int
+    over_soft_limit: int
+    soft_limit: int | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the customer beside the lines."""
+        if not self.over_soft_limit:
+            return ()
+        runs = "1 task run is" if self.over_soft_limit == 1 else f"{self.over_soft_limit:,} task runs are"
+        return (f"{runs} over the plan's limit of {self.soft_limit:,} a month: counted, and not charged.",)
+
+    def to_data(self) -> dict[str, object]:
+        """The document in the shape of JSON answers, without the fields that storing it adds."""
+        return {
+            "account": self.account,
+            "kind": "usage",
+            "period": {"start": format_instant(self.period.start), "end": format_instant(self.period.end)},
+            "currency": self.currency,
+            "plan": self.plan,
+            "billable": self.counts.billable,
+            "not_billed": self.counts.not_billed,
+            "lines": [line.to_data() for line in self.lines],
+            "total": self.total,
+            "over_soft_limit": self.over_soft_limit,
+            "notes": list(self.notes),
+        }
+
+
+def compose(basis: Basis, steps: Sequence[Step] = STEPS) -> Document:
+    """The usage invoice of an account and month. A month without billable runs has no lines and total 0."""
+    lines: tuple[Line, ...] = ()
+    for step in steps:
+        lines += step(basis, lines)
+    total = sum(line.amount for line in lines)
+    _assert_sound(basis, lines, total)
+    return Document(
+        account=basis.account,
+        period=basis.period,
+        currency=basis.currency,
+        plan=basis.version.id,
+        counts=basis.counts,
+        lines=lines,
+        total=total,
+        over_soft_limit=over_soft_limit(basis.counts.billable, basis.version),
+        soft_limit=basis.version.soft_limit,
+    )
+
+
+def _assert_sound(basis: Basis, lines: tuple[Line, ...], total: int) -> None:
+    """What holds of every invoice. A failure is a bug here, never a user's mistake."""
+    places = [LINE_ORDER[line.kind] for line in lines]
+    assert places == sorted(places), "the lines are not in their order"
+    for line in lines:
+        assert line.amount == round_to_minor(line.exact_amount, basis.currency), f"rounded otherwise: {line}"
+    assert total >= 0, "an invoice is never below zero"

@@ -1,0 +1,63 @@
+"""A line of an invoice: never edited; a change is a line of its own (docs/rules.md §5)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from decimal import Decimal
+
+from billing.pricing.money import plain, require_amount, require_decimal
+
+
+class LineKind(enum.StrEnum):
+    """What a line is for. The order here is the order on every invoice."""
+
+    USAGE = "usage"
+    ON_DEMAND = "on_demand"
+    PROGRAM_DISCOUNT = "program_discount"
+    PRICE_PROTECTION = "price_protection"
+    ADJUSTMENT = "adjustment"
+    CREDIT = "credit"
+    CARRIED = "carried"
+
+
+LINE_ORDER = {kind: place for place, kind in enumerate(LineKind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `quantity` counts task runs (on a line that is not about runs: 1). `unit_price` is the price
+    of one, in major units, None where there is none; `exact_amount` is in major units and unrounded,
+    `amount` is what is charged, in minor units. A float in any of them raises TypeError."""
+
+    kind: LineKind
+    description: str
+    quantity: int
+    unit_price: Decimal | None
+    exact_amount: Decimal
+    amount: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.quantity, bool) or not isinstance(self.quantity, int):
+            raise TypeError(f"a quantity is an int, not {type(self.quantity).__name__}")
+        if self.unit_price is not None:
+            require_decimal(self.unit_price)
+        require_decimal(self.exact_amount)
+        require_amount(self.amount)
+
+    def to_data(self) -> dict[str, object]:
+        """The line in the shape of JSON answers: decimals as plain text, never with an exponent.
+
+        >>> Line(LineKind.USAGE, "…", 10_000, Decimal("0.0025"), Decimal("25.0000"), 2500).to_data()
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'kind': 'usage', 'description': '…', 'quantity': 10000, 'unit_price': '0.0025',
+         'exact_amount': '25.0000', 'amount': 2500}
+        """
+        return {
+            "kind": self.kind.value,
+            "description": self.description,
+            "quantity": self.quantity,
+            "unit_price": None if self.unit_price is None else plain(self.unit_price),
+            "exact_amount": plain(self.exact_amount),
+            "amount": self.amount,
+        }

@@ -1,0 +1,194 @@
+"""The plan file: what an operator writes, read into plan versions (docs/rules.md §3).
+
+One object, or a list of them; TOML, which has no list at the top, writes `[[plans]]`. The same shape comes
+out of `PlanVersion.to_data`:
+
+    {"plan": "starter", "version": "2021-02", "effective_from": "2021-02-01", "currency": "USD",
+     "soft_limit": null,
+     "brackets": [{"up_to": 10000, "unit_price": "0"}, {"up_to": null, "unit_price": "0.0025"}]}
+
+`soft_limit` may be left out. A price is text or a number; numbers are read from their digits, never through
+a float. The caller reads the file: this module sees its text alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+
+import yaml
+
+from billing.pricing.catalogue import Bracket, PlanVersion
+from billing.pricing.errors import CatalogueError
+from billing.pricing.money import EXACT
+
+_PLAN_KEYS = ("plan", "version", "effective_from", "currency", "soft_limit", "brackets")
+_BRACKET_KEYS = ("up_to", "unit_price")
+_PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MAX_PRICE_TEXT = 50  # far beyond any valid price; keeps a wrong file from becoming a long computation
+
+
+def parse_plan_file(text: str, name: str) -> tuple[PlanVersion, ...]:
+    """The plan versions of a file's text, in its order. `name` is the file's name: its suffix (.json,
+    .yaml, .yml or .toml) says how to read it. Raises CatalogueError with one sentence that names the file,
+    or the plan and the bracket."""
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    readers = {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml}
+    if suffix not in readers:
+        raise CatalogueError(f"{name}: a plan file ends in .json, .yaml, .yml or .toml")
+    try:
+        data = readers[suffix](text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise CatalogueError(f"{name} cannot be read: {_first_line(error)}") from None
+    return plans_from_data(data)
+
+
+def plans_from_data(data: object) -> tuple[PlanVersion, ...]:
+    """Plan versions from decoded data: one object, a list, or an object with the one key `plans`.
+    Raises CatalogueError with one sentence that names the plan and the bracket."""
+    if isinstance(data, Mapping) and set(data) == {"plans"}:
+        data = data["plans"]
+    items = data if isinstance(data, list) else [data]
+    if not items:
+        raise CatalogueError("a plan file holds at least one plan")
+    versions = tuple(_plan(item, number) for number, item in enumerate(items, start=1))
+    ids = [version.id for version in versions]
+    if twice := [id for id in ids if ids.count(id) > 1]:
+        raise CatalogueError(f"plan {twice[0]} comes twice in the file")
+    return versions
+
+
+def _plan(data: object, number: int) -> PlanVersion:
+    if not isinstance(data, Mapping):
+        raise CatalogueError(f"plan {number} of the file must be an object with {_names(_PLAN_KEYS)}")
+    where = f"plan {data['plan']}" if isinstance(data.get("plan"), str) else f"plan {number} of the file"
+    if isinstance(data.get("version"), str):
+        where += f"@{data['version']}"
+    _check_keys(where, data, _PLAN_KEYS, optional="soft_limit")
+    if not isinstance(data["version"], str):
+        raise CatalogueError(f"{where}: version must be text; put it in quotes")
+    brackets = data["brackets"]
+    if not isinstance(brackets, list):
+        raise CatalogueError(f"{where}: brackets must be a list")
+    return PlanVersion(
+        plan=data["plan"],
+        version=data["version"],
+        effective_from=_date(where, data["effective_from"]),
+        currency=data["currency"],
+        soft_limit=data.get("soft_limit"),
+        brackets=tuple(
+            _bracket(f"{where}, bracket {index}", item) for index, item in enumerate(brackets, start=1)
+        ),
+    )
+
+
+def _bracket(where: str, data: object) -> Bracket:
+    if not isinstance(data, Mapping):
+        raise CatalogueError(f"{where} must be an object with {_names(_BRACKET_KEYS)}")
+    # TOML has no null: there, an open bracket leaves `up_to` out.
+    _check_keys(where, data, _BRACKET_KEYS, optional="up_to")
+    return Bracket(up_to=data.get("up_to"), unit_price=_price(where, data["unit_price"]))
+
+
+def _check_keys(where: str, data: Mapping[object, object], keys: tuple[str, ...], optional: str) -> None:
+    if unknown := [key for key in data if key not in keys]:
+        raise CatalogueError(f"{where}: unknown key {_names(unknown)}; known: {_names(keys)}")
+    if missing := [key for key in keys if key not in data and key != optional]:
+        raise CatalogueError(f"{where}: {_names(missing)} is missing")
+
+
+def _date(where: str, value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise CatalogueError(f"{where}: effective_from {value!s} is not a date; write it as YYYY-MM-DD")
+
+
+def _price(where: str, value: object) -> Decimal:
+    """A price as its canonical Decimal: 0.0050 and 0.005 are one price and print as one."""
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= _MAX_PRICE_TEXT:
+        value = f"{value:f}"
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, float):
+        raise CatalogueError(
+            f"{where}: unit_price {value} came as a binary float, which may not be what was written; "
+            'put it in quotes, for example "0.0025"'
+        )
+    if not isinstance(value, str) or len(value) > _MAX_PRICE_TEXT or _PRICE.fullmatch(value) is None:
+        raise CatalogueError(
+            f'{where}: unit_price {str(value)[:_MAX_PRICE_TEXT]!r} is not a price; write it like "0.0025"'
+        )
+    price = EXACT.plus(Decimal(value))  # plus: -0 becomes 0
+    return Decimal(f"{price.normalize(EXACT):f}")
+
+
+def _read_json(text: str) -> object:
+    return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+
+
+def _read_toml(text: str) -> object:
+    return tomllib.loads(text, parse_float=Decimal)
+
+
+def _read_yaml(text: str) -> object:
+    return yaml.load(text, Loader=_ExactLoader)  # noqa: S506 - a SafeLoader with exact numbers
+
+
+class _ExactLoader(yaml.SafeLoader):
+    """YAML's safe loader, with numbers read from their digits and without YAML 1.1's surprises."""
+
+    def number(self, node: yaml.ScalarNode) -> object:
+        digits = str(node.value).replace("_", "")
+        if re.fullmatch(r"-?(0|[1-9][0-9]*)", digits, re.ASCII):
+            return int(digits)
+        if re.fullmatch(r"-?[0-9]+\.[0-9]+([eE][-+]?[0-9]{1,3})?", digits, re.ASCII):
+            return Decimal(digits)
+        # 0123 would be octal, 1:30 sexagesimal, .nan and .inf no price at all.
+        raise ValueError(f"{node.value} is not a plain decimal number; put it in quotes if it is text")
+
+    def mapping(self, node: yaml.MappingNode) -> dict[object, object]:
+        self.flatten_mapping(node)
+        pairs = [
+            (self.construct_object(key, deep=True), self.construct_object(value, deep=True))
+            for key, value in node.value
+        ]
+        return _unique_keys(pairs)
+
+
+_ExactLoader.add_constructor("tag:yaml.org,2002:int", _ExactLoader.number)
+_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.number)
+_ExactLoader.add_constructor("tag:yaml.org,2002:map", _ExactLoader.mapping)
+
+
+def _unique_keys(pairs: list[tuple[object, object]]) -> dict[object, object]:
+    """A dict, unless a key comes twice: one of the two values would silently be lost."""
+    found: dict[object, object] = {}
+    for key, value in pairs:
+        if not isinstance(key, str):
+            raise ValueError(f"the key {key!r} is not text")
+        if key in found:
+            raise ValueError(f"the key {key!r} comes twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is not a number")
+
+
+def _names(keys: Iterable[object]) -> str:
+    return ", ".join(str(key) for key in keys)
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
