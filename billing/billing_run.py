@@ -17,6 +17,7 @@ from billing.accounts import no_account
 from billing.billing_month import bill
 from billing.errors import BillingError, Refused
 from billing.ids import new_id
+from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.repository import accounts, invoices, outbox, plans, runs
 from billing.repository.accounts import Account
@@ -78,16 +79,21 @@ def run_month(
     early: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> RunReport:
-    """Bill a month, of one account or of all; sending is the outbox's work, after this. Raises NotFound for an
-    unknown account, Refused before the grace period has passed (unless `early`, which makes drafts)."""
+    """Bill a month, of one account or of all; sending is the outbox's work, after this. Raises NotFound for
+    an unknown account, Refused before the grace period has passed (unless `early`, which makes drafts)."""
     if not early:
         _check_month_is_over(month, now, grace_hours)
     run = _start(engine, store, month, now, account, early)
     report = RunReport(run.id, month, run.cutoff, run.cutoff_at)
     known = _candidates(engine, store, run, report)
+    with reading(engine) as connection:
+        catalogue = plans.catalogue(connection)
     for done, candidate in enumerate(known):
         progress(done, len(known))
-        _bill_account(engine, store, run, candidate, now, report)
+        try:
+            _bill_account(engine, store, run, candidate, catalogue, now, report)
+        except (BillingError, PricingError) as error:
+            report.failed.append((candidate.id, str(error)))
     progress(len(known), len(known))
     with writing(engine) as connection:
         report.invoices = [
@@ -103,8 +109,8 @@ def _check_month_is_over(month: Month, now: int, grace_hours: int) -> None:
     allowed = month.end + grace_hours * HOUR_US
     if now < allowed:
         raise Refused(
-            f"{month} can be billed from {format_instant(allowed)} on, when the month and its grace period of "
-            f"{grace_hours} hours are over; --early makes drafts before",
+            f"{month} can be billed from {format_instant(allowed)} on, when the month and its grace period "
+            f"of {grace_hours} hours are over; --early makes drafts before",
             field="month",
         )
 
@@ -137,25 +143,29 @@ def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: R
 
 
 def _bill_account(
-    engine: sa.Engine, store: EventStore, run: BillingRun, account: Account, now: int, report: RunReport
+    engine: sa.Engine,
+    store: EventStore,
+    run: BillingRun,
+    account: Account,
+    catalogue: Catalogue,
+    now: int,
+    report: RunReport,
 ) -> None:
     with reading(engine) as connection:
         live = invoices.live_usage_invoice(connection, account.id, run.month)
-        catalogue = plans.catalogue(connection)
     if run.month < account.billing_from or (live is not None and live.status != "draft"):
         report.skipped += 1
         return
-    try:
-        _check_earlier_months(engine, store, run, account)
-        usage = month_usage(store.runs(account.id, run.month.start, run.month.end, run.cutoff))
-        version = catalogue.get(account.enrolment(run.month).plan_id)
-        invoice = bill(account, version, usage, run, new_id("inv", now) if live is None else live.id, now)
-    except (BillingError, PricingError) as error:
-        report.failed.append((account.id, str(error)))
-        return
+    _check_earlier_months(engine, store, run, account)
+    usage = month_usage(store.runs(account.id, run.month.start, run.month.end, run.cutoff))
     if usage.counts.total == 0:
         report.skipped += 1
-    elif run.early:
+        if live is not None:
+            _drop_draft(engine, live)
+        return
+    version = catalogue.get(account.enrolment(run.month).plan_id)
+    invoice = bill(account, version, usage, run, new_id("inv", now) if live is None else live.id, now)
+    if run.early:
         report.drafted += _store_draft(engine, invoice)
     elif _finalize(engine, invoice, now):
         report.finalized += 1
@@ -184,6 +194,11 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
     with writing(engine) as connection:
         return invoices.save(connection, replace(invoice, status="draft", issued_at=None))
+
+
+def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:
+    with writing(engine) as connection:
+        invoices.delete_draft(connection, draft.id)
 
 
 def _finalize(engine: sa.Engine, invoice: Invoice, now: int) -> bool:

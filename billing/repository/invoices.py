@@ -71,14 +71,7 @@ def months_with_usage_invoice(connection: sa.Connection, account_id: str) -> set
 def save(connection: sa.Connection, invoice: Invoice) -> bool:
     """Store an invoice that is new, or that replaces the draft with its id. False, and nothing is written, if
     the account and month got another live invoice meanwhile."""
-    connection.execute(
-        invoice_lines.delete().where(
-            invoice_lines.c.invoice_id.in_(
-                sa.select(invoices.c.id).where(invoices.c.id == invoice.id, invoices.c.status == "draft")
-            )
-        )
-    )
-    connection.execute(invoices.delete().where(invoices.c.id == invoice.id, invoices.c.status == "draft"))
+    delete_draft(connection, invoice.id)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     done = connection.execute(insert(invoices).values(**_columns(invoice)).on_conflict_do_nothing())
     if not done.rowcount:
@@ -90,6 +83,13 @@ def save(connection: sa.Connection, invoice: Invoice) -> bool:
     if rows:
         connection.execute(invoice_lines.insert(), rows)
     return True
+
+
+def delete_draft(connection: sa.Connection, invoice_id: str) -> None:
+    """Only a draft can be deleted; anything else stays as it is."""
+    draft = sa.select(invoices.c.id).where(invoices.c.id == invoice_id, invoices.c.status == "draft")
+    connection.execute(invoice_lines.delete().where(invoice_lines.c.invoice_id.in_(draft)))
+    connection.execute(invoices.delete().where(invoices.c.id == invoice_id, invoices.c.status == "draft"))
 
 
 def give_number(connection: sa.Connection, invoice: Invoice) -> Invoice:
