@@ -1,0 +1,246 @@
+"""Sends finalized invoices to Stripe, one small step at a time.
+
+`customer → create → lines → finalize`: before a step its intent is committed, after it its result, so that a
+kill between any two calls resumes where it was. Each call has an idempotency key derived from the invoice and
+the step. Keys live 24 hours at Stripe; a step that began earlier looks for what exists before it repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from billing.payments.errors import NeedsOperator, PaymentError, TryAgain
+from billing.payments.state import apply
+from billing.payments.stripe_gateway import StripeGateway, StripeInvoice
+from billing.repository import accounts, invoices, outbox
+from billing.repository.invoices import Invoice
+from billing.repository.outbox import Intent
+from metering.database import reading, writing
+from metering.period import HOUR_US, MINUTE_US, SECOND_US, Month
+
+# A little less than the 24 hours for which Stripe remembers a key.
+KEY_LIFE_US = 23 * HOUR_US
+# While one process works on an intent, others leave it alone for this long.
+CLAIM_US = 5 * MINUTE_US
+FIRST_PAUSE_US = 30 * SECOND_US
+LONGEST_PAUSE_US = 6 * HOUR_US
+
+Clock = Callable[[], int]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How invoices are to be paid when Stripe cannot charge the customer by itself."""
+
+    days_until_due: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Resumed:
+    """A step that was begun before: when, and whether Stripe has forgotten its idempotency key since."""
+
+    since: int
+    key_expired: bool
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What a round of sending did: invoices by id; `waiting` will be tried again, `failed` need a person."""
+
+    sent: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def send_due(
+    engine: sa.Engine,
+    gateway: StripeGateway,
+    clock: Clock,
+    *,
+    month: Month | None = None,
+    account: str | None = None,
+    terms: Terms = Terms(),
+    progress: Progress = lambda done, total: None,
+) -> Delivery:
+    """Send what is due, all of it or one month's. Never raises for Stripe's errors: they are kept with their
+    intents and answered."""
+    delivery = Delivery()
+    with reading(engine) as connection:
+        ids = outbox.due(connection, clock(), month=month, account=account)
+    for done, invoice_id in enumerate(ids):
+        progress(done, len(ids))
+        _send(engine, gateway, clock, terms, invoice_id, delivery)
+    progress(len(ids), len(ids))
+    return delivery
+
+
+def _send(
+    engine: sa.Engine,
+    gateway: StripeGateway,
+    clock: Clock,
+    terms: Terms,
+    invoice_id: str,
+    delivery: Delivery,
+) -> None:
+    now = clock()
+    with writing(engine) as connection:
+        intent = outbox.claim(connection, invoice_id, now, now + CLAIM_US)
+    if intent is None:
+        return  # another process has it, or it is done
+    sender = _Sender(engine, gateway, clock, terms, invoice_id)
+    try:
+        while intent is not None and intent.status == "pending":
+            intent = sender.do(intent)
+        delivery.sent.append(invoice_id)
+    except PaymentError as error:
+        _postpone(engine, clock(), invoice_id, error)
+        (delivery.failed if isinstance(error, NeedsOperator) else delivery.waiting)[invoice_id] = str(error)
+
+
+def _postpone(engine: sa.Engine, now: int, invoice_id: str, error: PaymentError) -> None:
+    with writing(engine) as connection:
+        intent = outbox.get(connection, invoice_id)
+        assert intent is not None
+        pause = min(FIRST_PAUSE_US * 2 ** min(intent.attempts, 20), LONGEST_PAUSE_US)
+        outbox.update(
+            connection,
+            invoice_id,
+            status="pending" if isinstance(error, TryAgain) else "failed",
+            attempts=intent.attempts + 1,
+            next_attempt_at=now + pause,
+            claimed_until=0,
+            error=str(error),
+        )
+
+
+class _Sender:
+    """The steps of one invoice, claimed by this process."""
+
+    def __init__(
+        self, engine: sa.Engine, gateway: StripeGateway, clock: Clock, terms: Terms, invoice_id: str
+    ) -> None:
+        self._engine = engine
+        self._gateway = gateway
+        self._clock = clock
+        self._terms = terms
+        self._id = invoice_id
+
+    def do(self, intent: Intent) -> Intent | None:
+        """Do the next step and store its result; answers the intent as it stands then."""
+        now = self._clock()
+        expired = intent.step_since != 0 and now - intent.step_since > KEY_LIFE_US
+        with writing(self._engine) as connection:
+            invoice = invoices.get(connection, self._id)
+            changes = {"claimed_until": now + CLAIM_US}
+            if intent.step_since == 0 or expired:
+                changes["step_since"] = now
+            outbox.update(connection, self._id, **changes)
+        assert invoice is not None
+        assert invoice.number is not None, "only a numbered invoice is sent"
+        step = {
+            "customer": self._customer,
+            "create": self._create,
+            "lines": self._lines,
+            "finalize": self._finalize,
+        }[intent.step]
+        step(invoice, _Resumed(intent.step_since, expired) if intent.step_since else None)
+        return self._advance(intent)
+
+    def _advance(self, intent: Intent) -> Intent | None:
+        place = outbox.STEPS.index(intent.step) + 1
+        last = place == len(outbox.STEPS)
+        with writing(self._engine) as connection:
+            outbox.update(
+                connection,
+                self._id,
+                step=intent.step if last else outbox.STEPS[place],
+                status="done" if last else "pending",
+                step_since=0,
+                error=None,
+            )
+            return outbox.get(connection, self._id)
+
+    def _customer(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+        with reading(self._engine) as connection:
+            account = accounts.get(connection, invoice.account)
+        assert account is not None
+        if account.stripe_customer_id is not None:
+            return
+        customer = None
+        if resumed is not None and resumed.key_expired:
+            customer = self._gateway.find_customer(account.id, (resumed.since - HOUR_US) // SECOND_US)
+        if customer is None:
+            customer = self._gateway.create_customer(
+                account.id, account.name, account.email, f"customer:{account.id}:{account.created_at}"
+            )
+        with writing(self._engine) as connection:
+            accounts.set_stripe_customer(connection, account.id, customer)
+
+    def _create(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+        if invoice.stripe_invoice_id is not None:
+            return
+        customer = self._customer_of(invoice)
+        # The answer to an earlier attempt may have been lost: what is there is taken, not made again.
+        made = self._gateway.find_invoice(customer, invoice.id) if resumed is not None else None
+        if made is None:
+            made = self._gateway.create_invoice(
+                customer=customer,
+                invoice_id=invoice.id,
+                number=invoice.number or "",
+                currency=invoice.currency,
+                description=f"Task runs in {invoice.month}",
+                charge_automatically=self._gateway.has_payment_method(customer),
+                days_until_due=self._terms.days_until_due,
+                key=f"invoice:{invoice.id}:create",
+            )
+        with writing(self._engine) as connection:
+            invoices.update(connection, invoice.id, stripe_invoice_id=made.id, stripe_status=made.status)
+
+    def _lines(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+        stripe_id = _stripe_id(invoice)
+        if resumed is not None and self._gateway.get_lines(stripe_id):
+            return  # they arrived; the next step compares them
+        self._gateway.add_lines(stripe_id, invoice.lines, f"invoice:{invoice.id}:lines")
+
+    def _finalize(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+        stripe_id = _stripe_id(invoice)
+        held = self._gateway.get_invoice(stripe_id)
+        self._compare(invoice, held)
+        if held.status == "draft":
+            held = self._gateway.finalize_invoice(stripe_id, f"invoice:{invoice.id}:finalize")
+        apply(self._engine, invoice.id, held)
+
+    def _compare(self, invoice: Invoice, held: StripeInvoice) -> None:
+        """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""
+        ours = [(line.description, line.amount) for line in invoice.lines]
+        theirs = [(line.description, line.amount) for line in self._gateway.get_lines(held.id)]
+        problems = []
+        if sorted(theirs) != sorted(ours):
+            problems.append(f"its {len(theirs)} lines are not our {len(ours)}")
+        if held.total_excluding_tax != invoice.total:
+            problems.append(f"its total is {held.total_excluding_tax}, ours {invoice.total}")
+        if held.currency != invoice.currency:
+            problems.append(f"its currency is {held.currency}, ours {invoice.currency}")
+        if held.number != invoice.number:
+            problems.append(f"its number is {held.number}, ours {invoice.number}")
+        if problems:
+            raise NeedsOperator(
+                f"Stripe's invoice {held.id} differs from {invoice.number}: {'; '.join(problems)}; "
+                "correct or delete the draft at Stripe, then run the month again"
+            )
+
+    def _customer_of(self, invoice: Invoice) -> str:
+        with reading(self._engine) as connection:
+            account = accounts.get(connection, invoice.account)
+        assert account is not None
+        assert account.stripe_customer_id is not None, "the customer step comes first"
+        return account.stripe_customer_id
+
+
+def _stripe_id(invoice: Invoice) -> str:
+    assert invoice.stripe_invoice_id is not None, "the create step comes first"
+    return invoice.stripe_invoice_id

@@ -1,0 +1,245 @@
+"""Everything we say to Stripe, in our own words. The only module that imports the SDK.
+
+Each method is one call (or one paged list) and answers plain values; each POST carries an idempotency key
+that its caller derives from what the call is for. Errors of the SDK become those of `payments.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import stripe
+
+from billing.payments.errors import BadSignature, NeedsOperator, TryAgain
+from billing.pricing.line import Line
+
+# One attempt of a call may take this long; the SDK repeats it with the same key.
+TIMEOUT_SECONDS = 20
+NETWORK_RETRIES = 2
+# Webhooks signed longer ago than this, or further ahead, are refused.
+WEBHOOK_TOLERANCE_SECONDS = 300
+# Stripe takes that many lines in one call.
+LINES_A_CALL = 250
+
+stripe.enable_telemetry = False
+
+
+class LiveKeyRefused(ValueError):  # noqa: N818 - reads as what happened
+    """A live key without BILLING_STRIPE_LIVE=yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StripeLine:
+    """A line as Stripe has it; `amount` in minor units."""
+
+    description: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoice:
+    """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
+    the metadata, where it is there."""
+
+    id: str
+    status: str
+    number: str | None
+    currency: str
+    total_excluding_tax: int
+    amount_paid: int
+    invoice_id: str | None
+    hosted_invoice_url: str | None
+    invoice_pdf: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """What a webhook says has changed: never its new state, which is fetched."""
+
+    id: str
+    type: str
+    object_id: str
+    object_type: str
+
+
+class StripeGateway:
+    """A connection to Stripe, or to a stand-in at `api_base`. Raises LiveKeyRefused."""
+
+    def __init__(self, api_key: str, *, api_base: str | None = None, live: bool = False) -> None:
+        if api_key.startswith(("sk_live_", "rk_live_")) and not live:
+            raise LiveKeyRefused(
+                "BILLING_STRIPE_API_KEY is a live key, which charges real money; "
+                "set BILLING_STRIPE_LIVE=yes to allow it, or use a test key"
+            )
+        bases: Any = {}
+        if api_base is not None:
+            base = api_base.rstrip("/")
+            bases = {"api": base, "connect": base, "files": base, "meter_events": base}
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses=bases,
+            max_network_retries=NETWORK_RETRIES,
+            http_client=stripe.HTTPXClient(timeout=TIMEOUT_SECONDS, allow_sync_methods=True),
+        )
+
+    def create_customer(self, account: str, name: str, email: str, key: str) -> str:
+        """The id of a new customer that stands for our account."""
+        params: Any = {"name": name, "metadata": {"account": account}}
+        if email:
+            params["email"] = email
+        with _translated():
+            return self._client.v1.customers.create(params, {"idempotency_key": key}).id
+
+    def find_customer(self, account: str, since: int) -> str | None:
+        """A customer made for our account at or after `since` (unix seconds), whatever we remember."""
+        with _translated():
+            page = self._client.v1.customers.list({"created": {"gte": since}, "limit": 100})
+            for each in page.auto_paging_iter():
+                if (each.metadata or {}).get("account") == account:
+                    return each.id
+        return None
+
+    def has_payment_method(self, customer: str) -> bool:
+        """Whether invoices of this customer can be charged automatically."""
+        with _translated():
+            found = self._client.v1.customers.retrieve(customer)
+            settings = getattr(found, "invoice_settings", None)
+            source = getattr(found, "default_source", None)
+            return bool(getattr(settings, "default_payment_method", None) or source)
+
+    def create_invoice(
+        self,
+        *,
+        customer: str,
+        invoice_id: str,
+        number: str,
+        currency: str,
+        description: str,
+        charge_automatically: bool,
+        days_until_due: int,
+        key: str,
+    ) -> StripeInvoice:
+        """An empty draft with our number, which stays a draft until we finalize it."""
+        params: Any = {
+            "customer": customer,
+            "number": number,
+            "currency": currency.lower(),
+            "description": description,
+            "auto_advance": False,
+            "pending_invoice_items_behavior": "exclude",
+            "metadata": {"invoice_id": invoice_id},
+            "collection_method": "charge_automatically" if charge_automatically else "send_invoice",
+        }
+        if not charge_automatically:
+            params["days_until_due"] = days_until_due
+        with _translated():
+            return _invoice(self._client.v1.invoices.create(params, {"idempotency_key": key}))
+
+    def add_lines(self, stripe_invoice_id: str, lines: Sequence[Line], key: str) -> None:
+        """Put our lines on a draft, in their order."""
+        for start in range(0, len(lines), LINES_A_CALL):
+            part = lines[start : start + LINES_A_CALL]
+            params: Any = {
+                "lines": [{"description": line.description, "amount": line.amount} for line in part]
+            }
+            with _translated():
+                self._client.v1.invoices.add_lines(
+                    stripe_invoice_id, params, {"idempotency_key": f"{key}:{start}"}
+                )
+
+    def get_invoice(self, stripe_invoice_id: str) -> StripeInvoice:
+        with _translated():
+            return _invoice(self._client.v1.invoices.retrieve(stripe_invoice_id))
+
+    def get_lines(self, stripe_invoice_id: str) -> list[StripeLine]:
+        """All lines of an invoice."""
+        with _translated():
+            page = self._client.v1.invoices.line_items.list(stripe_invoice_id, {"limit": 100})
+            return [StripeLine(line.description or "", line.amount) for line in page.auto_paging_iter()]
+
+    def find_invoice(self, customer: str, invoice_id: str) -> StripeInvoice | None:
+        """The customer's invoice that carries our id, whatever we remember. By listing, never by search,
+        which lags behind."""
+        with _translated():
+            page = self._client.v1.invoices.list({"customer": customer, "limit": 100})
+            for each in page.auto_paging_iter():
+                if _metadata(each).get("invoice_id") == invoice_id:
+                    return _invoice(each)
+        return None
+
+    def finalize_invoice(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
+        """From draft to open (or paid); from here on Stripe collects."""
+        with _translated():
+            return _invoice(
+                self._client.v1.invoices.finalize_invoice(
+                    stripe_invoice_id, {"auto_advance": True}, {"idempotency_key": key}
+                )
+            )
+
+
+def read_webhook(payload: bytes, signature: str | None, secret: str, now: int) -> WebhookEvent:
+    """What a webhook announces, its signature over the raw body checked. `now` in unix seconds. Raises
+    BadSignature for one that Stripe did not sign, or not within the tolerance around now."""
+    try:
+        text = payload.decode("utf-8")
+        stripe.WebhookSignature.verify_header(text, signature, secret)
+        signed_at = int(dict(part.split("=", 1) for part in (signature or "").split(","))["t"])
+    except (stripe.SignatureVerificationError, UnicodeDecodeError, ValueError, KeyError):
+        raise BadSignature("the webhook is not signed by Stripe with our secret") from None
+    if abs(now - signed_at) > WEBHOOK_TOLERANCE_SECONDS:
+        raise BadSignature("the webhook was signed too long ago, or in the future")
+    try:
+        event = json.loads(text)
+        changed = event["data"]["object"]
+        return WebhookEvent(str(event["id"]), str(event["type"]), str(changed["id"]), str(changed["object"]))
+    except (ValueError, KeyError, TypeError):
+        raise BadSignature("the webhook does not hold an event of Stripe") from None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of the SDK as ours: which may pass by themselves, and which need a person."""
+    try:
+        yield
+    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+        raise TryAgain(_sentence(error)) from error
+    except stripe.AuthenticationError as error:
+        raise TryAgain(
+            f"Stripe refuses the API key; check BILLING_STRIPE_API_KEY ({_sentence(error)})"
+        ) from error
+    except stripe.IdempotencyError as error:
+        raise NeedsOperator(
+            f"Stripe saw this request before with other values ({_sentence(error)})"
+        ) from error
+    except stripe.StripeError as error:
+        status = error.http_status or 500
+        if status >= 500 or status in (409, 429):
+            raise TryAgain(_sentence(error)) from error
+        raise NeedsOperator(_sentence(error)) from error
+
+
+def _sentence(error: stripe.StripeError) -> str:
+    return " ".join(str(error.user_message or error).split())
+
+
+def _metadata(invoice: stripe.Invoice) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (invoice.metadata or {}).items()}
+
+
+def _invoice(found: stripe.Invoice) -> StripeInvoice:
+    total = found.total_excluding_tax
+    return StripeInvoice(
+        id=found.id,
+        status=found.status or "draft",
+        number=found.number,
+        currency=found.currency.upper(),
+        total_excluding_tax=found.total if total is None else total,
+        amount_paid=found.amount_paid,
+        invoice_id=_metadata(found).get("invoice_id"),
+        hosted_invoice_url=found.hosted_invoice_url,
+        invoice_pdf=found.invoice_pdf,
+    )
