@@ -99,7 +99,7 @@ class StripeGateway:
         with _translated():
             page = self._client.v1.customers.list({"created": {"gte": since}, "limit": 100})
             for each in page.auto_paging_iter():
-                if (each.metadata or {}).get("account") == account:
+                if _metadata(each).get("account") == account:
                     return each.id
         return None
 
@@ -226,8 +226,9 @@ def _sentence(error: stripe.StripeError) -> str:
     return " ".join(str(error.user_message or error).split())
 
 
-def _metadata(invoice: stripe.Invoice) -> dict[str, str]:
-    return {str(name): str(value) for name, value in (invoice.metadata or {}).items()}
+def _metadata(found: stripe.Invoice | stripe.Customer) -> dict[str, str]:
+    metadata: Any = found.metadata
+    return dict(metadata.to_dict()) if metadata else {}
 
 
 def _invoice(found: stripe.Invoice) -> StripeInvoice:

@@ -1,0 +1,142 @@
+"""How a batch travels from a door to the store: decoded, checked, kept, counted (docs/rules.md §2).
+
+One thread writes. Batches that arrive while a commit is under way share the next one: the cost of reaching
+the disk is paid once for all of them, and every batch is answered only when it is durable and counted.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from metering.event import TaskRunEvent
+from metering.sources import Decoded, Rejection
+from metering.store import EventStore
+
+# A commit takes batches until it holds this many events.
+EVENTS_A_COMMIT = 20_000
+# Events that may wait for a commit before new batches are turned away.
+EVENTS_WAITING = 400_000
+# An answer names at most so many rejections; it counts them all.
+ERRORS_SHOWN = 100
+
+
+class Overloaded(RuntimeError):  # noqa: N818 - reads as what happened
+    """Too much is waiting for the disk, or the service is stopping; send the batch again later."""
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """Every event handed in, counted as exactly one of four. `errors` are the first rejections."""
+
+    received: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    errors: list[Rejection] = field(default_factory=list)
+
+    def add(self, decoded: Decoded, accepted: Sequence[bool]) -> None:
+        """Count one batch: what decoding made of it, and which of its events the store accepted."""
+        taken = sum(accepted)
+        self.received += decoded.received
+        self.accepted += taken
+        self.duplicate += len(accepted) - taken
+        self.ignored += decoded.ignored
+        self.rejected += len(decoded.rejected)
+        self.errors += decoded.rejected[: ERRORS_SHOWN - len(self.errors)]
+        assert self.received == self.accepted + self.duplicate + self.ignored + self.rejected
+
+    def to_data(self) -> dict[str, object]:
+        """The report in the shape of JSON answers."""
+        return {
+            "received": self.received,
+            "accepted": self.accepted,
+            "duplicate": self.duplicate,
+            "ignored": self.ignored,
+            "rejected": self.rejected,
+            "errors": [
+                {"index": each.index, "field": each.field, "message": each.message} for each in self.errors
+            ],
+        }
+
+
+class _Batch(NamedTuple):
+    events: Sequence[TaskRunEvent]
+    done: Future[list[bool]]
+
+
+class GroupCommit:
+    """The one writer of a process. `clock` answers the current instant."""
+
+    def __init__(self, store: EventStore, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._write, name="meter-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, events: Sequence[TaskRunEvent]) -> Future[list[bool]]:
+        """Ask for a batch to be kept. The future answers, for each event, whether it was accepted, once all
+        of them are durable; or it raises what the store raised, and nothing of the batch was kept. Raises
+        Overloaded."""
+        done: Future[list[bool]] = Future()
+        if not events:
+            done.set_result([])
+            return done
+        with self._lock:
+            if self._closed:
+                raise Overloaded("the service is stopping; send the batch again")
+            if self._waiting and self._waiting + len(events) > EVENTS_WAITING:
+                raise Overloaded("too many events are waiting for the disk; send the batch again in a moment")
+            self._waiting += len(events)
+            self._queue.put(_Batch(events, done))
+        return done
+
+    def close(self) -> None:
+        """Write what is waiting, then stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        running = True
+        while running:
+            batches: list[_Batch] = []
+            size = 0
+            batch = self._queue.get()
+            while batch is not None:
+                batches.append(batch)
+                size += len(batch.events)
+                if size >= EVENTS_A_COMMIT:
+                    break
+                try:
+                    batch = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            running = batch is not None
+            self._commit(batches)
+
+    def _commit(self, batches: list[_Batch]) -> None:
+        events = [event for batch in batches for event in batch.events]
+        try:
+            accepted = self._store.append(events, self._clock())
+        except Exception as error:  # the thread must live; who waits for the batch gets the error
+            for batch in batches:
+                batch.done.set_exception(error)
+        else:
+            start = 0
+            for batch in batches:
+                batch.done.set_result(accepted[start : start + len(batch.events)])
+                start += len(batch.events)
+        with self._lock:
+            self._waiting -= len(events)
