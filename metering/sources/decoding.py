@@ -9,7 +9,7 @@ from metering.sources.admission import Admission, Decoded, Rejection
 from metering.sources.bodies import UndecodableBody
 from metering.sources.cloudevents import FINISHED_TYPE
 from metering.sources.detection import detect
-from metering.sources.document import JsonError, Framing, elements
+from metering.sources.document import Framing, JsonError, elements
 from metering.sources.fields import FieldError, kind_of
 from metering.sources.formats import Format, Reader, reader_of
 from metering.sources.task_run_batch import read_batch

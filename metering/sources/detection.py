@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from metering.sources.document import JsonError, Framing, parse_first
+from metering.sources.document import Framing, JsonError, parse_first
 from metering.sources.formats import KnownFormat
 
 _BLANK = " \t\r\n"

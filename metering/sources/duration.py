@@ -7,7 +7,7 @@ import re
 MAX_SECONDS_DIGITS = 12  # below 10¹² seconds, so that microseconds fit 64 bits
 _MICRO_DIGITS = 6
 # A JSON number; a duration sent as text is written the same way.
-_DECIMAL = re.compile(r"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?)0*(\d+))?", re.ASCII).fullmatch
+_DECIMAL = re.compile(r"(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?)(\d+))?", re.ASCII).fullmatch
 # An exponent of more digits than this moves the point further than any body is long.
 _MAX_EXPONENT_DIGITS = 12
 
@@ -45,7 +45,7 @@ def _parse_any(text: str) -> int:
         raise ValueError("is negative; send the seconds that the task ran")
     # Where the decimal point of the microseconds stands among `digits`.
     point = len(whole) - (len(whole) + len(fraction) - len(digits)) + _MICRO_DIGITS
-    shift = int(exponent[: _MAX_EXPONENT_DIGITS + 1] or "0")
+    shift = int(exponent.lstrip("0")[: _MAX_EXPONENT_DIGITS + 1] or "0")
     point += -shift if exponent_sign == "-" else shift
     if point > MAX_SECONDS_DIGITS + _MICRO_DIGITS:
         raise ValueError("is too large; a duration is below 10^12 seconds")
