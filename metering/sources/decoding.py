@@ -1,0 +1,76 @@
+"""`decode`: the one way from bytes to events, whatever the format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metering.event import TaskRunEvent
+from metering.sources.admission import Admission, Decoded, Rejection
+from metering.sources.bodies import UndecodableBody
+from metering.sources.cloudevents import FINISHED_TYPE
+from metering.sources.detection import detect
+from metering.sources.document import Framing, JsonError, elements
+from metering.sources.fields import FieldError, kind_of
+from metering.sources.formats import Format, Reader, reader_of
+from metering.sources.task_run_batch import read_batch
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def decode(
+    body: bytes,
+    *,
+    format: Format,
+    framing: Framing,
+    admission: Admission,
+    cloudevent_types: frozenset[str] = frozenset({FINISHED_TYPE}),
+    first_index: int = 0,
+) -> Decoded:
+    """Read every event of a body; each is taken, ignored or rejected, and none costs another its place.
+
+    `framing` "json" is one object or an array, "ndjson" an object a line (blank lines do not count).
+    `first_index` is the place of the body's first event in a longer stream that is read in pieces; pieces
+    end at line ends. A stream's format is best detected once, from its first piece.
+
+    Raises UndecodableBody where there is nothing to read: an empty body, a broken JSON document, Prefect
+    events without an account to put them to.
+    """
+    if first_index == 0:
+        body = body.removeprefix(_BYTE_ORDER_MARK)
+        if not body or body.isspace():
+            raise UndecodableBody("the body is empty; send one event, a JSON array, or one event a line")
+    known = detect(body).format if format == "auto" else format
+    if known == "prefect" and (admission.default_account or admission.only_account) is None:
+        raise UndecodableBody("Prefect events carry no account; name the account they belong to")
+    if known == "task-run":
+        batch = read_batch(body, framing, admission)
+        if batch is not None:
+            return Decoded(len(batch.events) + batch.ignored, batch.events, batch.ignored)
+    return read_with_care(body, framing, admission, reader_of(known, cloudevent_types), first_index)
+
+
+def read_with_care(
+    body: bytes, framing: Framing, admission: Admission, reader: Reader, first_index: int = 0
+) -> Decoded:
+    """Read event by event, with the exact reason for each rejection. Raises UndecodableBody."""
+    decoded = Decoded()
+    for index, element in enumerate(elements(body, framing), first_index):
+        decoded.received += 1
+        try:
+            event = _read(element, admission, reader)
+        except FieldError as refused:
+            decoded.rejected.append(Rejection(index, refused.field, refused.message))
+            continue
+        if event is None:
+            decoded.ignored += 1
+        else:
+            decoded.events.append(event)
+    return decoded
+
+
+def _read(element: Any, admission: Admission, reader: Reader) -> TaskRunEvent | None:
+    if isinstance(element, dict):
+        return reader(element, admission)
+    if isinstance(element, JsonError):
+        raise FieldError("event", f"event is not valid JSON: {element}")
+    raise FieldError("event", f"event must be a JSON object, not {kind_of(element)}")

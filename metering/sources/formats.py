@@ -1,0 +1,25 @@
+"""The formats by name, and the reader of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from metering.event import TaskRunEvent
+from metering.sources.admission import Admission
+from metering.sources.cloudevents import read_cloudevent
+from metering.sources.prefect import read_prefect
+from metering.sources.task_run import read_task_run
+
+KnownFormat = Literal["task-run", "cloudevents", "prefect"]
+Format = Literal[KnownFormat, "auto"]
+
+# One JSON object to its event, or None where it is to be ignored. Raises fields.FieldError.
+Reader = Callable[[dict[str, Any], Admission], TaskRunEvent | None]
+
+
+def reader_of(name: KnownFormat, cloudevent_types: frozenset[str]) -> Reader:
+    if name == "cloudevents":
+        return partial(read_cloudevent, types=cloudevent_types)
+    return read_prefect if name == "prefect" else read_task_run
