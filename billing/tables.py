@@ -143,6 +143,7 @@ api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("prefix", sa.Text, nullable=False),
     sa.Column("secret_sha256", sa.Text, nullable=False, unique=True),
     sa.Column("scope", sa.Text, nullable=False),
     sa.Column("account_id", _TEXT),

@@ -1,0 +1,111 @@
+"""The composition root: what the doors share, wired together from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from billing.access import NewKey, first_admin_key
+from billing.billing_run import Progress, RunReport, run_month
+from billing.payments.outbox import Delivery, send_due
+from billing.payments.stripe_gateway import StripeGateway
+from billing.plans import load_shipped
+from billing.repository import invoices, outbox
+from billing.schema import is_current, upgrade
+from metering import clock
+from metering.database import make_engine, reading, writing
+from metering.period import DAY_US, Month
+from metering.settings import Settings
+from metering.store import EventStore
+from metering.store.sql import SqlEventStore
+
+
+class SchemaMissing(RuntimeError):  # noqa: N818 - reads as what happened
+    """The database is empty or has an older schema."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything an operation needs. `now` answers the current instant; `gateway` is None where Stripe is not
+    configured: invoices then stay finalized until it is."""
+
+    settings: Settings
+    engine: sa.Engine
+    store: EventStore
+    now: Callable[[], int]
+    gateway: StripeGateway | None
+
+    @property
+    def late_us(self) -> int:
+        """How long ago an event of an ingest key may have ended."""
+        return self.settings.late_days * DAY_US
+
+    def init(self) -> NewKey | None:
+        """Create or upgrade the schema and load the catalogue; the first time, answer an admin key."""
+        upgrade(self.engine)
+        load_shipped(self.engine, self.now())
+        return first_admin_key(self.engine, self.now())
+
+    def require_schema(self) -> None:
+        """Raises SchemaMissing."""
+        if not is_current(self.engine):
+            raise SchemaMissing("the database has no schema yet, or an older one; run: billing init")
+
+    def run_month(
+        self,
+        month: Month,
+        *,
+        account: str | None = None,
+        early: bool = False,
+        send: bool = True,
+        progress: Progress = lambda done, total: None,
+        sending: Progress = lambda done, total: None,
+    ) -> RunReport:
+        """Bill a month and send its invoices, where Stripe is configured. Raises NotFound, Refused."""
+        report = run_month(
+            self.engine,
+            self.store,
+            month,
+            now=self.now(),
+            grace_hours=self.settings.grace_hours,
+            account=account,
+            early=early,
+            progress=progress,
+        )
+        if send and not early and self.gateway is not None:
+            with writing(self.engine) as connection:
+                outbox.retry_failed(connection, month, account, self.now())
+            delivery = send_due(
+                self.engine, self.gateway, self.now, month=month, account=account, progress=sending
+            )
+            self._add_delivery(report, delivery)
+        return report
+
+    def _add_delivery(self, report: RunReport, delivery: Delivery) -> None:
+        with reading(self.engine) as connection:
+            report.invoices = [invoices.get(connection, each.id) or each for each in report.invoices]
+        report.sent = len(delivery.sent)
+        account_of = {invoice.id: invoice.account for invoice in report.invoices}
+        for invoice_id, message in (delivery.waiting | delivery.failed).items():
+            report.failed.append((account_of[invoice_id], f"not sent: {message}"))
+
+    def send_due(self) -> Delivery:
+        """Send whatever is due, of any month; nothing where Stripe is not configured."""
+        if self.gateway is None:
+            return Delivery()
+        return send_due(self.engine, self.gateway, self.now)
+
+
+def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
+    """Raises DatabaseUrlError, LiveKeyRefused."""
+    gateway = None
+    if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
+        gateway = StripeGateway(
+            settings.stripe_api_key.get_secret_value(),
+            api_base=settings.stripe_api_base,
+            live=settings.stripe_live == "yes",
+        )
+    engine = make_engine(settings.database_url)
+    return Service(settings, engine, SqlEventStore(engine), now, gateway)

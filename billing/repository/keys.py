@@ -1,0 +1,60 @@
+"""API keys: only the digest of a key is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.tables import api_keys
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret. `prefix` is the part of the key by which people recognise it."""
+
+    id: str
+    prefix: str
+    scope: str
+    account: str | None
+    created_at: int
+    revoked_at: int | None = None
+
+
+def add(connection: sa.Connection, key: ApiKey, secret_sha256: str) -> None:
+    connection.execute(
+        api_keys.insert().values(
+            id=key.id,
+            prefix=key.prefix,
+            secret_sha256=secret_sha256,
+            scope=key.scope,
+            account_id=key.account,
+            created_at=key.created_at,
+        )
+    )
+
+
+def by_digest(connection: sa.Connection, secret_sha256: str) -> ApiKey | None:
+    row = connection.execute(
+        sa.select(api_keys).where(api_keys.c.secret_sha256 == secret_sha256)
+    ).one_or_none()
+    return None if row is None else _key(row)
+
+
+def every(connection: sa.Connection) -> list[ApiKey]:
+    return [_key(row) for row in connection.execute(sa.select(api_keys).order_by(api_keys.c.id))]
+
+
+def revoke(connection: sa.Connection, key_id: str, now: int) -> bool:
+    """False if there is no such key; one that is revoked already keeps its time."""
+    done = connection.execute(
+        api_keys.update()
+        .where(api_keys.c.id == key_id)
+        .values(revoked_at=sa.func.coalesce(api_keys.c.revoked_at, now))
+    )
+    return bool(done.rowcount)
+
+
+def _key(row: sa.Row[Any]) -> ApiKey:
+    return ApiKey(row.id, row.prefix, row.scope, row.account_id, row.created_at, row.revoked_at)
