@@ -77,7 +77,7 @@ def test_the_document_as_json() -> None:
 
 
 def test_decimals_never_show_an_exponent() -> None:
-    (line,) = invoice(1, plan((None, "0.000000000001"))).to_data()["lines"]  # type: ignore[misc]
+    line = invoice(1, plan((None, "0.000000000001"))).lines[0].to_data()
     assert (line["unit_price"], line["exact_amount"]) == ("0.000000000001", "0.000000000001")
 
 
