@@ -30,6 +30,8 @@ _PLAN_KEYS = ("plan", "version", "effective_from", "currency", "soft_limit", "br
 _BRACKET_KEYS = ("up_to", "unit_price")
 _PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+# The last three come out of PyYAML for tags that do not fit their value, such as `!!bool maybe`.
+_UNREADABLE = (ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError, AttributeError)
 _MAX_PRICE_TEXT = 50  # far beyond any valid price; keeps a wrong file from becoming a long computation
 
 
@@ -43,7 +45,7 @@ def parse_plan_file(text: str, name: str) -> tuple[PlanVersion, ...]:
         raise CatalogueError(f"{name}: a plan file ends in .json, .yaml, .yml or .toml")
     try:
         data = readers[suffix](text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise CatalogueError(f"{name} cannot be read: {_first_line(error)}") from None
     return plans_from_data(data)
 
@@ -66,8 +68,8 @@ def plans_from_data(data: object) -> tuple[PlanVersion, ...]:
 def _plan(data: object, number: int) -> PlanVersion:
     if not isinstance(data, Mapping):
         raise CatalogueError(f"plan {number} of the file must be an object with {_names(_PLAN_KEYS)}")
-    where = f"plan {data['plan']}" if isinstance(data.get("plan"), str) else f"plan {number} of the file"
-    if isinstance(data.get("version"), str):
+    where = f"plan {data['plan']}" if _is_label(data.get("plan")) else f"plan {number} of the file"
+    if _is_label(data.get("version")):
         where += f"@{data['version']}"
     _check_keys(where, data, _PLAN_KEYS, optional="soft_limit")
     if not isinstance(data["version"], str):
@@ -97,7 +99,7 @@ def _bracket(where: str, data: object) -> Bracket:
 
 def _check_keys(where: str, data: Mapping[object, object], keys: tuple[str, ...], optional: str) -> None:
     if unknown := [key for key in data if key not in keys]:
-        raise CatalogueError(f"{where}: unknown key {_names(unknown)}; known: {_names(keys)}")
+        raise CatalogueError(f"{where}: unknown key {_names(map(repr, unknown))}; known: {_names(keys)}")
     if missing := [key for key in keys if key not in data and key != optional]:
         raise CatalogueError(f"{where}: {_names(missing)} is missing")
 
@@ -110,7 +112,7 @@ def _date(where: str, value: object) -> date:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    raise CatalogueError(f"{where}: effective_from {value!s} is not a date; write it as YYYY-MM-DD")
+    raise CatalogueError(f"{where}: effective_from {str(value)[:40]!r} is not a date; write it as YYYY-MM-DD")
 
 
 def _price(where: str, value: object) -> Decimal:
@@ -184,6 +186,11 @@ def _unique_keys(pairs: list[tuple[object, object]]) -> dict[object, object]:
 
 def _no_constant(text: str) -> object:
     raise ValueError(f"{text} is not a number")
+
+
+def _is_label(value: object) -> bool:
+    """Fit to be named in a sentence; whether it is valid is for `PlanVersion` to say."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= 64
 
 
 def _names(keys: Iterable[object]) -> str:

@@ -8,15 +8,18 @@ from decimal import Decimal
 
 import pytest
 
+from billing.pricing.catalogue import PlanVersion
 from billing.pricing.errors import CurrencyError, CurrencyMismatch
-from billing.pricing.invoice import STEPS, Basis, Document, Line, LineKind, compose
+from billing.pricing.invoice import STEPS, Basis, Document, Line, LineKind, Step, compose
 from metering.period import Month
 from tests.billing.pricing.data import DEVELOPER, STARTER, counts, plan
 
 OCTOBER = Month(2026, 10)
 
 
-def invoice(billable: int, version=STARTER, currency: str = "USD", **not_billed: int) -> Document:  # type: ignore[no-untyped-def]
+def invoice(
+    billable: int, version: PlanVersion = STARTER, currency: str = "USD", **not_billed: int
+) -> Document:
     return compose(Basis("acme", OCTOBER, currency, counts(billable, **not_billed), version))
 
 
@@ -74,7 +77,7 @@ def test_the_document_as_json() -> None:
 
 
 def test_decimals_never_show_an_exponent() -> None:
-    (line,) = invoice(1, plan((None, "0.000000000001"))).to_data()["lines"]  # type: ignore[misc]
+    line = invoice(1, plan((None, "0.000000000001"))).lines[0].to_data()
     assert (line["unit_price"], line["exact_amount"]) == ("0.000000000001", "0.000000000001")
 
 
@@ -138,7 +141,7 @@ def test_a_float_never_enters_a_line(change: dict[str, object]) -> None:
         Line(**{**fields, **change})  # type: ignore[arg-type]
 
 
-def _minus_ten(kind: LineKind):  # type: ignore[no-untyped-def]
+def _minus_ten(kind: LineKind) -> Step:
     """A step like those to come: ten dollars off, on a line of its own."""
 
     def step(basis: Basis, before: tuple[Line, ...]) -> tuple[Line, ...]:
