@@ -139,7 +139,7 @@ def _quotes(wire: _Wire) -> int:
     quotes = 4 * sum(1 for name in _TEXTS if getattr(wire, name))
     if wire.duration is not _ABSENT:
         text = bytes(wire.duration)
-        if text.startswith((b"[", b"{")):
+        if text.startswith((b"[", b"{")):  # how deep it may nest is for the careful path to say
             raise ValueError
         quotes += 2 + text.count(b'"')
     return quotes

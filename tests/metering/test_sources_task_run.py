@@ -89,6 +89,8 @@ def test_a_state_that_is_not_final_is_ignored_whatever_else_the_event_holds(
     assert (decoded.received, decoded.ignored, decoded.events, decoded.rejected) == (1, 1, [], [])
 
 
+# An escape keeps the fast path away, so that a limit is tested on both.
+PATHS = ["fast", "\\careful"]
 LONG = "x" * 201
 MISSING = "is missing"
 BAD: list[tuple[dict[str, Any], str, str]] = [
@@ -214,18 +216,27 @@ def test_an_escape_in_a_name_is_the_same_name() -> None:
 @pytest.mark.parametrize(
     ("after_us", "taken"), [(0, True), (300 * SECOND_US, True), (300 * SECOND_US + 1, False)]
 )
-def test_five_minutes_in_the_future_is_the_limit(after_us: int, taken: bool) -> None:
-    decoded = read(native(ended_at=format_instant(NOW + after_us)))
+@pytest.mark.parametrize("flow", PATHS)
+def test_five_minutes_in_the_future_is_the_limit(after_us: int, taken: bool, flow: str) -> None:
+    decoded = read(native(ended_at=format_instant(NOW + after_us), flow=flow))
     assert bool(decoded.events) is taken
 
 
-def test_the_first_instant_of_2000_is_taken() -> None:
-    assert one(native(started_at="1999-12-31T23:00:00Z", ended_at="2000-01-01T00:00:00Z"))
+@pytest.mark.parametrize("flow", PATHS)
+def test_the_first_instant_of_2000_is_taken(flow: str) -> None:
+    assert one(native(started_at="1999-12-31T23:00:00Z", ended_at="2000-01-01T00:00:00Z", flow=flow))
+
+
+@pytest.mark.parametrize("flow", PATHS)
+def test_a_run_may_start_and_end_in_one_instant(flow: str) -> None:
+    event = one(native(started_at="2026-10-03T02:00:00Z", ended_at="2026-10-03T04:00:00+02:00", flow=flow))
+    assert event.started_at == event.ended_at
 
 
 @pytest.mark.parametrize(("before_us", "taken"), [(62 * DAY_US, True), (62 * DAY_US + 1, False)])
-def test_an_ingest_key_may_be_so_late_and_no_later(before_us: int, taken: bool) -> None:
-    late = native(started_at="2026-01-01T00:00:00Z", ended_at=format_instant(NOW - before_us))
+@pytest.mark.parametrize("flow", PATHS)
+def test_an_ingest_key_may_be_so_late_and_no_later(before_us: int, taken: bool, flow: str) -> None:
+    late = native(started_at="2026-01-01T00:00:00Z", ended_at=format_instant(NOW - before_us), flow=flow)
     assert one(late)
     decoded = read(late, admission=Admission(now=NOW, late_us=62 * DAY_US))
     assert bool(decoded.events) is taken
