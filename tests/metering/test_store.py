@@ -5,41 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from metering.event import TaskRunEvent
 from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, parse_instant
 from metering.store.sql import SqlEventStore
+from tests.events import event
 
 OCTOBER = Month.parse("2026-10")
 NOW = parse_instant("2026-11-02T00:00:00Z")
-
-
-def event(
-    run: str = "run-1",
-    *,
-    account: str = "acme",
-    state: str = "COMPLETED",
-    end: str = "2026-10-03T02:00:05Z",
-    seconds: int = 5,
-    workspace: str = "",
-    flow: str = "",
-    source: str = "",
-    task: str = "",
-) -> TaskRunEvent:
-    ended = parse_instant(end)
-    return TaskRunEvent(
-        account,
-        run,
-        state,
-        ended - seconds * 1_000_000,
-        ended,
-        seconds * 1_000_000,
-        workspace,
-        flow,
-        "",
-        task,
-        source,
-    )
 
 
 @pytest.fixture
