@@ -73,8 +73,8 @@ def save(connection: sa.Connection, invoice: Invoice) -> bool:
     the account and month got another live invoice meanwhile."""
     delete_draft(connection, invoice.id)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    done = connection.execute(insert(invoices).values(**_columns(invoice)).on_conflict_do_nothing())
-    if not done.rowcount:
+    statement = insert(invoices).values(**_columns(invoice)).on_conflict_do_nothing()
+    if connection.scalar(statement.returning(invoices.c.id)) is None:
         return False
     rows = [
         {"invoice_id": invoice.id, "position": position, **_line_columns(line)}

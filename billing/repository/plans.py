@@ -14,7 +14,7 @@ from billing.tables import plan_versions
 def catalogue(connection: sa.Connection) -> Catalogue:
     """All versions that were loaded."""
     rows = connection.execute(sa.select(plan_versions.c.data))
-    return Catalogue(plans_from_data([json.loads(row.data) for row in rows]))
+    return Catalogue(version for row in rows for version in plans_from_data(json.loads(row.data)))
 
 
 def add(connection: sa.Connection, version: PlanVersion, now: int) -> None:
