@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from billing.payments.stripe_sandbox.errors import missing
+from billing.payments.stripe_sandbox.errors import missing, refused
+from billing.payments.stripe_sandbox.params import METADATA_KEYS
 
 API_VERSION = "2026-10-28.endive"
 
@@ -129,4 +130,10 @@ def merged_metadata(held: Mapping[str, str], given: Mapping[str, str] | None) ->
     """
     if given is None:
         return {}
-    return {key: value for key, value in {**held, **given}.items() if value != ""}
+    merged = {key: value for key, value in {**held, **given}.items() if value != ""}
+    if len(merged) > METADATA_KEYS:
+        raise refused(
+            f"You can have up to {METADATA_KEYS} metadata keys, but this makes {len(merged)}.",
+            param="metadata",
+        )
+    return merged
