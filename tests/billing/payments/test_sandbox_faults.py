@@ -44,6 +44,7 @@ def break_first(sandbox: RunningSandbox, kind: FaultKind, seconds: float = 0) ->
 def test_after_these_a_retry_with_the_same_key_creates_one(
     client: stripe.StripeClient,
     sandbox: RunningSandbox,
+    *,
     kind: FaultKind,
     error: Any,
     status: Any,
