@@ -25,9 +25,9 @@ class Clock:
         return self.now
 
 
-def connect(url: str, api_key: str = "sk_test_sandbox") -> stripe.StripeClient:
+def connect(url: str, api_key: str = "sk_test_sandbox", *, timeout_s: float = 5) -> stripe.StripeClient:
     addresses: Any = dict.fromkeys(("api", "connect", "files", "meter_events"), url)
-    http = stripe.RequestsClient(timeout=5)
+    http = stripe.RequestsClient(timeout=timeout_s)
     return stripe.StripeClient(api_key, base_addresses=addresses, max_network_retries=0, http_client=http)
 
 

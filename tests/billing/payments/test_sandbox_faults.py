@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from billing.payments.stripe_sandbox import (
     RunningSandbox,
     StripeSandbox,
 )
-from tests.billing.payments.conftest import refusal
+from tests.billing.payments.conftest import connect, refusal
 
 CREATE = ("POST", "/v1/customers")
 AUTH = {"authorization": "Bearer sk_test_x", "idempotency-key": "k"}
@@ -77,6 +78,24 @@ def test_a_500_is_the_answer_to_its_key_for_good(
     assert len(client.v1.customers.list().data) == applied
     create(client, key="another")
     assert len(client.v1.customers.list().data) == applied + 1
+
+
+def test_an_answer_may_not_come_in_time(sandbox: RunningSandbox) -> None:
+    impatient = connect(sandbox.url, timeout_s=0.2)
+    break_first(sandbox, FaultKind.APPLIED_THEN_HANGS, seconds=60)
+    failure = refusal(lambda: create(impatient))
+    assert isinstance(failure, stripe.APIConnectionError)
+    create(impatient)
+    assert len(impatient.v1.customers.list().data) == 1
+
+
+def test_of_many_at_once_with_one_key_one_is_applied(sandbox: RunningSandbox) -> None:
+    def attempt(_: int) -> str:
+        return create(connect(sandbox.url)).id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(attempt, range(16)))) == 1
+    assert len(sandbox.state.state.customers.rows) == 1
 
 
 def test_a_wrong_total(client: stripe.StripeClient, sandbox: RunningSandbox, customer: Any) -> None:

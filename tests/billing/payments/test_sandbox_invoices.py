@@ -82,6 +82,9 @@ def test_at_most_250_items(client: stripe.StripeClient, draft: Draft) -> None:
     assert "250" in str(error)
     read = list(client.v1.invoices.line_items.list(invoice.id, {"limit": 100}).auto_paging_iter())
     assert [line.amount for line in read] == [*range(1, 250), 1]
+    shown = client.v1.invoices.retrieve(invoice.id).lines
+    assert (len(shown.data), shown.has_more) == (10, True)
+    assert len(list(shown.auto_paging_iter())) == 250
 
 
 def test_numbers_are_unique_and_made_if_not_given(client: stripe.StripeClient, draft: Draft) -> None:

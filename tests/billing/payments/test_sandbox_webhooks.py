@@ -13,7 +13,13 @@ import httpx
 import pytest
 import stripe
 
-from billing.payments.stripe_sandbox import Request, RunningSandbox, StripeSandbox, running_sandbox
+from billing.payments.stripe_sandbox import (
+    Request,
+    RunningSandbox,
+    StripeSandbox,
+    run_forever,
+    running_sandbox,
+)
 from tests.billing.payments.conftest import Clock, connect
 
 AUTH = {"authorization": "Bearer sk_test_x"}
@@ -174,3 +180,16 @@ def test_the_sandbox_is_controlled_over_http(sandbox: RunningSandbox, client: st
         ("GET", "nothing", None, 404),
     ):
         assert control.request(method, path, json=body).status_code == status
+
+
+def test_served_for_a_command_it_says_what_a_client_needs() -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "/sandbox" in line:
+            raise KeyboardInterrupt  # as a person ends it
+
+    run_forever(port=0, sandbox=StripeSandbox(webhook_secret="whsec_said"), say=say)
+    text = "\n".join(said)
+    assert "http://127.0.0.1:" in text and "sk_test_" in text and "whsec_said" in text
