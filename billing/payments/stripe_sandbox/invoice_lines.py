@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 from billing.payments.stripe_sandbox import invoice_items, invoices
-from billing.payments.stripe_sandbox.errors import missing, refused
+from billing.payments.stripe_sandbox.errors import ApiError, missing, refused
 from billing.payments.stripe_sandbox.paging import EXPAND, listing, page_of
 from billing.payments.stripe_sandbox.params import (
     ID,
@@ -88,11 +89,21 @@ def add(state: State, params: Params, id: str) -> Object:
 
 
 def update(state: State, params: Params, id: str) -> Object:
+    """All of the lines are changed, or none of them."""
     invoice = _draft(state, params, id)
     before = invoices.view(state, invoice)
     found = [_line(state, invoice, line["id"], f"lines[{n}][id]") for n, line in enumerate(params["lines"])]
-    for line, given in zip(found, params["lines"], strict=True):
-        invoice_items.change(state, state.invoice_items.rows[invoice_items.item_of(line)], given)
+    items = [state.invoice_items.rows[invoice_items.item_of(line)] for line in found]
+    as_they_were = copy.deepcopy((items, state.lines[id]))
+    try:
+        for item, given in zip(items, params["lines"], strict=True):
+            invoice_items.change(state, item, given)
+    except ApiError:
+        for item in as_they_were[0]:
+            state.invoice_items.rows[item["id"]] = item
+        state.lines[id] = as_they_were[1]
+        recompute(state, invoice)
+        raise
     return _changed(state, invoice, params, before)
 
 

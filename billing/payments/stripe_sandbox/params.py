@@ -90,7 +90,7 @@ def read(schema: Hash, raw: Mapping[str, Any]) -> Params:
     return _hash(schema, raw, "")
 
 
-def _value(field: Field, raw: Any, name: str) -> Any:  # noqa: PLR0911 - one return a kind of field
+def _value(field: Field, raw: Any, name: str) -> Any:  # noqa: PLR0911 - one a kind
     if raw == "" and not isinstance(field, Metadata):
         if getattr(field, "unsettable", False):
             return None

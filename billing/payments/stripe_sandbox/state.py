@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from billing.payments.stripe_sandbox.errors import missing, refused
 from billing.payments.stripe_sandbox.params import METADATA_KEYS
@@ -58,7 +58,7 @@ class State:
 
     seed: str
     now: int = 0
-    attempt_payments: str = "immediately"
+    attempt_payments: Literal["immediately", "later"] = "immediately"
     request: Object = field(default_factory=lambda: {"id": None, "idempotency_key": None})
     on_event: Callable[[Object], None] = lambda event: None
     customers: Table = field(default_factory=lambda: Table("customer"))

@@ -36,12 +36,20 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def sandbox(clock: Clock) -> Iterator[RunningSandbox]:
-    """Webhooks and due work are driven by the test. What was asked for with success is valid at Stripe."""
-    state = StripeSandbox(clock=clock, webhook_secret="whsec_test", seed="test")
-    with running_sandbox(state, deliver_webhooks=False) as running:
+@pytest.fixture(scope="session")
+def served() -> Iterator[RunningSandbox]:
+    """One server for all tests; webhooks and due work are driven by the tests."""
+    with running_sandbox(StripeSandbox(webhook_secret="whsec_test"), deliver_webhooks=False) as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(served: RunningSandbox, clock: Clock) -> Iterator[RunningSandbox]:
+    """An empty sandbox. What a test asked for with success is valid by Stripe's description of its API."""
+    state = served.state
+    state.clock, state.attempt_payments = clock, "immediately"
+    state.reset(seed="test")
+    yield served
     for request in state.log:
         if request.route is not None and request.status == 200:
             schema = accepted_by_stripe(request.method, request.route)

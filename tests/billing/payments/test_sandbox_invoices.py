@@ -67,11 +67,17 @@ def test_lines_are_changed_and_removed_while_it_is_a_draft(client: stripe.Stripe
     assert [item.amount for item in pending] == [300]
 
 
-def test_several_lines_are_added_together_or_not_at_all(client: stripe.StripeClient, draft: Draft) -> None:
+def test_several_lines_are_added_or_changed_together_or_not_at_all(
+    client: stripe.StripeClient, draft: Draft
+) -> None:
     invoice = draft(100)
     both: Any = {"lines": [{"amount": 1}, {"description": "no amount"}]}
     error = refusal(lambda: client.v1.invoices.add_lines(invoice.id, both))
     assert error.param == "lines[1][amount]"
+    line = invoice.lines.data[0].id
+    twice: Any = {"amount": 5, "price_data": {"currency": "usd", "unit_amount": 5}}
+    change: Any = {"lines": [{"id": line, "amount": 5}, {"id": line, **twice}]}
+    assert refusal(lambda: client.v1.invoices.update_lines(invoice.id, change)).http_status == 400
     assert client.v1.invoices.retrieve(invoice.id).total == 100
 
 

@@ -72,7 +72,7 @@ def test_without_any_card(client: stripe.StripeClient, draft: Draft) -> None:
 def test_the_attempt_may_come_an_hour_later(
     client: stripe.StripeClient, draft: Draft, with_card: WithCard, sandbox: RunningSandbox, clock: Clock
 ) -> None:
-    sandbox.state.state.attempt_payments = "later"
+    sandbox.state.attempt_payments = "later"
     with_card("pm_card_visa")
     invoice = client.v1.invoices.finalize_invoice(draft(2500).id, {"auto_advance": True})
     assert (invoice.status, invoice.next_payment_attempt) == ("open", clock.now + 3600)

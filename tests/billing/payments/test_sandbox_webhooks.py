@@ -174,6 +174,7 @@ def test_the_sandbox_is_controlled_over_http(sandbox: RunningSandbox, client: st
     assert len(control.get("deliveries").json()["waiting"]) == 1
     control.delete(f"webhook_endpoints/{endpoint['id']}")
     assert control.get("deliveries").json()["waiting"] == []
+    assert control.post("reset").json()["customers"] == 0
     for method, path, body, status in (
         ("POST", "advance", {}, 400),
         ("POST", "webhook_endpoints", {"url": "ftp://x"}, 400),
