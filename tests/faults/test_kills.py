@@ -84,11 +84,13 @@ def _service(engine: sa.Engine, gateway: Any) -> Service:
 def test_a_kill_at_any_step_leaves_one_invoice(new_database: NewDatabase) -> None:
     """Steps: before each commit to the database, after it, before each call to Stripe, after it. Then the run
     is started again, as an operator would, after the claim of the dead process has lapsed."""
-    step = 1
-    while True:
-        with running_sandbox(
-            StripeSandbox(clock=lambda: NOVEMBER_2 // SECOND_US), deliver_webhooks=False
-        ) as sandbox:
+    step, reached = 0, True
+    with running_sandbox(
+        StripeSandbox(clock=lambda: NOVEMBER_2 // SECOND_US), deliver_webhooks=False
+    ) as sandbox:
+        while reached:  # until a run ends before its turn: then every step has been a kill
+            step += 1
+            sandbox.state.reset()
             engine = new_database()
             _month(engine)
             gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
@@ -107,9 +109,7 @@ def test_a_kill_at_any_step_leaves_one_invoice(new_database: NewDatabase) -> Non
             ours = assert_settled(engine, sandbox, ACCOUNTS)
             assert {invoice.account: invoice.total for invoice in ours} == TOTALS
             engine.dispose()
-        if not kill.reached:
-            break  # the run ended before its turn: every step has been a kill
-        step += 1
+            reached = kill.reached
     assert step > 30
 
 
