@@ -43,22 +43,26 @@ class SqlEventStore:
 
     def _rows(self, events: Sequence[TaskRunEvent]) -> list[RunRow]:
         """Events as rows, in their order, without a position yet."""
-        ids = self._names.account_ids(event.account for event in events)
-        keys = [(ids[event.account], Label(event.workspace, event.flow, event.source)) for event in events]
-        numbers = self._names.label_ids(set(keys))
+        # Few names, many events: look each combination up once.
+        named = [(event.account, event.workspace, event.flow, event.source) for event in events]
+        distinct = set(named)
+        ids = self._names.account_ids(name[0] for name in distinct)
+        keys = {name: (ids[name[0]], Label(*name[1:])) for name in distinct}
+        numbers = self._names.label_ids(set(keys.values()))
+        place = {name: (key[0], numbers[key]) for name, key in keys.items()}
         return [
             RunRow(
-                key[0],
+                place[name][0],
                 run_key.encode(event.task_run_id),
                 0,
                 int(event.outcome),
                 event.ended_at,
                 event.duration_us,
-                numbers[key],
+                place[name][1],
                 event.fingerprint,
                 0,
             )
-            for event, key in zip(events, keys, strict=True)
+            for event, name in zip(events, named, strict=True)
         ]
 
     def cutoff(self) -> Cutoff:
