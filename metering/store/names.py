@@ -6,17 +6,22 @@ harmless, and writers then never wait for one another while holding the locks of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metering.database import reading, writing
+from metering.event import TaskRunEvent
 from metering.store.tables import accounts, labels
 
 # Beyond this many remembered names the memory is dropped and filled anew.
 _MEMORY = 200_000
+
+
+Place = tuple[str, str, str, str]
+"""Account, workspace, flow, source: what events of many runs have in common."""
 
 
 class Label(NamedTuple):
@@ -35,8 +40,25 @@ class Names:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._accounts: dict[str, int] = {}
+        self._places: dict[Place, tuple[int, int]] = {}
         self._labels: dict[tuple[int, Label], int] = {}
         self._by_id: dict[int, Label] = {}
+
+    def places(self, events: Sequence[TaskRunEvent]) -> list[tuple[int, int]]:
+        """For each event the numbers of its account and of its label; those not seen before get one."""
+        wanted = [(event.account, event.workspace, event.flow, event.source) for event in events]
+        known = self._places
+        try:
+            return [known[place] for place in wanted]
+        except KeyError:
+            if len(known) > _MEMORY:
+                self._places = known = {}
+        missing = {place for place in wanted if place not in known}
+        ids = self.account_ids(place[0] for place in missing)
+        labels = {place: (ids[place[0]], Label(*place[1:])) for place in missing}
+        numbers = self.label_ids(set(labels.values()))
+        known.update({place: (key[0], numbers[key]) for place, key in labels.items()})
+        return self.places(events)
 
     def account_ids(self, names: Iterable[str]) -> dict[str, int]:
         """The numbers of these accounts; those not seen before get one."""
