@@ -44,10 +44,10 @@ class Append:
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         repeated = len(first) < len(keys)
         new = [self._rows[index] for index in first.values()] if repeated else self._rows
-        met = {_key(row) for part in self._driver.insert_runs(sorted(new), position) for row in part}
+        held = {row[:2]: row for row in self._driver.insert_runs(sorted(new), position)}
         self._deltas.update(_counter_of_new(row) for row in new)
-        if repeated or met:
-            self._resolve(position, keys, first, met)
+        if repeated or held:
+            self._resolve(position, keys, first, held)
         if any(self._accepted):
             changes = [CountRow(*key, change) for key, change in sorted(self._deltas.items()) if change]
             if changes:
@@ -56,25 +56,20 @@ class Append:
         return self._accepted
 
     def _resolve(
-        self, position: int, keys: Sequence[RunKey], first: dict[RunKey, int], met: set[RunKey]
+        self, position: int, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
     ) -> None:
-        """Decide about events whose run is held already, or is named twice in this batch."""
-        doubtful: dict[RunKey, list[int]] = defaultdict(list)
+        """Decide about events whose run was held before, or is named twice in this batch."""
+        for key in held:
+            self._deltas[_counter_of_new(self._rows[first[key]])] -= 1
+        differing: dict[RunKey, list[int]] = defaultdict(list)
         for index, key in enumerate(keys):
-            if key in met or first[key] != index:
-                doubtful[key].append(index)
-        held = {row[:2]: row for row in self._driver.held_runs(sorted(doubtful))}
-        differing: dict[RunKey, list[int]] = {}
-        for key, indexes in doubtful.items():
-            if held[key].position != position:  # the run was there before this batch
-                self._deltas[_counter_of_new(self._rows[first[key]])] -= 1
-            elif indexes[0] == first[key]:
-                indexes.pop(0)  # this batch brought it
-            for index in indexes:
-                self._accepted[index] = False
-            wanted = [i for i in indexes if self._rows[i][_FINGERPRINT] != held[key].fingerprint]
-            if wanted:
-                differing[key] = wanted
+            if key not in held:
+                if first[key] == index:
+                    continue  # this event brought the run
+                held[key] = _run_row(self._rows[first[key]], position)
+            self._accepted[index] = False
+            if self._rows[index][_FINGERPRINT] != held[key].fingerprint:
+                differing[key].append(index)
         if differing:
             self._revise(position, held, differing)
 
@@ -117,6 +112,11 @@ def _counter_of_new(row: NewRun) -> CounterKey:
 
 def _counter(row: RunRow | RevisionRow) -> CounterKey:
     return row.account_id, row.ended_at // HOUR_US, row.label_id, row.outcome
+
+
+def _run_row(row: NewRun, position: int) -> RunRow:
+    account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint = row
+    return RunRow(account_id, run_key, position, outcome, ended_at, duration_us, label_id, fingerprint, 0)
 
 
 def _revision(row: NewRun, position: int) -> RevisionRow:

@@ -90,10 +90,12 @@ class Names:
             self._labels, self._by_id = {}, {}
         missing = sorted(wanted - self._labels.keys())
         if missing:
+            rows = [{"account_id": account_id, **label._asdict()} for account_id, label in missing]
+            insert = self._insert(labels).on_conflict_do_nothing().returning(*labels.columns)
             with writing(self._engine) as connection:
-                rows = [{"account_id": account_id, **label._asdict()} for account_id, label in missing]
-                connection.execute(self._insert(labels).on_conflict_do_nothing(), rows)
-                for account_id in sorted({account_id for account_id, _ in missing}):
+                self._remember(connection.execute(insert, rows))
+                # What another process gave a number to meanwhile.
+                for account_id in sorted({key[0] for key in missing if key not in self._labels}):
                     query = sa.select(labels).where(labels.c.account_id == account_id)
                     self._remember(connection.execute(query))
         return {key: self._labels[key] for key in wanted}
