@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from billing.access import NewKey, first_admin_key
 from billing.billing_run import Progress, RunReport, run_month
 from billing.payments.outbox import Delivery, send_due
 from billing.plans import load_shipped
-from billing.repository import invoices, outbox
+from billing.repository import invoices, outbox, runs
 from billing.schema import is_current, upgrade
 from metering import clock
 from metering.database import make_engine, reading, writing
@@ -93,6 +94,8 @@ class Service:
         account_of = {invoice.id: invoice.account for invoice in report.invoices}
         for invoice_id, message in (delivery.waiting | delivery.failed).items():
             report.failed.append((account_of[invoice_id], f"not sent: {message}"))
+        with writing(self.engine) as connection:
+            runs.finish(connection, report.id, self.now(), json.dumps(report.to_data()))
 
     def send_due(self) -> Delivery:
         """Send whatever is due, of any month; nothing where Stripe is not configured."""

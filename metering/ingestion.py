@@ -83,11 +83,18 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._write, name="meter-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether batches are being written."""
+        return self._thread.is_alive() and not self._closed
+
     def submit(self, events: Sequence[TaskRunEvent]) -> Future[list[bool]]:
         """Ask for a batch to be kept. The future answers, for each event, whether it was accepted, once all
         of them are durable; or it raises what the store raised, and nothing of the batch was kept. Raises
         Overloaded."""
         done: Future[list[bool]] = Future()
+        # From here on it cannot be cancelled: who stops waiting must not stop the writer.
+        done.set_running_or_notify_cancel()
         if not events:
             done.set_result([])
             return done

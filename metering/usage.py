@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from metering.outcome import NOT_BILLED, Outcome
+from metering.period import format_instant
 
 WindowSize = Literal["hour", "day", "month"]
 GroupBy = Literal["workspace", "flow"]
@@ -52,6 +53,30 @@ class Usage:
     end: int
     counts: Counts
     windows: tuple[Window, ...] = ()
+
+
+def usage_data(usage: Usage) -> dict[str, object]:
+    """Usage in the shape of JSON answers; a window names its `workspace` or `flow` where grouped by it."""
+    return {
+        "account": usage.account,
+        "period": {"start": format_instant(usage.start), "end": format_instant(usage.end)},
+        "billable": usage.counts.billable,
+        "not_billed": usage.counts.not_billed,
+        "windows": [_window_data(window) for window in usage.windows],
+    }
+
+
+def _window_data(window: Window) -> dict[str, object]:
+    data: dict[str, object] = {
+        "start": format_instant(window.start),
+        "billable": window.counts.billable,
+        "not_billed": window.counts.not_billed,
+    }
+    if window.workspace is not None:
+        data["workspace"] = window.workspace
+    if window.flow is not None:
+        data["flow"] = window.flow
+    return data
 
 
 class Run(NamedTuple):

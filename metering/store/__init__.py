@@ -40,5 +40,8 @@ class EventStore(Protocol):
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,
         where all their runs moved elsewhere), from the hourly counters."""
 
+    def has_account(self, account: str) -> bool:
+        """Whether an event of the account was ever handed in."""
+
     def close(self) -> None:
         """Release connections."""

@@ -79,6 +79,9 @@ class SqlEventStore:
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return self._counters.by_account(start, end)
 
+    def has_account(self, account: str) -> bool:
+        return self._names.account_id(account) is not None
+
     def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
