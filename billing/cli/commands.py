@@ -36,7 +36,8 @@ def command(group: typer.Typer, name: str, *, example: str) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         text = " ".join((function.__doc__ or "").split())
-        group.command(name, help=text, epilog=f"Example: {example}")(function)
+        short = text.split(". ")[0].rstrip(".") + "."
+        group.command(name, help=text, short_help=short, epilog=f"Example: {example}")(function)
         return function
 
     return add

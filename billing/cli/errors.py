@@ -1,9 +1,9 @@
 """What went wrong, as one line on stderr that says what to do, and an exit code.
 
-    0    done
-    1    something the user must look at: rejected events, failed invoices, an invoice that differs
-    2    wrong usage: no such thing, not allowed in this state, a value or setting that is not usable
-    130  stopped by the user
+0    done
+1    something the user must look at: rejected events, failed invoices, an invoice that differs
+2    wrong usage: no such thing, not allowed in this state, a value or setting that is not usable
+130  stopped by the user
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import typer
@@ -52,7 +53,7 @@ class OneLineErrors(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
-            answer = super().invoke(ctx)  # type: ignore[arg-type]
+            answer = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader had enough (`| head`). Nothing may be written at exit either.
@@ -62,10 +63,8 @@ class OneLineErrors(TyperGroup):
 
 
 def _discard_output() -> None:
-    try:
+    with suppress(OSError, ValueError):  # where stdout is not a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # not a file
-        pass
 
 
 def _problem(error: Exception) -> Problem:
@@ -118,7 +117,9 @@ def _of_libraries(error: Exception) -> Problem | None:
     from sqlalchemy.exc import DBAPIError
 
     if isinstance(error, ValidationError):
-        wrong = [f"BILLING_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        wrong = [
+            f"BILLING_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()
+        ]
         return Problem(_line("; ".join(wrong)), USAGE)
     if isinstance(error, SettingsError):
         return Problem(_line(error), USAGE)

@@ -30,7 +30,9 @@ def read_instant(text: str) -> int:
 MonthArgument = Annotated[Month, typer.Argument(parser=read_month, metavar="MONTH", help="As YYYY-MM.")]
 OptionalMonth = Annotated[
     Month | None,
-    typer.Option("--month", parser=read_month, metavar="MONTH", help="As YYYY-MM; by default the current one."),
+    typer.Option(
+        "--month", parser=read_month, metavar="MONTH", help="As YYYY-MM; by default the current one."
+    ),
 ]
 MonthFilter = Annotated[
     Month | None, typer.Option("--month", parser=read_month, metavar="MONTH", help="Of this month only.")

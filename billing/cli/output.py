@@ -21,9 +21,12 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
+    # Markup is off: names are the user's, and may hold anything.
     if stream.isatty():
-        return Console(file=stream, highlight=False)
-    return Console(file=stream, highlight=False, width=_UNBOUNDED, no_color=True, force_terminal=False)
+        return Console(file=stream, highlight=False, markup=False)
+    return Console(
+        file=stream, highlight=False, markup=False, width=_UNBOUNDED, no_color=True, force_terminal=False
+    )
 
 
 def print_json(data: object) -> None:
@@ -35,20 +38,30 @@ def say(text: str = "") -> None:
     console().print(text, soft_wrap=True)
 
 
+def heading(name: str, rest: str = "") -> None:
+    """A line whose first part stands out."""
+    from rich.text import Text
+
+    console().print(Text.assemble((name, "bold"), rest), soft_wrap=True)
+
+
 def note(text: str) -> None:
     """A message beside the answer, on stderr."""
-    console(stderr=True).print(text, markup=False, soft_wrap=True)
+    console(stderr=True).print(text, soft_wrap=True)
 
 
-def table(*columns: str, title: str | None = None, numbers: tuple[str, ...] = ()) -> Table:
+def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """A table; the columns named in `numbers` are set to the right. Long cells fold, and are never cut."""
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         made.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column in numbers
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+            no_wrap=column in numbers,
         )
     return made
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_service(*, schema: bool = True) -> Iterator[Service]:
-    """The service of this command. Raises SchemaMissing (unless not asked to), and what wrong settings raise."""
+    """The service of this command. Raises SchemaMissing, unless `schema` is not needed, and what wrong
+    settings raise."""
     from billing.app import SchemaMissing, make_service
     from metering.settings import Settings
 
