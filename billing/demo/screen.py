@@ -36,8 +36,8 @@ class Screen:
 
     def opening(self) -> None:
         self.text(
-            "Task runs, metered, priced, invoiced and paid. What counts is a run that succeeds and lasts longer",
-            "than a second; every other run is free, and is shown beside those that count.",
+            "Task runs, metered, priced, invoiced and paid. A run that succeeds and lasts longer than a second",
+            "counts; every other one is free, and is shown beside those that count.",
         )
 
     def section(self, heading: str, *lines: str) -> None:
