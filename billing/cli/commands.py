@@ -25,7 +25,7 @@ def noun(help_text: str, **settings: Any) -> typer.Typer:
     @made.callback()
     def _help(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
-            typer.echo(context.get_help(), err=True)
+            context.get_help()  # typer prints it
             raise typer.Exit(USAGE)
 
     return made

@@ -23,6 +23,8 @@ LOOK = 1
 USAGE = 2
 STOPPED = 130
 
+PROGRAM = "billing"
+
 
 class Problem(NamedTuple):
     message: str
@@ -42,13 +44,13 @@ class OneLineErrors(TyperGroup):
         **extra: Any,
     ) -> Any:
         try:
-            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = super().main(args, PROGRAM, complete_var, False, windows_expand_args, **extra)
         except Exception as error:
             message, code = _problem(error)
-            print(f"billing: {message}", file=sys.stderr)
+            print(f"{PROGRAM}: {message}", file=sys.stderr)
         else:
             if code == STOPPED:
-                print("billing: stopped; the same command may be started again", file=sys.stderr)
+                print(f"{PROGRAM}: stopped; the same command may be started again", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]

@@ -21,11 +21,12 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the HTTP interface, in one process, until interrupted."""
-    import uvicorn
-
-    from billing.api import make_app
-
     with open_service() as service, listening(host, port) as listener:
+        import uvicorn
+
+        from billing.api import make_app
+
+        # With BILLING_SCHEDULE=on the schedule goes here: make_app(service, schedule).
         app = make_app(service)
         config = uvicorn.Config(app, loop="auto", http="auto", access_log=False, log_level="warning")
         note(f"Serving at {url_of(listener)}, stop with Ctrl-C; the interface: {url_of(listener)}/docs")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
 from billing.accounts import add_account, show_account
 from billing.app import Service, make_service
 from billing.billing_month import document
@@ -140,6 +142,21 @@ class DemoMonth:
         return 200
 
 
+class _Given(Settings):
+    """Settings that are what they are given: what is configured on this machine is not the demo's."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 @contextmanager
 def demo_month(folder: Path) -> Iterator[DemoMonth]:
     """A fresh database in `folder` and a sandbox beside it, both at the demo's own time. Raises Refused."""
@@ -159,8 +176,7 @@ def demo_month(folder: Path) -> Iterator[DemoMonth]:
 
 
 def _settings(workspace: Workspace, running: RunningSandbox) -> Settings:
-    # Validated, not read from the environment: what is configured on this machine is not the demo's.
-    return Settings.model_validate(
+    return _Given.model_validate(
         {
             "database_url": workspace.database_url,
             "stripe_api_key": running.api_key,

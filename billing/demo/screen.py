@@ -36,8 +36,8 @@ class Screen:
 
     def opening(self) -> None:
         self.text(
-            "Task runs, metered, priced, invoiced and paid. A run that succeeds and lasts longer than a second",
-            "counts; every other one is free, and is shown beside those that count.",
+            "Task runs, metered, priced, invoiced and paid. Those count that succeed and last longer than",
+            "a second. All others are free, and are shown beside them.",
         )
 
     def section(self, heading: str, *lines: str) -> None:
@@ -119,7 +119,7 @@ def _in_order(invoices: Sequence[Invoice]) -> list[Invoice]:
 def _how(invoice: Invoice) -> str:
     if not invoice.total:
         return "nothing to pay, not sent"
-    return "by card, at Stripe" if invoice.status == "paid" else "sent by Stripe, due in 30 days"
+    return "by card, at Stripe" if invoice.status == "paid" else "sent, due in 30 days"
 
 
 def _program() -> str:
