@@ -114,5 +114,5 @@ def progress(label: str, *, unit: str = "count") -> Iterator[Callable[[int, int 
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bars:
-        task = bars.add_task(label, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        task = bars.add_task(label, total=None, visible=False)
+        yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)
