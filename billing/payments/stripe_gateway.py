@@ -83,7 +83,7 @@ class StripeGateway:
             api_key,
             base_addresses=bases,
             max_network_retries=NETWORK_RETRIES,
-            http_client=stripe.HTTPXClient(timeout=TIMEOUT_SECONDS, allow_sync_methods=True),
+            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
         )
 
     def create_customer(self, account: str, name: str, email: str, key: str) -> str:

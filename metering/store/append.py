@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
 from metering.outcome import Outcome, Statement, winner
-from metering.period import hour_of
-from metering.store.driver import CountRow, Driver, RevisionRow, RunKey, RunRow
+from metering.period import HOUR_US
+from metering.store.driver import CountRow, Driver, NewRun, RevisionRow, RunKey, RunRow
 from metering.store.names import Label, Names
 
 
@@ -22,29 +23,31 @@ def statement_of(row: RunRow | RevisionRow | sa.Row[Any], label: Label) -> State
     )
 
 
+CounterKey = tuple[int, int, int, int]
+"""Account, hour, label, outcome."""
+
+
 class Append:
     """Works on one open transaction. `run` answers for each row whether it was accepted."""
 
-    def __init__(self, driver: Driver, names: Names, rows: Sequence[RunRow]) -> None:
+    def __init__(self, driver: Driver, names: Names, rows: Sequence[NewRun]) -> None:
         self._driver = driver
         self._names = names
         self._rows = rows
-        self._accepted = [False] * len(rows)
-        self._deltas: Counter[tuple[int, int, int, int]] = Counter()
+        self._accepted = [True] * len(rows)
+        self._deltas: Counter[CounterKey] = Counter()
 
     def run(self, now: int) -> list[bool]:
+        """Every event is new, until it is found to be another one's sibling."""
         position = self._driver.next_position()
-        first: dict[RunKey, int] = {}
-        further: list[int] = []  # indexes of events of a run that this batch named before
-        for index, row in enumerate(self._rows):
-            if first.setdefault(row[:2], index) != index:
-                further.append(index)
-        ordered = sorted(first)
-        inserts = [self._rows[first[key]]._replace(position=position) for key in ordered]
-        for index in first.values():
-            self._accepted[index] = True
-        met = [row[:2] for part in self._driver.insert_runs(inserts) for row in part]
-        self._resolve(position, first, met, further)
+        keys: list[RunKey] = [_key(row) for row in self._rows]
+        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        repeated = len(first) < len(keys)
+        new = [self._rows[index] for index in first.values()] if repeated else self._rows
+        held = {row[:2]: row for row in self._driver.insert_runs(sorted(new), position)}
+        self._deltas.update(_counter_of_new(row) for row in new)
+        if repeated or held:
+            self._resolve(position, keys, first, held)
         if any(self._accepted):
             changes = [CountRow(*key, change) for key, change in sorted(self._deltas.items()) if change]
             if changes:
@@ -53,30 +56,25 @@ class Append:
         return self._accepted
 
     def _resolve(
-        self, position: int, first: dict[RunKey, int], met: list[RunKey], further: list[int]
+        self, position: int, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
     ) -> None:
-        """Decide about events whose run is held already, or is named twice in this batch."""
-        keys = sorted({*met, *(self._rows[index][:2] for index in further)})
-        held = {row[:2]: row for row in self._driver.held_runs(keys)} if keys else {}
-        candidates: dict[RunKey, list[int]] = defaultdict(list)
-        for key in met:
-            if held[key].position != position:  # it was there before: not new
-                index = first.pop(key)
-                self._accepted[index] = False
-                candidates[key].append(index)
-        for index in first.values():
-            self._deltas[_counter(self._rows[index])] += 1
-        for index in further:
-            candidates[self._rows[index][:2]].append(index)
-        differing = {
-            key: wanted
-            for key, indexes in candidates.items()
-            if (wanted := [i for i in indexes if self._rows[i].fingerprint != held[key].fingerprint])
-        }
+        """Decide about events whose run was held before, or is named twice in this batch."""
+        for key in held:
+            self._deltas[_counter_of_new(self._rows[first[key]])] -= 1
+        differing: dict[RunKey, list[int]] = defaultdict(list)
+        for index, key in enumerate(keys):
+            if key not in held:
+                if first[key] == index:
+                    continue  # this event brought the run
+                held[key] = _run_row(self._rows[first[key]], position)
+            self._accepted[index] = False
+            if self._rows[index][_FINGERPRINT] != held[key].fingerprint:
+                differing[key].append(index)
         if differing:
             self._revise(position, held, differing)
 
     def _revise(self, position: int, held: dict[RunKey, RunRow], differing: dict[RunKey, list[int]]) -> None:
+        """Keep events that say something else of a run than those held, and move its count accordingly."""
         known: dict[RunKey, dict[int, RunRow | RevisionRow]] = {
             key: {held[key].fingerprint: held[key]} for key in differing
         }
@@ -87,18 +85,9 @@ class Append:
         for key in sorted(differing):
             before = self._winner(known[key])
             for index in differing[key]:
-                row = self._rows[index]
-                if row.fingerprint not in known[key]:
-                    new = RevisionRow(
-                        *key,
-                        row.fingerprint,
-                        position,
-                        row.outcome,
-                        row.ended_at,
-                        row.duration_us,
-                        row.label_id,
-                    )
-                    known[key][row.fingerprint] = new
+                new = _revision(self._rows[index], position)
+                if new.fingerprint not in known[key]:
+                    known[key][new.fingerprint] = new
                     added.append(new)
                     self._accepted[index] = True
             after = self._winner(known[key])
@@ -113,5 +102,23 @@ class Append:
         return next(row for statement, row in said if statement == best)
 
 
-def _counter(row: RunRow | RevisionRow) -> tuple[int, int, int, int]:
-    return row.account_id, hour_of(row.ended_at), row.label_id, row.outcome
+_key = itemgetter(0, 1)
+_FINGERPRINT = 6
+
+
+def _counter_of_new(row: NewRun) -> CounterKey:
+    return row[0], row[3] // HOUR_US, row[5], row[2]
+
+
+def _counter(row: RunRow | RevisionRow) -> CounterKey:
+    return row.account_id, row.ended_at // HOUR_US, row.label_id, row.outcome
+
+
+def _run_row(row: NewRun, position: int) -> RunRow:
+    account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint = row
+    return RunRow(account_id, run_key, position, outcome, ended_at, duration_us, label_id, fingerprint, 0)
+
+
+def _revision(row: NewRun, position: int) -> RevisionRow:
+    account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint = row
+    return RevisionRow(account_id, run_key, fingerprint, position, outcome, ended_at, duration_us, label_id)

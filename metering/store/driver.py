@@ -20,6 +20,11 @@ Row = TypeVar("Row")
 COMMIT_LOCK = 0x6D657465  # "mete"
 
 
+NewRun = tuple[int, bytes, int, int, int, int, int]
+"""An event on its way into `task_runs`: account_id, run_key, outcome, ended_at, duration_us, label_id,
+fingerprint. A plain tuple: at a hundred thousand a second, names would cost as much as the disk."""
+
+
 class RunRow(NamedTuple):
     """A row of `task_runs`, in the order of its columns."""
 
@@ -61,11 +66,8 @@ class Driver(Protocol):
     """One open transaction of a writer."""
 
     def next_position(self) -> int: ...
-    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
-        """Insert what is new. Yields the parts that held a row whose key exists already."""
-
-    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
-        """The rows of these keys, locked until the transaction ends."""
+    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
+        """Insert what is new. Answers what was held before of the same runs, locked until the end."""
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]: ...
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
@@ -86,14 +88,19 @@ class SqliteDriver:
         self._cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM meter_commits")
         return int(self._cursor.fetchone()[0])
 
-    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
+    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
+        held: list[RunRow] = []
         for part in self._parts(rows):
-            self._many("INSERT OR IGNORE INTO task_runs VALUES ", part)
+            # ?1 is the position, the same in every row; a plain ? takes the next number.
+            first = "(?2,?,?1,?,?,?,?,?,0)"
+            values = ",".join([first] + ["(?,?,?1,?,?,?,?,?,0)"] * (len(part) - 1))
+            parameters = [position, *chain.from_iterable(part)]
+            self._cursor.execute(f"INSERT OR IGNORE INTO task_runs VALUES {values}", parameters)  # noqa: S608
             if self._cursor.rowcount < len(part):
-                yield part
-
-    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
-        return (RunRow(*row) for row in self._where_key("task_runs", keys))
+                keys = [row[:2] for row in part]
+                older = self._where_key("task_runs", keys, f" AND position <> {position}")
+                held += (RunRow(*row) for row in older)
+        return held
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
         return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys))
@@ -124,11 +131,11 @@ class SqliteDriver:
         one = "(" + ",".join("?" * len(rows[0])) + ")"
         self._cursor.execute(head + ",".join([one] * len(rows)) + tail, list(chain.from_iterable(rows)))
 
-    def _where_key(self, table: str, keys: Sequence[RunKey]) -> Iterable[tuple[Any, ...]]:
+    def _where_key(self, table: str, keys: Sequence[RunKey], also: str = "") -> Iterable[tuple[Any, ...]]:
         for part in self._parts(keys):
             wanted = ",".join(["(?,?)"] * len(part))
             self._cursor.execute(
-                f"SELECT * FROM {table} WHERE (account_id, run_key) IN (VALUES {wanted})",  # noqa: S608
+                f"SELECT * FROM {table} WHERE (account_id, run_key) IN (VALUES {wanted}){also}",  # noqa: S608
                 list(chain.from_iterable(part)),
             )
             yield from self._cursor.fetchall()
@@ -147,21 +154,22 @@ class PostgresDriver:
         self._cursor.execute("SELECT nextval('meter_positions')")
         return int(self._cursor.fetchone()[0])
 
-    def insert_runs(self, rows: Sequence[RunRow]) -> Iterable[Sequence[RunRow]]:
+    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
         self._cursor.execute(
-            "INSERT INTO task_runs SELECT * FROM unnest(%s::int[], %s::bytea[], %s::bigint[], %s::smallint[],"
-            " %s::bigint[], %s::bigint[], %s::int[], %s::bigint[], %s::smallint[])"
+            "INSERT INTO task_runs SELECT account_id, run_key, %s, outcome, ended_at, duration_us, label_id,"
+            " fingerprint, 0 FROM unnest(%s::int[], %s::bytea[], %s::smallint[], %s::bigint[], %s::bigint[],"
+            " %s::int[], %s::bigint[])"
+            " AS new(account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint)"
             " ON CONFLICT DO NOTHING",
-            _columns(rows),
+            [position, *_columns(rows)],
         )
-        if self._cursor.rowcount < len(rows):
-            yield rows
-
-    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
-        return (RunRow(*row) for row in self._where_key("task_runs", keys, " FOR UPDATE OF t"))
+        if self._cursor.rowcount == len(rows):
+            return []
+        tail = f" WHERE t.position <> {position} ORDER BY t.account_id, t.run_key FOR UPDATE OF t"
+        return [RunRow(*row) for row in self._where_key("task_runs", [row[:2] for row in rows], tail)]
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
-        return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys, ""))
+        return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys))
 
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
         self._cursor.execute(
@@ -186,10 +194,10 @@ class PostgresDriver:
     def record_commit(self, position: int, now: int) -> None:
         self._cursor.execute("INSERT INTO meter_commits VALUES (%s, %s)", (position, now))
 
-    def _where_key(self, table: str, keys: Sequence[RunKey], lock: str) -> Iterable[tuple[Any, ...]]:
+    def _where_key(self, table: str, keys: Sequence[RunKey], tail: str = "") -> Iterable[tuple[Any, ...]]:
         self._cursor.execute(
             f"SELECT t.* FROM {table} t JOIN unnest(%s::int[], %s::bytea[]) AS k(account_id, run_key)"  # noqa: S608
-            f" USING (account_id, run_key) ORDER BY t.account_id, t.run_key{lock}",
+            f" USING (account_id, run_key){tail}",
             _columns(keys),
         )
         for row in self._cursor.fetchall():

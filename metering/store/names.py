@@ -6,17 +6,22 @@ harmless, and writers then never wait for one another while holding the locks of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metering.database import reading, writing
+from metering.event import TaskRunEvent
 from metering.store.tables import accounts, labels
 
 # Beyond this many remembered names the memory is dropped and filled anew.
 _MEMORY = 200_000
+
+
+Place = tuple[str, str, str, str]
+"""Account, workspace, flow, source: what events of many runs have in common."""
 
 
 class Label(NamedTuple):
@@ -35,8 +40,25 @@ class Names:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._accounts: dict[str, int] = {}
+        self._places: dict[Place, tuple[int, int]] = {}
         self._labels: dict[tuple[int, Label], int] = {}
         self._by_id: dict[int, Label] = {}
+
+    def places(self, events: Sequence[TaskRunEvent]) -> list[tuple[int, int]]:
+        """For each event the numbers of its account and of its label; those not seen before get one."""
+        wanted = [(event.account, event.workspace, event.flow, event.source) for event in events]
+        known = self._places
+        try:
+            return [known[place] for place in wanted]
+        except KeyError:
+            if len(known) > _MEMORY:
+                self._places = known = {}
+        missing = {place for place in wanted if place not in known}
+        ids = self.account_ids(place[0] for place in missing)
+        labels = {place: (ids[place[0]], Label(*place[1:])) for place in missing}
+        numbers = self.label_ids(set(labels.values()))
+        known.update({place: (key[0], numbers[key]) for place, key in labels.items()})
+        return self.places(events)
 
     def account_ids(self, names: Iterable[str]) -> dict[str, int]:
         """The numbers of these accounts; those not seen before get one."""
@@ -68,10 +90,12 @@ class Names:
             self._labels, self._by_id = {}, {}
         missing = sorted(wanted - self._labels.keys())
         if missing:
+            rows = [{"account_id": account_id, **label._asdict()} for account_id, label in missing]
+            insert = self._insert(labels).on_conflict_do_nothing().returning(*labels.columns)
             with writing(self._engine) as connection:
-                rows = [{"account_id": account_id, **label._asdict()} for account_id, label in missing]
-                connection.execute(self._insert(labels).on_conflict_do_nothing(), rows)
-                for account_id in sorted({account_id for account_id, _ in missing}):
+                self._remember(connection.execute(insert, rows))
+                # What another process gave a number to meanwhile.
+                for account_id in sorted({key[0] for key in missing if key not in self._labels}):
                     query = sa.select(labels).where(labels.c.account_id == account_id)
                     self._remember(connection.execute(query))
         return {key: self._labels[key] for key in wanted}

@@ -15,7 +15,7 @@ from metering.outcome import Outcome, Statement, winner
 from metering.store import Cutoff, run_key
 from metering.store.append import Append, statement_of
 from metering.store.counters import Counters
-from metering.store.driver import COMMIT_LOCK, Driver, PostgresDriver, RunRow, SqliteDriver
+from metering.store.driver import COMMIT_LOCK, Driver, NewRun, PostgresDriver, SqliteDriver
 from metering.store.names import Label, Names
 from metering.store.tables import commits, revisions, task_runs
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
@@ -41,24 +41,19 @@ class SqlEventStore:
             )
             return Append(driver, self._names, rows).run(now)
 
-    def _rows(self, events: Sequence[TaskRunEvent]) -> list[RunRow]:
-        """Events as rows, in their order, without a position yet."""
-        ids = self._names.account_ids(event.account for event in events)
-        keys = [(ids[event.account], Label(event.workspace, event.flow, event.source)) for event in events]
-        numbers = self._names.label_ids(set(keys))
+    def _rows(self, events: Sequence[TaskRunEvent]) -> list[NewRun]:
+        """Events as rows, in their order."""
         return [
-            RunRow(
-                key[0],
+            (
+                account_id,
                 run_key.encode(event.task_run_id),
-                0,
                 int(event.outcome),
                 event.ended_at,
                 event.duration_us,
-                numbers[key],
+                label_id,
                 event.fingerprint,
-                0,
             )
-            for event, key in zip(events, keys, strict=True)
+            for event, (account_id, label_id) in zip(events, self._names.places(events), strict=True)
         ]
 
     def cutoff(self) -> Cutoff:

@@ -25,6 +25,9 @@ def act(  # noqa: PLR0911 - one line a command reads best
                 return []
             case "POST", ["advance"]:
                 return {"moved": sandbox.advance(int(_field(data, "seconds"))), "now": sandbox.now}
+            case "POST", ["reset"]:
+                sandbox.reset()
+                return _overview(sandbox)
             case "GET", ["webhook_endpoints"]:
                 return [_endpoint(endpoint) for endpoint in sandbox.webhooks.endpoints.values()]
             case "POST", ["webhook_endpoints"]:

@@ -88,10 +88,10 @@ def retrieve(state: State, params: Params, id: str) -> Object:
 def update(state: State, params: Params, id: str) -> Object:
     note = state.credit_notes.get(id, param="id", in_path=True)
     before = dict(note)
-    if "memo" in params:
-        note["memo"] = params["memo"]
     if "metadata" in params:
         note["metadata"] = merged_metadata(note["metadata"], params["metadata"])
+    if "memo" in params:
+        note["memo"] = params["memo"]
     state.emit("credit_note.updated", note, changes(before, note))
     return note
 

@@ -49,7 +49,7 @@ CREATE_TRANSACTION = Hash(
     {
         "amount": Integer(),
         "currency": Currency(),
-        "description": Text(unsettable=True),
+        "description": Text(350, unsettable=True),
         "expand": EXPAND,
         "metadata": Metadata(),
     },
@@ -206,6 +206,8 @@ def transact(
 
 
 def _assign(customer: Object, params: Params) -> None:
+    if "metadata" in params:
+        customer["metadata"] = merged_metadata(customer["metadata"], params["metadata"])
     plain = ("description", "email", "name", "phone", "preferred_locales", "tax_exempt", "invoice_prefix")
     for field in (*plain, "next_invoice_sequence"):
         if field in params:
@@ -214,5 +216,3 @@ def _assign(customer: Object, params: Params) -> None:
         given = params["address"]
         customer["address"] = given and {part: given.get(part) for part in _ADDRESS_PARTS}
     customer["invoice_settings"] = {**customer["invoice_settings"], **params.get("invoice_settings", {})}
-    if "metadata" in params:
-        customer["metadata"] = merged_metadata(customer["metadata"], params["metadata"])

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from billing.payments.stripe_sandbox.paging import CREATED, listing, page
 from billing.payments.stripe_sandbox.params import Array, Boolean, Params, Text
-from billing.payments.stripe_sandbox.state import Object, State
+from billing.payments.stripe_sandbox.state import Object, State, shown_event
 
 LIST = listing(
     {**CREATED, "delivery_success": Boolean(), "type": Text(), "types": Array(Text(), most=20)},
@@ -14,7 +14,7 @@ LIST = listing(
 
 
 def retrieve(state: State, params: Params, id: str) -> Object:
-    return state.events.get(id, param="id", in_path=True)
+    return shown_event(state.events.get(id, param="id", in_path=True))
 
 
 def list_(state: State, params: Params) -> Object:
@@ -25,4 +25,4 @@ def list_(state: State, params: Params) -> Object:
         named = not wanted or any(fnmatchcase(row["type"], pattern) for pattern in wanted)
         return named and (delivered is None or delivered == (row["pending_webhooks"] == 0))
 
-    return page(state.events, params, "/v1/events", keep=keep)
+    return page(state.events, params, "/v1/events", keep=keep, view=shown_event)

@@ -51,8 +51,10 @@ class IdempotencyKeys:
         return held.answer
 
     def finish(self, key: str, answer: Answer) -> None:
-        """Keep the answer of the request that took the key."""
-        self._held[key].answer = answer
+        """Keep the answer of the request that took the key, unless the key expired meanwhile."""
+        held = self._held.get(key)
+        if held is not None:
+            held.answer = answer
 
     def abandon(self, key: str) -> None:
         """Free the key: its request never ran."""

@@ -159,7 +159,6 @@ def prepared(
         "id": state.new_id("ii"),
         "object": "invoiceitem",
         "amount": amount,
-        "created": state.now,
         "currency": currency,
         "customer": customer,
         "date": state.now,
@@ -222,6 +221,8 @@ def change(state: State, item: Object, params: Params) -> None:
     invoice = state.invoices.rows[item["invoice"]] if item["invoice"] else None
     if invoice is not None:
         editable(invoice)
+    if "metadata" in params:
+        item["metadata"] = merged_metadata(item["metadata"], params["metadata"])
     if {"amount", "quantity", "unit_amount_decimal", "price_data"} & params.keys():
         quantity: int = params["quantity"] if "quantity" in params else item["quantity"]
         priced = "amount" in params or "unit_amount_decimal" in params or "price_data" in params
@@ -233,8 +234,6 @@ def change(state: State, item: Object, params: Params) -> None:
     for field in ("description", "discountable", "period"):
         if field in params:
             item[field] = params[field]
-    if "metadata" in params:
-        item["metadata"] = merged_metadata(item["metadata"], params["metadata"])
     if invoice is not None:
         for line in state.lines[invoice["id"]]:
             if item_of(line) == item["id"]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 from billing.payments.stripe_sandbox import invoice_items, invoices
-from billing.payments.stripe_sandbox.errors import missing, refused
+from billing.payments.stripe_sandbox.errors import ApiError, missing, refused
 from billing.payments.stripe_sandbox.paging import EXPAND, listing, page_of
 from billing.payments.stripe_sandbox.params import (
     ID,
@@ -61,7 +62,7 @@ def list_(state: State, params: Params, id: str) -> Object:
 
 def add(state: State, params: Params, id: str) -> Object:
     """All of the lines are added, or none of them."""
-    invoice = _draft(state, id)
+    invoice = _draft(state, params, id)
     before = invoices.view(state, invoice)
     invoice_items.room_for(state, invoice, len(params["lines"]))
     new: list[tuple[Object, bool]] = []
@@ -88,16 +89,26 @@ def add(state: State, params: Params, id: str) -> Object:
 
 
 def update(state: State, params: Params, id: str) -> Object:
-    invoice = _draft(state, id)
+    """All of the lines are changed, or none of them."""
+    invoice = _draft(state, params, id)
     before = invoices.view(state, invoice)
     found = [_line(state, invoice, line["id"], f"lines[{n}][id]") for n, line in enumerate(params["lines"])]
-    for line, given in zip(found, params["lines"], strict=True):
-        invoice_items.change(state, state.invoice_items.rows[invoice_items.item_of(line)], given)
+    items = [state.invoice_items.rows[invoice_items.item_of(line)] for line in found]
+    as_they_were = copy.deepcopy((items, state.lines[id]))
+    try:
+        for item, given in zip(items, params["lines"], strict=True):
+            invoice_items.change(state, item, given)
+    except ApiError:
+        for item in as_they_were[0]:
+            state.invoice_items.rows[item["id"]] = item
+        state.lines[id] = as_they_were[1]
+        recompute(state, invoice)
+        raise
     return _changed(state, invoice, params, before)
 
 
 def update_one(state: State, params: Params, id: str, line_id: str) -> Object:
-    invoice = _draft(state, id)
+    invoice = _draft(state, params, id)
     line = _line(state, invoice, line_id, "line_item_id", in_path=True)
     before = invoices.view(state, invoice)
     invoice_items.change(state, state.invoice_items.rows[invoice_items.item_of(line)], params)
@@ -106,7 +117,7 @@ def update_one(state: State, params: Params, id: str, line_id: str) -> Object:
 
 
 def remove(state: State, params: Params, id: str) -> Object:
-    invoice = _draft(state, id)
+    invoice = _draft(state, params, id)
     before = invoices.view(state, invoice)
     found = [_line(state, invoice, line["id"], f"lines[{n}][id]") for n, line in enumerate(params["lines"])]
     gone = {line["id"] for line in found}
@@ -120,9 +131,11 @@ def remove(state: State, params: Params, id: str) -> Object:
     return _changed(state, invoice, params, before)
 
 
-def _draft(state: State, id: str) -> Object:
+def _draft(state: State, params: Params, id: str) -> Object:
+    """The draft to change; whatever could refuse the change of its metadata does so before its lines move."""
     invoice = state.invoices.get(id, param="invoice", in_path=True)
     invoice_items.editable(invoice)
+    merged_metadata(invoice["metadata"], params.get("invoice_metadata", {}))
     return invoice
 
 

@@ -208,6 +208,8 @@ def _check_number(state: State, params: Params, own: str | None) -> None:
 
 
 def _assign(state: State, invoice: Object, params: Params) -> None:
+    if "metadata" in params:
+        invoice["metadata"] = merged_metadata(invoice["metadata"], params["metadata"])
     plain = ("collection_method", "custom_fields", "default_payment_method", "description", "due_date")
     for field in (*plain, "effective_at", "footer", "statement_descriptor", "auto_advance"):
         if field in params:
@@ -224,8 +226,6 @@ def _assign(state: State, invoice: Object, params: Params) -> None:
         }
     if "payment_settings" in params:
         invoice["payment_settings"] = {**invoice["payment_settings"], **params["payment_settings"]}
-    if "metadata" in params:
-        invoice["metadata"] = merged_metadata(invoice["metadata"], params["metadata"])
     if "number" in params:
         state.numbers.pop(invoice["number"], None)
         invoice["number"] = params["number"]

@@ -42,7 +42,7 @@ def page(
     ids, backwards = _walk(order, table, params)
     bounds = params.get("created", {})
     rows = (table.rows[id] for id in ids if id in table.rows)
-    kept = (row for row in rows if within(row.get("created", 0), bounds) and keep(row))
+    kept = (row for row in rows if within(row.get("created", row.get("date")), bounds) and keep(row))
     return answer(kept, params, url, backwards, view)
 
 

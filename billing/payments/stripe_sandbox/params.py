@@ -90,7 +90,7 @@ def read(schema: Hash, raw: Mapping[str, Any]) -> Params:
     return _hash(schema, raw, "")
 
 
-def _value(field: Field, raw: Any, name: str) -> Any:  # noqa: PLR0911 - one return a kind of field
+def _value(field: Field, raw: Any, name: str) -> Any:  # noqa: PLR0911 - one a kind
     if raw == "" and not isinstance(field, Metadata):
         if getattr(field, "unsettable", False):
             return None
@@ -147,7 +147,9 @@ def _array(field: Array, raw: Any, name: str) -> list[Any]:
 def _metadata(raw: Any, name: str) -> dict[str, str] | None:
     if raw == "":
         return None
-    for key, value in _as_hash(raw, name).items():
+    if len(_as_hash(raw, name)) > METADATA_KEYS:
+        raise ParameterError(f"You can have up to {METADATA_KEYS} metadata keys.", param=name)
+    for key, value in raw.items():
         param = f"{name}[{key}]"
         if len(key) > METADATA_KEY_LENGTH:
             raise ParameterError(

@@ -42,6 +42,11 @@ def create(state: State, params: Params) -> Object:
     if params.get("type") != "card" or "card" not in params:
         raise refused("Missing required param: card.", code="parameter_missing", param="card")
     given = params["card"]
+    for name in ("exp_month", "exp_year") if "number" in given else ():
+        if name not in given:
+            raise refused(
+                f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]"
+            )
     name = given.get("token", "").removeprefix("tok_") or NUMBERS.get(given.get("number", ""), "")
     if name not in CARDS:
         raise refused(

@@ -79,16 +79,23 @@ class StripeSandbox:
     ) -> None:
         self.clock = clock
         self.webhook_secret = webhook_secret or new_secret()
-        self.webhooks = Webhooks(self.webhook_secret)
-        self.faults = faults or FaultSchedule()
-        self.log: deque[LoggedRequest] = deque(maxlen=log_limit)
         self.lock = threading.RLock()
         self.on_webhook: Callable[[], None] = lambda: None
-        self.state = State(seed or secrets.token_hex(8), attempt_payments=attempt_payments)
-        self.state.on_event = self._on_event
-        self._keys = IdempotencyKeys()
-        self._ahead_s = 0
-        self._requests = 0
+        self.log: deque[LoggedRequest] = deque(maxlen=log_limit)
+        self.attempt_payments = attempt_payments
+        self.reset(faults=faults, seed=seed)
+
+    def reset(self, *, faults: FaultSchedule | None = None, seed: str | None = None) -> None:
+        """Forget everything, endpoints and advanced time included, and begin anew while being served."""
+        with self.lock:
+            self.faults = faults or FaultSchedule()
+            self.webhooks = Webhooks(self.webhook_secret)
+            self.log.clear()
+            self.state = State(seed or secrets.token_hex(8))
+            self.state.on_event = self._on_event
+            self._keys = IdempotencyKeys()
+            self._ahead_s = 0
+            self._requests = 0
 
     @property
     def now(self) -> int:
@@ -113,7 +120,7 @@ class StripeSandbox:
     def complete(self, ticket: Ticket) -> Answer:
         """Run a received request and answer it."""
         with self.lock:
-            self.state.now = self.now
+            self._tell_state()
             answer = ticket.answer or self._run(ticket)
             replay = {"Idempotent-Replayed": "true"} if ticket.replayed else {}
             asked = ticket.request.headers.get("stripe-version", API_VERSION)
@@ -134,7 +141,7 @@ class StripeSandbox:
     def work_due(self) -> int:
         """Finalize drafts and attempt payments whose time has come; answers how many invoices moved."""
         with self.lock:
-            self.state.now = self.now
+            self._tell_state()
             self.state.request = {"id": None, "idempotency_key": None}
             return invoice_life.work_due(self.state)
 
@@ -217,6 +224,11 @@ class StripeSandbox:
 
     def _error(self, ticket: Ticket, error: ApiError) -> Answer:
         return Answer(error.status, json.dumps(error.body(ticket.request_id)).encode(), error.headers)
+
+    def _tell_state(self) -> None:
+        """The state reads no clock: it is told the time before each step."""
+        self.state.now = self.now
+        self.state.attempt_payments = self.attempt_payments
 
     def _on_event(self, event: Object) -> None:
         self.webhooks.enqueue(event, self.state.now)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from billing.payments.stripe_sandbox.state import Object
+from billing.payments.stripe_sandbox.state import Object, shown_event
 
 RETRY_DELAYS_S = (1, 5, 30, 300, 3600, 6 * 3600, 24 * 3600)
 
@@ -104,7 +104,7 @@ class Webhooks:
 
     def message(self, delivery: Delivery, timestamp: int) -> tuple[str, bytes, dict[str, str]]:
         """Address, body and headers of a delivery, signed for this instant (unix seconds)."""
-        body = json.dumps(delivery.event, indent=2).encode()
+        body = json.dumps(shown_event(delivery.event), indent=2).encode()
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": signature(body, timestamp, delivery.endpoint.secrets),

@@ -1,0 +1,59 @@
+"""The application: routes, errors, and what lives while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from billing.api import (
+    accounts,
+    billing_runs,
+    events,
+    health,
+    invoices,
+    keys,
+    plans,
+    problems,
+    stripe_webhook,
+    usage,
+)
+from billing.api.door import Door, Schedule
+from billing.api.middleware import Guard
+from billing.api.openapi import DESCRIPTION, TAGS, complete
+from billing.app import Service
+
+_NOUNS = (events, accounts, usage, plans, invoices, billing_runs, keys, stripe_webhook, health)
+
+
+def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
+    """The HTTP door of a service. While it runs it owns the one writer of events of this process, and starts
+    and stops the schedule if it is given one. The schema must be there (`Service.require_schema`)."""
+    door = Door(service, schedule)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        door.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(door.stop)
+
+    app = FastAPI(
+        title="Success billing",
+        version="1",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,  # the pages of FastAPI load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.door = door
+    app.add_middleware(Guard)
+    problems.install(app)
+    for noun in _NOUNS:
+        app.include_router(noun.router)
+    complete(app)
+    return app

@@ -1,0 +1,70 @@
+"""Who is asking: `Authorization: Bearer KEY`.
+
+Scopes: `ingest` writes events and nothing else, `read` reads, `admin` does everything. A key bound to an
+account sees that account only; everything else is not there for it (404).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from billing.access import authenticate
+from billing.accounts import no_account
+from billing.api.door import TheDoor
+from billing.api.problems import ProblemError
+from billing.repository.keys import ApiKey
+
+Need = Literal["ingest", "read", "admin"]
+
+_MAY: dict[str, frozenset[Need]] = {
+    "ingest": frozenset({"ingest"}),
+    "read": frozenset({"read"}),
+    "admin": frozenset({"ingest", "read", "admin"}),
+}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="billing"'}
+
+_bearer = HTTPBearer(
+    scheme_name="key", description="An API key, as `billing keys create` prints it.", auto_error=False
+)
+
+
+def needs(need: Need) -> Callable[..., Awaitable[ApiKey]]:
+    """A dependency: the key of the request, which must have the scope."""
+
+    async def caller(
+        door: TheDoor, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> ApiKey:
+        if given is None:
+            raise ProblemError(401, "send an API key: Authorization: Bearer KEY", headers=_CHALLENGE)
+        secret = given.credentials
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        now = door.service.now()
+        key = door.keyring.get(digest, now)
+        if key is None:
+            generation = door.keyring.generation
+            key = await run_in_threadpool(authenticate, door.service.engine, secret)
+            if key is None:
+                raise ProblemError(401, "this API key is unknown or revoked", headers=_CHALLENGE)
+            door.keyring.put(digest, key, now, generation)
+        if need not in _MAY[key.scope]:
+            raise ProblemError(403, f"a key of scope {key.scope!r} may not do this; it takes {need!r}")
+        return key
+
+    return caller
+
+
+Ingester = Annotated[ApiKey, Depends(needs("ingest"))]
+Reader = Annotated[ApiKey, Depends(needs("read"))]
+Admin = Annotated[ApiKey, Depends(needs("admin"))]
+
+
+def check_account(caller: ApiKey, account_id: str) -> None:
+    """Raises NotFound for an account other than the one that the key is bound to."""
+    if caller.account not in (None, account_id):
+        raise no_account(account_id)

@@ -1,0 +1,123 @@
+"""/v1/billing-runs: a month's usage becomes invoices."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from billing.api.auth import Admin, Reader
+from billing.api.door import TheDoor, answer
+from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.openapi import KEYED, errors
+from billing.api.params import month_of
+from billing.billing_run import RunReport
+from billing.errors import NotFound
+from billing.repository import runs
+from billing.repository.runs import BillingRun
+from metering.database import reading
+from metering.period import format_instant
+
+router = APIRouter(prefix="/v1/billing-runs", tags=["billing runs"])
+
+
+class NewRun(BaseModel):
+    """Which month, and for whom."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"month": "2026-10"}]})
+
+    month: str = Field(description="`YYYY-MM`.")
+    account: str | None = Field(None, description="Of one account only.", pattern="^[A-Za-z0-9._-]{1,64}$")
+    early: bool = Field(False, description="Before the month and its grace period are over: drafts only.")
+    send: bool = Field(True, description="Send the invoices to Stripe, where it is configured.")
+
+
+class Failed(BaseModel):
+    account: str
+    message: str
+
+
+class Unassigned(BaseModel):
+    """An account that was metered and that billing does not know."""
+
+    account: str
+    billable: int
+
+
+class RunInvoice(BaseModel):
+    account: str
+    id: str
+    number: str | None
+    total: int
+    status: str
+
+
+class RunAnswer(BaseModel):
+    """Quantities of accounts. The last two fields are there when the run is asked for later."""
+
+    id: str
+    month: str
+    cutoff: int
+    cutoff_at: str | None
+    finalized: int
+    drafted: int
+    sent: int
+    skipped: int
+    failed: list[Failed]
+    unassigned: list[Unassigned]
+    invoices: list[RunInvoice]
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@router.post(
+    "",
+    summary="Bill a month",
+    status_code=201,
+    responses={201: {"model": RunAnswer}} | KEYED | errors(404, 409),
+)
+async def billing_runs_start(
+    request: Request, door: TheDoor, caller: Admin, body: NewRun, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Answers when it is done. Safe to start again: what is billed stays as it is, what was cut short goes
+    on with the cutoff it began with. `failed` names what a person must look at; 409 before the month and its
+    grace period are over."""
+    service = door.service
+
+    def make() -> Created:
+        report = service.run_month(
+            month_of(body.month), account=body.account, early=body.early, send=body.send
+        )
+        return Created(report.to_data(), location=f"/v1/billing-runs/{report.id}")
+
+    return await once(service, request, caller, idempotency_key, make)
+
+
+@router.get(
+    "/{run_id}",
+    summary="Show a billing run",
+    responses={200: {"model": RunAnswer}} | KEYED | errors(404),
+)
+def billing_runs_show(
+    door: TheDoor, caller: Reader, run_id: Annotated[str, Path(description="The run.")]
+) -> Response:
+    """Its report; all zeros while `finished_at` is null. A bound key sees runs of its account alone."""
+    with reading(door.service.engine) as connection:
+        run = runs.get(connection, run_id)
+    if run is None or caller.account not in (None, run.account):
+        raise NotFound(f"there is no billing run {run_id!r}")
+    return answer(_run_data(run))
+
+
+def _run_data(run: BillingRun) -> dict[str, Any]:
+    report: dict[str, Any] = (
+        RunReport(run.id, run.month, run.cutoff, run.cutoff_at).to_data()
+        if run.report is None
+        else json.loads(run.report)
+    )
+    return report | {
+        "started_at": format_instant(run.started_at),
+        "finished_at": None if run.finished_at is None else format_instant(run.finished_at),
+    }

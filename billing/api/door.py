@@ -1,0 +1,83 @@
+"""What the routes share: the service, the one writer of events, the keys seen lately, the schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from fastapi import Depends, Request, Response
+
+from billing.app import Service
+from billing.repository.keys import ApiKey
+from metering.ingestion import GroupCommit
+from metering.period import SECOND_US
+
+# A key that another process revokes is refused here after at most so long.
+_KEY_LIFE_US = SECOND_US
+
+
+class Schedule(Protocol):
+    """Jobs that run beside the routes; started and stopped with them."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def next_times(self) -> dict[str, str]:
+        """The next time (RFC 3339) of each job, by its name."""
+
+
+class Keyring:
+    """Keys that were checked within the last second, by the digest of their secret. Only valid keys are
+    held, so it stays small; when one is revoked here, all are forgotten at once."""
+
+    def __init__(self) -> None:
+        self._held: dict[bytes, tuple[ApiKey, int]] = {}
+        self.generation = 0
+
+    def get(self, digest: bytes, now: int) -> ApiKey | None:
+        held = self._held.get(digest)
+        return held[0] if held is not None and 0 <= now - held[1] < _KEY_LIFE_US else None
+
+    def put(self, digest: bytes, key: ApiKey, now: int, generation: int) -> None:
+        """Not if keys were forgotten since `generation`: this one may be among the revoked."""
+        if generation == self.generation:
+            self._held[digest] = (key, now)
+
+    def forget(self) -> None:
+        self.generation += 1
+        self._held = {}
+
+
+class Door:
+    """`writer` and `schedule` live as long as the application runs."""
+
+    def __init__(self, service: Service, schedule: Schedule | None) -> None:
+        self.service = service
+        self.schedule = schedule
+        self.keyring = Keyring()
+        self.writer: GroupCommit | None = None
+
+    def start(self) -> None:
+        self.writer = GroupCommit(self.service.store, self.service.now)
+        if self.schedule is not None:
+            self.schedule.start()
+
+    def stop(self) -> None:
+        """Write what waits, then stop."""
+        if self.schedule is not None:
+            self.schedule.stop()
+        if self.writer is not None:
+            self.writer.close()
+
+
+async def door_of(request: Request) -> Door:
+    door: Door = request.app.state.door
+    return door
+
+
+TheDoor = Annotated[Door, Depends(door_of)]
+
+
+def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(data), status, headers, "application/json")

@@ -1,0 +1,205 @@
+"""POST /v1/events: the meter's input, and the hot path. No body model: the bytes go to the decoder as they
+are, and the answer comes once what was accepted is durable and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from billing.api.auth import Ingester
+from billing.api.bodies import read_body
+from billing.api.door import Door, TheDoor, answer
+from billing.api.examples import CLOUDEVENT, EVENT, INGESTED, PREFECT
+from billing.api.openapi import KEYED, errors
+from billing.api.problems import RETRY_SECONDS, ProblemError
+from billing.errors import Invalid
+from billing.repository.keys import ApiKey
+from metering.event import TaskRunEvent
+from metering.ingestion import IngestReport, Overloaded
+from metering.sources import (
+    Admission,
+    BodyTooLarge,
+    Decoded,
+    Format,
+    Framing,
+    UndecodableBody,
+    decode,
+    detect,
+    gunzip,
+)
+
+_log = logging.getLogger("billing.api")
+
+MAX_BODY_BYTES = 32 << 20
+MAX_DECOMPRESSED_BYTES = 64 << 20
+# From about two thousand events on, decoding would keep other requests waiting.
+_IN_A_THREAD_FROM_BYTES = 512 << 10
+
+_TYPES: Mapping[str, tuple[Format, Framing]] = {
+    "application/json": ("task-run", "json"),
+    "application/x-ndjson": ("task-run", "ndjson"),
+    "application/ndjson": ("task-run", "ndjson"),
+    "application/jsonl": ("task-run", "ndjson"),
+    "application/cloudevents+json": ("cloudevents", "json"),
+    "application/cloudevents-batch+json": ("cloudevents", "json"),
+}
+
+router = APIRouter(tags=["events"])
+
+
+class IngestError(BaseModel):
+    index: int
+    field: str
+    message: str
+
+
+class IngestAnswer(BaseModel):
+    """Every event handed in, counted as exactly one of four; `errors` are the first 100 rejections."""
+
+    received: int
+    accepted: int
+    duplicate: int
+    ignored: int
+    rejected: int
+    errors: list[IngestError]
+
+
+def _content() -> dict[str, Any]:
+    one: dict[str, Any] = {"schema": {"type": "object"}, "examples": {"a task run": {"value": EVENT}}}
+    both = {"schema": {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}}
+    examples = {
+        "one event": {"value": EVENT},
+        "a batch": {"value": [EVENT, EVENT | {"task_run_id": "run-2", "state": "FAILED"}]},
+        "Prefect": {"summary": "with ?format=prefect&account=acme", "value": [PREFECT]},
+    }
+    cloud = {"examples": {"a CloudEvent": {"value": CLOUDEVENT}}}
+    batch = {"examples": {"a batch": {"value": [CLOUDEVENT]}}}
+    lines = {"schema": {"type": "string"}, "examples": {"lines": {"value": _LINES}}}
+    return {
+        "application/json": both | {"examples": examples},
+        "application/x-ndjson": lines,
+        "application/cloudevents+json": one | cloud,
+        "application/cloudevents-batch+json": {"schema": {"type": "array"}} | batch,
+    }
+
+
+_LINES = '{"account":"acme","task_run_id":"run-1","state":"COMPLETED",…}\n{"account":"acme",…}\n'
+
+
+@router.post(
+    "/v1/events",
+    summary="Hand in task-run events",
+    openapi_extra={"requestBody": {"required": True, "content": _content()}},
+    responses={
+        200: {
+            "model": IngestAnswer,
+            "description": "What was accepted is durable and counted, even if every event was rejected.",
+            "content": {"application/json": {"example": INGESTED}},
+        }
+    }
+    | KEYED
+    | errors(413, 415),
+)
+async def ingest(
+    request: Request,
+    door: TheDoor,
+    caller: Ingester,
+    format: Annotated[
+        Literal["auto", "task-run", "cloudevents", "prefect"] | None,
+        Query(description="What the events are; by default the Content-Type says it."),
+    ] = None,
+    account: Annotated[
+        str | None, Query(description="The account of events that name none.", examples=["acme"])
+    ] = None,
+) -> Response:
+    """One event, a JSON array, or one event a line, up to 32 MiB (64 MiB decompressed); `Content-Encoding:
+    gzip` is read. An event that cannot be taken is rejected with its place and field, and the others of its
+    batch are kept. Send a batch again whenever you got no answer: what was held already counts as
+    `duplicate`. A key bound to an account writes events of that account only."""
+    wanted_format, framing = _kind(request, format)
+    zipped = _is_zipped(request)
+    admission = _admission(door, caller, account)
+    body = await read_body(request, MAX_BODY_BYTES)
+    try:
+        if zipped or len(body) > _IN_A_THREAD_FROM_BYTES:
+            decoded = await run_in_threadpool(_decode, body, zipped, wanted_format, framing, admission)
+        else:
+            decoded = _decode(body, zipped, wanted_format, framing, admission)
+    except UndecodableBody as error:
+        raise ProblemError(422, str(error), field="body") from None
+    except BodyTooLarge as error:
+        raise ProblemError(413, str(error)) from None
+    report = IngestReport()
+    report.add(decoded, await _keep(door, decoded.events))
+    return answer(report.to_data())
+
+
+def _kind(request: Request, format: Format | None) -> tuple[Format, Framing | None]:
+    """Format and framing; no framing where only the body can tell. Raises ProblemError (415)."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not content_type:
+        return format or "auto", None
+    known = _TYPES.get(content_type)
+    if known is None:
+        raise ProblemError(
+            415,
+            f"Content-Type {content_type!r} is not read here; send one of {', '.join(_TYPES)}",
+            field="Content-Type",
+            headers={"Accept": ", ".join(_TYPES)},
+        )
+    return format or known[0], known[1]
+
+
+def _is_zipped(request: Request) -> bool:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise ProblemError(
+            415,
+            f"Content-Encoding {encoding!r} is not read here; send gzip or none",
+            field="Content-Encoding",
+            headers={"Accept-Encoding": "gzip"},
+        )
+    return encoding.endswith("gzip")
+
+
+def _admission(door: Door, caller: ApiKey, account: str | None) -> Admission:
+    late_us = door.service.late_us if caller.scope == "ingest" else None
+    try:
+        return Admission(door.service.now(), caller.account, account or caller.account, late_us)
+    except ValueError as error:
+        raise Invalid(f"account: {error}", field="account") from None
+
+
+def _decode(
+    body: bytes, zipped: bool, format: Format, framing: Framing | None, admission: Admission
+) -> Decoded:
+    if zipped:
+        body = gunzip(body, MAX_DECOMPRESSED_BYTES)
+    if framing is None:
+        framing = detect(body).framing
+    return decode(body, format=format, framing=framing, admission=admission)
+
+
+async def _keep(door: Door, events: Sequence[TaskRunEvent]) -> Sequence[bool]:
+    """Which events were accepted, once they are durable. Raises ProblemError (503): nothing was kept, or we
+    cannot know; sent again, nothing is counted twice."""
+    if not events:
+        return []
+    retry = {"Retry-After": RETRY_SECONDS}
+    if door.writer is None:
+        raise ProblemError(503, "the service is not running; send the batch again later", headers=retry)
+    try:
+        return await asyncio.wrap_future(door.writer.submit(events))
+    except Overloaded as error:
+        raise ProblemError(503, str(error), headers=retry) from None
+    except Exception:
+        _log.exception("events could not be kept")
+        raise ProblemError(
+            503, "the events could not be kept; send the batch again in a moment", headers=retry
+        ) from None

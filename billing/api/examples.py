@@ -1,0 +1,57 @@
+"""The examples in the description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EVENT: dict[str, Any] = {
+    "account": "acme",
+    "task_run_id": "0192d3a4-5b6c-7d8e-9f00-112233445566",
+    "state": "COMPLETED",
+    "started_at": "2026-10-03T02:00:00Z",
+    "ended_at": "2026-10-03T02:00:04.25Z",
+    "duration": "4.25",
+    "workspace": "prod",
+    "flow": "nightly-etl",
+}
+
+CLOUDEVENT: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/prefect/prod",
+    "type": "com.prefect.task-run.finished",
+    "subject": "acme",
+    "data": {name: value for name, value in EVENT.items() if name != "account"},
+}
+
+PREFECT: dict[str, Any] = {
+    "id": "0192d3a4-5b6c-7d8e-9f00-aabbccddeeff",
+    "event": "prefect.task-run.Completed",
+    "occurred": "2026-10-03T02:00:04.25Z",
+    "resource": {"prefect.resource.id": "prefect.task-run.0192d3a4-5b6c-7d8e-9f00-112233445566"},
+    "payload": {"task_run": {"total_run_time": 4.25}},
+}
+
+INGESTED: dict[str, Any] = {
+    "received": 2,
+    "accepted": 1,
+    "duplicate": 0,
+    "ignored": 0,
+    "rejected": 1,
+    "errors": [
+        {"index": 1, "field": "task_run_id", "message": "task_run_id is missing; every event needs it"}
+    ],
+}
+
+PLAN: dict[str, Any] = {
+    "plan": "starter",
+    "version": "2021-02",
+    "effective_from": "2021-02-01",
+    "currency": "USD",
+    "soft_limit": None,
+    "brackets": [
+        {"up_to": 10_000, "unit_price": "0"},
+        {"up_to": 100_000, "unit_price": "0.0025"},
+        {"up_to": None, "unit_price": "0.00125"},
+    ],
+}

@@ -1,0 +1,73 @@
+"""/healthz and /readyz, for whoever runs the service. They need no key and tell no secret."""
+
+from __future__ import annotations
+
+import logging
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from billing.api.door import Door, TheDoor, answer
+from billing.api.openapi import errors
+from billing.api.problems import ProblemError
+from billing.schema import is_current
+from metering.database import reading
+
+_log = logging.getLogger("billing.api")
+
+router = APIRouter(tags=["health"])
+
+
+class Alive(BaseModel):
+    alive: bool
+
+
+class Ready(BaseModel):
+    """`schedule` holds the next time of each job; it is null where no schedule runs."""
+
+    ready: bool
+    checks: dict[str, str]
+    schedule: dict[str, str] | None
+
+
+@router.get("/healthz", summary="Whether the process lives", responses={200: {"model": Alive}})
+async def healthz() -> Response:
+    return answer({"alive": True})
+
+
+@router.get(
+    "/readyz",
+    summary="Whether the service can do its work",
+    responses={200: {"model": Ready}} | errors(503),
+)
+def readyz(door: TheDoor) -> Response:
+    """The database is reachable, its schema current, the writer of events alive. If not, the problem's
+    `checks` say which."""
+    checks = {"database": _database(door), "schema": _schema(door), "writer": _writer(door)}
+    schedule = None if door.schedule is None else door.schedule.next_times()
+    wrong = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
+    if wrong:
+        raise ProblemError(503, "; ".join(wrong), checks=checks, schedule=schedule)
+    return answer({"ready": True, "checks": checks, "schedule": schedule})
+
+
+def _database(door: Door) -> str:
+    try:
+        with reading(door.service.engine) as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError:
+        _log.exception("the database cannot be reached")
+        return "cannot be reached; see the log"
+    return "ok"
+
+
+def _schema(door: Door) -> str:
+    try:
+        return "ok" if is_current(door.service.engine) else "missing or older; run: billing init"
+    except sa.exc.SQLAlchemyError:
+        return "cannot be read"
+
+
+def _writer(door: Door) -> str:
+    return "ok" if door.writer is not None and door.writer.alive else "not running; restart the service"

@@ -1,0 +1,77 @@
+"""What every request passes through: it gets an id, its body is bounded, and nothing unexpected leaks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from billing.api.bodies import declared_length
+from billing.api.problems import problem, problem_of
+
+# Documents are small; events come through a route that bounds its body by itself.
+MAX_DOCUMENT_BYTES = 1 << 20
+BOUNDS_ITSELF = "/v1/events"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
+
+
+class Guard:
+    """An ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            if scope["path"] == BOUNDS_ITSELF:
+                await self._app(scope, receive, answer)
+            elif declared_length(headers.get("content-length")) > MAX_DOCUMENT_BYTES:
+                refusal = problem(413, _TOO_LARGE, request_id=request_id)
+                await refusal(scope, receive, answer)
+            else:
+                await self._app(scope, _bounded(receive), answer)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
+        except Exception as error:
+            refusal = problem_of(error, request_id)
+            if started:
+                raise  # the server breaks off the answer, so that it does not look whole
+            await refusal(scope, receive, answer)
+
+
+_TOO_LARGE = f"the body is larger than {MAX_DOCUMENT_BYTES} bytes; send less"
+
+
+def _bounded(receive: Receive) -> Receive:
+    room = MAX_DOCUMENT_BYTES
+
+    async def bounded() -> Message:
+        nonlocal room
+        message = await receive()
+        room -= len(message.get("body", b""))
+        if room < 0:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return bounded

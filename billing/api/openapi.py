@@ -1,0 +1,78 @@
+"""The description at /openapi.json: what FastAPI derives, with our errors as they are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from billing.api import problems
+from billing.api.problems import Problem
+
+DESCRIPTION = """\
+Meters task runs and bills success: only runs that succeed and last longer than a second count.
+
+Send `Authorization: Bearer KEY`. Scopes: `ingest` writes events, `read` reads, `admin` does everything; a key
+bound to an account sees that account only, everything else is 404 to it. Amounts are integers in the
+currency's minor unit, prices decimals in the major unit, instants RFC 3339 in UTC. Errors are
+`application/problem+json` (RFC 9457) with one sentence that says what to do; `X-Request-Id` names a request
+in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the next one."""
+
+TAGS = [
+    {"name": "events", "description": "What ran: the meter's input."},
+    {"name": "accounts", "description": "Who is billed."},
+    {"name": "usage", "description": "What counts and what does not, and what it would cost."},
+    {"name": "plans", "description": "Price schedules; a version never changes."},
+    {"name": "invoices", "description": "What was billed, and the proof of it."},
+    {"name": "billing runs", "description": "A month's usage becomes invoices."},
+    {"name": "keys", "description": "Who may do what."},
+    {"name": "stripe", "description": "What Stripe tells us."},
+    {"name": "health", "description": "For whoever runs the service."},
+]
+
+_SENTENCES = {
+    "400": "The request cannot be trusted.",
+    "401": "No API key, or one that is unknown or revoked.",
+    "403": "The key's scope is too small.",
+    "404": "There is no such thing, or the key may not see it.",
+    "409": "The state of things does not allow it.",
+    "413": "The body is past the limit.",
+    "415": "The body's type or encoding is not one that is read here.",
+    "422": "A value is not usable; `field` names it.",
+    "502": "Stripe refuses, or holds something else than we do.",
+    "503": "Not possible right now; try again after `Retry-After` seconds.",
+}
+Responses = dict[int | str, dict[str, Any]]
+
+
+def errors(*statuses: int) -> Responses:
+    """The errors of a route, for its `responses`."""
+    return {status: {"model": Problem, "description": _SENTENCES[str(status)]} for status in statuses}
+
+
+# What every route with a key may answer.
+KEYED = errors(401, 403, 422, 503)
+
+
+def complete(app: FastAPI) -> None:
+    """Give the application a description in which errors have their own media type."""
+    derive = app.openapi
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = derive()
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    _mark_errors(operation["responses"])
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _mark_errors(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
+        if status >= "400" and "application/json" in response.get("content", {}):
+            response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}

@@ -1,0 +1,96 @@
+"""The shapes of answers that several nouns share. They describe; the operations' own functions print."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Period(BaseModel):
+    """`[start, end)`, RFC 3339 in UTC."""
+
+    start: str
+    end: str
+
+
+class NotBilled(BaseModel):
+    """Task runs that are not billed, by reason."""
+
+    too_short: int
+    cached: int
+    failed: int
+    crashed: int
+    cancelled: int
+    reversed: int
+
+
+class LineAnswer(BaseModel):
+    kind: str
+    description: str
+    quantity: int | None
+    unit_price: str | None = Field(description="Of one task run, in major units.")
+    exact_amount: str = Field(description="In major units, unrounded.")
+    amount: int = Field(description="In minor units, rounded once.")
+
+
+class InvoiceSummary(BaseModel):
+    """Amounts in minor units."""
+
+    id: str
+    number: str | None
+    account: str
+    kind: str
+    period: Period
+    currency: str
+    status: str
+    plan: str
+    billable: int
+    total: int
+    amount_paid: int
+    stripe_invoice_id: str | None
+    hosted_invoice_url: str | None
+
+
+class Sending(BaseModel):
+    """How far sending it to Stripe is."""
+
+    status: str
+    step: str
+    attempts: int
+    error: str | None
+
+
+class InvoiceAnswer(InvoiceSummary):
+    cutoff: int = Field(description="The position in the order of commits up to which events count.")
+    cutoff_at: str | None
+    rule_version: str
+    not_billed: NotBilled
+    usage_by_day: dict[str, dict[str, int]]
+    run_list_sha256: str = Field(description="The digest of runs.csv.")
+    lines: list[LineAnswer]
+    issued_at: str | None
+    invoice_pdf: str | None
+    sending: Sending | None
+
+
+class PreviewAnswer(BaseModel):
+    """An invoice that does not exist yet."""
+
+    id: None
+    number: None
+    account: str
+    kind: str
+    period: Period
+    currency: str
+    plan: str
+    billable: int
+    not_billed: NotBilled
+    lines: list[LineAnswer]
+    total: int
+    over_soft_limit: int
+    notes: list[str]
+    status: str
+    cutoff: int
+    cutoff_at: str | None
+    run_list_sha256: None
+    amount_paid: int
+    stripe_invoice_id: None

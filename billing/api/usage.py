@@ -1,0 +1,105 @@
+"""/v1/accounts/{id}/usage and /preview: what counts, what does not, and what it would cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from billing.accounts import show_account
+from billing.api.accounts import AccountPath
+from billing.api.auth import Reader, check_account
+from billing.api.door import Door, TheDoor, answer
+from billing.api.openapi import KEYED, errors
+from billing.api.params import MonthQuery, month_of, whole_hour
+from billing.api.shapes import NotBilled, Period, PreviewAnswer
+from billing.errors import Invalid
+from billing.invoices import preview
+from metering.period import Month
+from metering.usage import GroupBy, WindowSize, usage_data
+
+router = APIRouter(prefix="/v1/accounts/{account_id}", tags=["usage"])
+
+
+class WindowAnswer(BaseModel):
+    """`workspace` or `flow` is there when the question was grouped by it."""
+
+    start: str
+    billable: int
+    not_billed: NotBilled
+    workspace: str | None = None
+    flow: str | None = None
+
+
+class UsageAnswer(BaseModel):
+    account: str
+    period: Period
+    billable: int
+    not_billed: NotBilled
+    windows: list[WindowAnswer]
+
+
+@router.get(
+    "/usage",
+    summary="What counts, and what does not and why",
+    responses={200: {"model": UsageAnswer}} | KEYED | errors(404),
+)
+def usage(
+    door: TheDoor,
+    caller: Reader,
+    account_id: AccountPath,
+    month: MonthQuery = None,
+    from_: Annotated[
+        str | None,
+        Query(
+            alias="from",
+            description="RFC 3339, on a whole hour; by default the start of this month.",
+            examples=["2026-10-03T02:00:00Z"],
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        Query(
+            description="RFC 3339, on a whole hour, itself not included; by default the end of this month."
+        ),
+    ] = None,
+    by: Annotated[WindowSize, Query(description="The size of the windows.")] = "day",
+    group_by: Annotated[GroupBy | None, Query(description="A window for each.")] = None,
+) -> Response:
+    """Of a month, or `[from, to)`; of this month, where neither is given. Windows without task runs are left
+    out. An account that was metered before billing knew it has usage too; 404 where neither knows it."""
+    check_account(caller, account_id)
+    start, end = _period(door, month, from_, to)
+    found = door.service.store.usage(account_id, start, end, by=by, group_by=group_by)
+    if not found.windows and not door.service.store.has_account(account_id):
+        show_account(door.service.engine, account_id)
+    return answer(usage_data(found))
+
+
+@router.get(
+    "/preview",
+    summary="What a month would cost if it ended now",
+    responses={200: {"model": PreviewAnswer}} | KEYED | errors(404),
+)
+def account_preview(
+    door: TheDoor, caller: Reader, account_id: AccountPath, month: MonthQuery = None
+) -> Response:
+    """In the shape of an invoice, with status `preview`; of this month, where none is given."""
+    check_account(caller, account_id)
+    wanted = month_of(month) if month is not None else Month.of(door.service.now())
+    return answer(preview(door.service.engine, door.service.store, account_id, wanted))
+
+
+def _period(door: Door, month: str | None, from_: str | None, to: str | None) -> tuple[int, int]:
+    if month is not None:
+        if from_ is not None or to is not None:
+            raise Invalid("month says it all; leave out from and to", field="month")
+        wanted = month_of(month)
+        return wanted.start, wanted.end
+    this = Month.of(door.service.now())
+    start = this.start if from_ is None else whole_hour(from_, "from")
+    end = this.end if to is None else whole_hour(to, "to")
+    if end < start:
+        raise Invalid("to must not be before from", field="to")
+    return start, end

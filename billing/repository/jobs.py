@@ -1,0 +1,52 @@
+"""The leases of scheduled jobs, and what each last finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from billing.tables import accounts, jobs
+from metering.period import Month
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A job that is ours for a while. `done_through` is what it last finished, in words of its own."""
+
+    name: str
+    done_through: str | None
+
+
+def take(connection: sa.Connection, name: str, holder: str, now: int, until: int) -> Lease | None:
+    """Take a job, unless another holder's lease still runs."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(jobs).values(name=name, lease_until=0).on_conflict_do_nothing())
+    taken = connection.execute(
+        jobs.update()
+        .where(jobs.c.name == name, sa.or_(jobs.c.lease_until <= now, jobs.c.holder == holder))
+        .values(holder=holder, lease_until=until)
+    )
+    return Lease(name, done_through(connection, name)) if taken.rowcount else None
+
+
+def release(connection: sa.Connection, name: str, holder: str) -> None:
+    connection.execute(
+        jobs.update().where(jobs.c.name == name, jobs.c.holder == holder).values(holder=None, lease_until=0)
+    )
+
+
+def finish(connection: sa.Connection, name: str, through: str, now: int) -> None:
+    connection.execute(jobs.update().where(jobs.c.name == name).values(done_through=through, finished_at=now))
+
+
+def done_through(connection: sa.Connection, name: str) -> str | None:
+    """What a job last finished; None if it never did."""
+    return connection.scalar(sa.select(jobs.c.done_through).where(jobs.c.name == name))
+
+
+def first_billed_month(connection: sa.Connection) -> Month | None:
+    """The earliest month that any account is billed from."""
+    first = connection.scalar(sa.select(sa.func.min(accounts.c.billing_from)))
+    return Month.parse(first) if first is not None else None

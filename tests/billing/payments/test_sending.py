@@ -1,0 +1,232 @@
+"""Invoices on their way to Stripe, through the real SDK to the sandbox; on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from billing.invoices import invoice_data, show_invoice
+from billing.payments.errors import BadSignature
+from billing.payments.state import apply
+from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
+from billing.payments.stripe_sandbox import (
+    Fault,
+    FaultKind,
+    FaultSchedule,
+    RunningSandbox,
+    StripeSandbox,
+    running_sandbox,
+)
+from billing.payments.webhooks import receive
+from billing.repository import accounts
+from metering.database import writing
+from metering.period import HOUR_US, MINUTE_US, SECOND_US
+from tests.conftest import NewDatabase
+from tests.events import runs
+from tests.settled import assert_settled, stripe_client
+from tests.world import NOVEMBER_2, OCTOBER, World
+
+
+@pytest.fixture
+def sandbox() -> Iterator[RunningSandbox]:
+    """A sandbox whose time is that of `world` at the start."""
+    with running_sandbox(
+        StripeSandbox(clock=lambda: NOVEMBER_2 // SECOND_US), deliver_webhooks=False
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
+    return _world(engine, sandbox)
+
+
+def _world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
+    world = World(engine, gateway=StripeGateway(sandbox.api_key, api_base=sandbox.url))
+    world.account(email="billing@acme.example")
+    world.send(runs(10_400))
+    return world
+
+
+def test_an_invoice_is_created_filled_compared_and_finalized(world: World, sandbox: RunningSandbox) -> None:
+    world.account("idle")
+    world.account("free")
+    world.send(runs(5, account="free"))
+    report = world.service.run_month(OCTOBER)
+    assert (report.finalized, report.sent, report.failed) == (2, 1, [])
+    ours = {invoice.account: invoice for invoice in assert_settled(world.engine, sandbox, ["acme", "free"])}
+    assert (ours["acme"].status, ours["acme"].total) == ("open", 100)
+    assert (ours["free"].status, ours["free"].stripe_invoice_id) == ("paid", None)
+    assert ours["acme"].hosted_invoice_url
+    held = stripe_client(sandbox).v1.invoices.list({"limit": 1}).data[0]
+    assert (held.collection_method, held.auto_advance, held.description) == (
+        "send_invoice",
+        True,
+        "Task runs in 2026-10",
+    )
+    assert held.due_date == NOVEMBER_2 // SECOND_US + 30 * 86_400
+
+
+def test_the_calls_are_few_and_each_post_has_a_key_of_its_own(world: World, sandbox: RunningSandbox) -> None:
+    world.service.run_month(OCTOBER)
+    calls = [(each.method, each.path.replace("in_", "…")) for each in sandbox.state.log]
+    assert [method for method, _ in calls] == ["POST", "GET", "POST", "POST", "GET", "GET", "POST"]
+    keys = [each.idempotency_key for each in sandbox.state.log if each.method == "POST"]
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+    again = world.service.run_month(OCTOBER)
+    assert (again.sent, len(sandbox.state.log)) == (0, len(calls))
+
+
+def test_a_customer_with_a_card_is_charged(world: World, sandbox: RunningSandbox) -> None:
+    client = stripe_client(sandbox)
+    customer = client.v1.customers.create({"name": "Acme"})
+    card = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    client.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
+    with writing(world.engine) as connection:
+        accounts.set_stripe_customer(connection, "acme", customer.id)
+    report = world.service.run_month(OCTOBER)
+    invoice = show_invoice(world.engine, report.invoices[0].id)
+    assert (invoice.status, invoice.amount_paid) == ("paid", 100)
+    assert_settled(world.engine, sandbox, ["acme"])
+
+
+def test_without_stripe_invoices_wait_and_a_later_run_sends_them(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    first = world.service.run_month(OCTOBER, send=False)
+    assert (first.finalized, first.sent, first.invoices[0].status) == (1, 0, "finalized")
+    assert world.service.run_month(OCTOBER).sent == 1
+    assert_settled(world.engine, sandbox, ["acme"])
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["/v1/customers", "/v1/invoices", "/v1/invoices/{invoice}/add_lines", "/v1/invoices/{invoice}/finalize"],
+)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FaultKind.CLOSED_BEFORE_APPLYING,
+        FaultKind.APPLIED_THEN_CLOSES,
+        FaultKind.ERROR_500,
+        FaultKind.RATE_LIMITED_429,
+    ],
+)
+def test_a_fault_in_any_call_is_tried_again_later(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox, step: str, kind: FaultKind
+) -> None:
+    world = _world(sqlite_databases(), sandbox)
+    # The SDK itself repeats most calls twice, but not one that was over a limit: the last fault reaches us.
+    times = (1,) if kind is FaultKind.RATE_LIMITED_429 else (1, 2, 3)
+    sandbox.state.faults = FaultSchedule([Fault("POST", step, nth=nth, kind=kind) for nth in times])
+    report = world.service.run_month(OCTOBER)
+    if report.sent == 0:
+        assert [account for account, _ in report.failed] == ["acme"]
+        sending = invoice_data(world.engine, report.invoices[0])["sending"]
+        assert isinstance(sending, dict)
+        assert (sending["status"], sending["attempts"]) == ("pending", 1)
+        assert world.service.send_due().sent == []  # not before its time
+        world.instant += MINUTE_US
+        # An error that Stripe keeps for a key is answered for as long as it keeps the key.
+        if kind is FaultKind.ERROR_500:
+            world.instant += 25 * HOUR_US
+            sandbox.state.advance(25 * 3600)
+        assert world.service.send_due().sent == [report.invoices[0].id]
+    assert_settled(world.engine, sandbox, ["acme"])
+
+
+def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    sandbox.state.faults = FaultSchedule(
+        [
+            Fault("POST", "/v1/invoices/{invoice}/finalize", nth=nth, kind=FaultKind.CLOSED_BEFORE_APPLYING)
+            for nth in (1, 2, 3)
+        ]
+    )
+    report = world.service.run_month(OCTOBER)
+    client = stripe_client(sandbox)
+    draft = client.v1.invoices.list().data[0]
+    client.v1.invoices.add_lines(draft.id, {"lines": [{"description": "Somebody's own", "amount": 1}]})
+    again = world.service.run_month(OCTOBER)
+    assert again.sent == 0
+    assert "its total is 101, ours 100" in again.failed[0][1]
+    assert client.v1.invoices.retrieve(draft.id).status == "draft"
+    sending = invoice_data(world.engine, report.invoices[0])["sending"]
+    assert isinstance(sending, dict)
+    assert sending["status"] == "failed"
+
+
+def _signed(sandbox: RunningSandbox) -> list[tuple[bytes, str]]:
+    """The webhooks that wait to be sent, as they would arrive."""
+    sent: list[tuple[bytes, str]] = []
+
+    def keep(url: str, body: bytes, headers: dict[str, str]) -> int:
+        sent.append((body, headers["Stripe-Signature"]))
+        return 200
+
+    sandbox.state.deliver(keep)
+    return sent
+
+
+def test_a_webhook_makes_us_fetch_what_changed(world: World, sandbox: RunningSandbox) -> None:
+    sandbox.state.webhooks.add_endpoint("http://127.0.0.1:9/hook")
+    invoice = world.service.run_month(OCTOBER).invoices[0]
+    client = stripe_client(sandbox)
+    customer = client.v1.customers.list().data[0]
+    card = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    client.v1.invoices.pay(invoice.stripe_invoice_id or "", {"payment_method": card.id})
+    assert show_invoice(world.engine, invoice.id).status == "open"
+    gateway = world.service.gateway
+    assert gateway is not None
+    webhooks = _signed(sandbox)
+    assert webhooks
+    # Newest first, and all of them twice: the end is what Stripe has.
+    for body, signature in [*reversed(webhooks), *webhooks]:
+        receive(world.engine, gateway, body, signature, sandbox.webhook_secret, world.instant)
+    paid = show_invoice(world.engine, invoice.id)
+    assert (paid.status, paid.amount_paid) == ("paid", 100)
+    again = [receive(world.engine, gateway, b, s, sandbox.webhook_secret, world.instant) for b, s in webhooks]
+    assert set(again) == {"repeated"}
+
+
+def test_forged_altered_and_stale_webhooks_are_refused(world: World, sandbox: RunningSandbox) -> None:
+    sandbox.state.webhooks.add_endpoint("http://127.0.0.1:9/hook")
+    world.service.run_month(OCTOBER)
+    gateway = world.service.gateway
+    assert gateway is not None
+    body, signature = _signed(sandbox)[0]
+    for bad_body, bad_signature, secret, at in [
+        (body, signature, "whsec_other", world.instant),
+        (body + b" ", signature, sandbox.webhook_secret, world.instant),
+        (body, None, sandbox.webhook_secret, world.instant),
+        (body, "t=1,v1=00", sandbox.webhook_secret, world.instant),
+        (body, "nonsense", sandbox.webhook_secret, world.instant),
+        (body, signature, sandbox.webhook_secret, world.instant + 301 * SECOND_US),
+        (body, signature, sandbox.webhook_secret, world.instant - 301 * SECOND_US),
+    ]:
+        with pytest.raises(BadSignature):
+            receive(world.engine, gateway, bad_body, bad_signature, secret, at)
+
+
+def test_a_state_that_was_overtaken_changes_nothing(world: World, sandbox: RunningSandbox) -> None:
+    invoice = world.service.run_month(OCTOBER).invoices[0]
+    gateway = world.service.gateway
+    assert gateway is not None
+    while_open = gateway.get_invoice(invoice.stripe_invoice_id or "")
+    client = stripe_client(sandbox)
+    client.v1.invoices.pay(while_open.id, {"paid_out_of_band": True})
+    apply(world.engine, invoice.id, gateway.get_invoice(while_open.id))
+    apply(world.engine, invoice.id, while_open)
+    assert show_invoice(world.engine, invoice.id).status == "paid"
+
+
+def test_a_live_key_is_refused_unless_asked_for() -> None:
+    with pytest.raises(LiveKeyRefused, match="BILLING_STRIPE_LIVE=yes"):
+        StripeGateway("sk_live_0123456789")
+    with pytest.raises(LiveKeyRefused):
+        StripeGateway("rk_live_0123456789")
+    StripeGateway("sk_live_0123456789", live=True)

@@ -1,0 +1,134 @@
+"""What the service does by itself, with the clock frozen at the moments that matter."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+from freezegun import freeze_time
+
+from billing.app import Service
+from billing.invoices import list_invoices
+from billing.jobs import DAILY, MONTHLY, OUTBOX, Jobs, Schedule, due_month, next_billing_run
+from billing.repository import jobs as leases
+from metering import clock
+from metering.database import reading, writing
+from metering.period import MINUTE_US, Month, format_instant, parse_instant
+from tests.events import runs
+from tests.world import World
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> World:
+    """Its service lives by the real clock, which the tests freeze."""
+    world = World(engine, now=parse_instant("2023-11-15T00:00:00Z"))
+    settings, store = world.service.settings, world.store
+    world.service = Service(settings, engine, store, clock.now_instant, None)
+    return world
+
+
+def _jobs(world: World, holder: str = "one") -> Jobs:
+    return Jobs(world.service, holder)
+
+
+def _months(months: list[Month]) -> list[str]:
+    return [str(month) for month in months]
+
+
+@pytest.mark.parametrize(
+    ("now", "grace_hours", "due"),
+    [
+        ("2026-11-01T23:59:59.999999Z", 24, "2026-09"),
+        ("2026-11-02T00:00:00Z", 24, "2026-10"),
+        ("2026-11-30T23:59:59Z", 24, "2026-10"),
+        ("2026-01-01T00:00:00Z", 0, "2025-12"),
+        ("2026-01-01T12:00:00Z", 24, "2025-11"),
+        ("2024-03-01T23:59:59Z", 24, "2024-01"),
+        ("2024-03-02T00:00:00Z", 24, "2024-02"),
+        ("2023-03-02T00:00:00Z", 24, "2023-02"),
+        ("2026-11-04T00:00:00Z", 72, "2026-10"),
+        ("2026-11-03T23:00:00Z", 72, "2026-09"),
+    ],
+)
+def test_the_month_that_is_due(now: str, grace_hours: int, due: str) -> None:
+    assert str(due_month(parse_instant(now), grace_hours)) == due
+
+
+def test_a_month_is_billed_by_itself_once_its_grace_period_is_over(world: World) -> None:
+    world.account(since="2024-02")
+    world.send(runs(3, day="2024-02-29"), runs(2, day="2024-03-01", prefix="m"))
+    with freeze_time("2024-03-01T23:59:59Z"):
+        assert _months(_jobs(world).billing_run()) == []
+    with freeze_time("2024-03-02T00:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2024-02"]
+        assert _months(_jobs(world).billing_run()) == []
+    (invoice,) = list_invoices(world.engine)
+    assert (str(invoice.month), invoice.billable) == ("2024-02", 3)
+
+
+def test_a_service_that_slept_through_its_time_runs_the_months_it_missed_in_order(world: World) -> None:
+    world.account(since="2023-11")
+    for month, quantity in (("2023-11", 1), ("2023-12", 2), ("2024-01", 3), ("2024-02", 4), ("2024-03", 5)):
+        world.send(runs(quantity, day=f"{month}-28", prefix=month))
+    with freeze_time("2023-12-02T00:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-11"]
+    with freeze_time("2024-03-17T09:30:00Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-12", "2024-01", "2024-02"]
+    billed = [(str(invoice.month), invoice.billable) for invoice in list_invoices(world.engine)]
+    assert sorted(billed) == [("2023-11", 1), ("2023-12", 2), ("2024-01", 3), ("2024-02", 4)]
+
+
+def test_of_several_services_one_acts(world: World) -> None:
+    world.account(since="2023-11")
+    world.send(runs(1, day="2023-11-20"))
+    with freeze_time("2023-12-05T00:00:30Z") as frozen:
+        now = clock.now_instant()
+        with writing(world.engine) as connection:
+            assert leases.take(connection, MONTHLY, "another", now, now + 15 * MINUTE_US) is not None
+        assert _jobs(world).billing_run() == []
+        # The other one died: its lease runs out, and the work is taken over.
+        frozen.move_to(datetime(2023, 12, 5, 0, 15, 30, tzinfo=UTC))
+        assert _months(_jobs(world).billing_run()) == ["2023-11"]
+        with reading(world.engine) as connection:
+            assert leases.done_through(connection, MONTHLY) == "2023-11"
+
+
+def test_a_lease_is_given_back_also_after_an_error(world: World) -> None:
+    with freeze_time("2023-12-05T00:00:30Z"):
+        broken = Jobs(Service(world.service.settings, world.engine, None, clock.now_instant, None), "one")  # type: ignore[arg-type]
+        with pytest.raises(AttributeError):
+            broken.billing_run()
+        world.account(since="2023-11")
+        assert _months(_jobs(world, "two").billing_run()) == ["2023-11"]
+
+
+@pytest.mark.parametrize(
+    ("now", "through", "expected"),
+    [
+        ("2024-02-29T12:00:00Z", "2024-01", "2024-03-02T00:00:00Z"),
+        ("2024-01-31T23:00:00Z", "2023-12", "2024-02-02T00:00:00Z"),
+        ("2024-12-15T00:00:00Z", "2024-11", "2025-01-02T00:00:00Z"),
+        # One is due and was not run: now.
+        ("2024-03-05T00:00:00Z", "2024-01", "2024-03-05T00:00:00Z"),
+    ],
+)
+def test_the_next_times_are_known(world: World, now: str, through: str, expected: str) -> None:
+    world.account(since="2023-11")
+    with writing(world.engine) as connection:
+        leases.take(connection, MONTHLY, "one", 0, 0)
+        leases.finish(connection, MONTHLY, through, 0)
+    with freeze_time(now):
+        assert format_instant(next_billing_run(world.service)) == expected
+
+
+def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None:
+    schedule = Schedule(world.service)
+    schedule.start()
+    try:
+        times = schedule.next_times()
+    finally:
+        schedule.stop()
+    assert times.keys() == {MONTHLY, OUTBOX, DAILY}
+    assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
+    assert times[DAILY].endswith("T00:10:00Z")
