@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from billing.access import NewKey, first_admin_key
 from billing.billing_run import Progress, RunReport, run_month
 from billing.payments.outbox import Delivery, send_due
-from billing.payments.stripe_gateway import StripeGateway
 from billing.plans import load_shipped
 from billing.repository import invoices, outbox, runs
 from billing.schema import is_current, upgrade
@@ -21,6 +21,9 @@ from metering.period import DAY_US, Month
 from metering.settings import Settings
 from metering.store import EventStore
 from metering.store.sql import SqlEventStore
+
+if TYPE_CHECKING:
+    from billing.payments.stripe_gateway import StripeGateway
 
 
 class SchemaMissing(RuntimeError):  # noqa: N818 - reads as what happened
@@ -105,6 +108,9 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
     """Raises DatabaseUrlError, LiveKeyRefused."""
     gateway = None
     if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
+        # The SDK takes a quarter of a second to import: only those pay for it who have Stripe configured.
+        from billing.payments.stripe_gateway import StripeGateway
+
         gateway = StripeGateway(
             settings.stripe_api_key.get_secret_value(),
             api_base=settings.stripe_api_base,

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from billing.payments.errors import NeedsOperator, PaymentError, TryAgain
 from billing.payments.state import apply
-from billing.payments.stripe_gateway import StripeGateway, StripeInvoice
 from billing.repository import accounts, invoices, outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from metering.database import reading, writing
 from metering.period import HOUR_US, MINUTE_US, SECOND_US, Month
+
+if TYPE_CHECKING:
+    from billing.payments.stripe_gateway import StripeGateway, StripeInvoice
 
 # A little less than the 24 hours for which Stripe remembers a key.
 KEY_LIFE_US = 23 * HOUR_US

@@ -3,11 +3,15 @@ overtake one another end in the newest."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 
-from billing.payments.stripe_gateway import StripeInvoice
 from billing.repository import invoices
 from metering.database import writing
+
+if TYPE_CHECKING:
+    from billing.payments.stripe_gateway import StripeInvoice
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
 _STATUS = {

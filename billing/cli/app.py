@@ -1,0 +1,35 @@
+"""The commands, in the order of the help."""
+
+from __future__ import annotations
+
+from billing.cli import (
+    accounts,
+    demo,
+    ingest,
+    init,
+    invoices,
+    keys,
+    plans,
+    preview,
+    run,
+    sandbox,
+    serve,
+    usage,
+)
+from billing.cli.commands import noun
+from billing.cli.errors import OneLineErrors
+
+app = noun(
+    "Meter task runs and bill success: only runs that succeed and last longer than a second count.",
+    cls=OneLineErrors,
+)
+
+for module in (init, demo, serve):
+    module.add_to(app)
+app.add_typer(accounts.group, name="accounts")
+app.add_typer(plans.group, name="plans")
+for module in (ingest, usage, preview, run):
+    module.add_to(app)
+app.add_typer(invoices.group, name="invoices")
+app.add_typer(keys.group, name="keys")
+sandbox.add_to(app)

@@ -1,0 +1,70 @@
+"""Invoices and previews as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from billing.cli.output import console, fields, heading, reasons, say, table
+from billing.pricing.money import format_amount
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_document(data: Mapping[str, Any]) -> None:
+    """An invoice or a preview, given in the shape of JSON answers."""
+    currency = data["currency"]
+    name = data["number"] or data["id"] or "Preview"
+    month = data["period"]["start"][:7]
+    heading(name, f"  {data['account']}, task runs of {month}")
+    pairs: dict[str, object] = {
+        "status": _status(data),
+        "plan": data["plan"],
+        "billable": f"{data['billable']:,} task runs",
+        "not billed": reasons(data["not_billed"]),
+        "cutoff": _cutoff(data),
+    }
+    if data["id"] is not None:
+        pairs["paid"] = format_amount(data["amount_paid"], currency)
+    if data["stripe_invoice_id"]:
+        pairs["at Stripe"] = data["stripe_invoice_id"]
+    console().print(fields(pairs))
+    console().print(lines_table(data))
+    for sentence in data.get("notes", ()):
+        say(sentence)
+    if data["run_list_sha256"]:
+        say(f"Run list SHA-256: {data['run_list_sha256']}")
+        say(f"Check it with:    billing invoices runs {name} | sha256sum")
+
+
+def lines_table(data: Mapping[str, Any]) -> Table:
+    """The lines, and their total."""
+    currency = data["currency"]
+    shown = table("line", "task runs", "unit price", "amount", numbers=("task runs", "unit price", "amount"))
+    for line in data["lines"]:
+        price = line["unit_price"] or ""
+        shown.add_row(
+            line["description"], f"{line['quantity']:,}", price, format_amount(line["amount"], currency)
+        )
+    shown.add_section()
+    shown.add_row("total", "", "", format_amount(data["total"], currency), style="bold")
+    return shown
+
+
+def _status(data: Mapping[str, Any]) -> str:
+    sending = data.get("sending")
+    if sending and sending["error"]:
+        return f"{data['status']}, not sent: {sending['error']}"
+    if sending and sending["status"] != "done":
+        return f"{data['status']}, not sent yet"
+    return str(data["status"])
+
+
+def _cutoff(data: Mapping[str, Any]) -> str:
+    at = data["cutoff_at"]
+    if at is None:
+        return "no events yet"
+    return (
+        f"{at[:19].replace('T', ' ')} UTC (commit {data['cutoff']:,}): events committed later are not in it"
+    )

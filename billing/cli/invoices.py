@@ -1,0 +1,100 @@
+"""billing invoices …"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from billing.cli.commands import command, noun
+from billing.cli.errors import LOOK
+from billing.cli.options import AccountFilter, AsJson, MonthFilter
+from billing.cli.output import console, heading, note, print_json, say, table
+from billing.cli.service import open_service
+
+group = noun("Invoices: list, show, and prove them.")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The invoice's number, 2026-10-000001, or its id.")]
+
+
+@command(group, "list", example="billing invoices list --month 2026-10 --status open")
+def list_(
+    account: AccountFilter = None,
+    month: MonthFilter = None,
+    status: Annotated[
+        str | None, typer.Option(help="draft, finalized, open, paid, void or uncollectible.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List invoices, oldest first."""
+    from billing.cli.run import invoice_table
+    from billing.invoices import invoice_summary, list_invoices
+
+    with open_service() as service:
+        found = list_invoices(service.engine, account=account, month=month, status=status)
+    if as_json:
+        print_json([invoice_summary(invoice) for invoice in found])
+    elif found:
+        console().print(invoice_table(found))
+    else:
+        say("No such invoices; they are made by: billing run MONTH")
+
+
+@command(group, "show", example="billing invoices show 2026-10-000001")
+def show(id: Id, as_json: AsJson = False) -> None:
+    """Show an invoice: its lines, what was not billed and why, its cutoff, and how to check its quantity."""
+    from billing.cli.documents import print_document
+    from billing.invoices import invoice_data, show_invoice
+
+    with open_service() as service:
+        data = invoice_data(service.engine, show_invoice(service.engine, id))
+    if as_json:
+        print_json(data)
+    else:
+        print_document(data)
+
+
+@command(group, "verify", example="billing invoices verify 2026-10-000001")
+def verify(id: Id, as_json: AsJson = False) -> None:
+    """Recompute an invoice from the stored events as of its cutoff; exit 1 if anything differs."""
+    from billing.reporting.proof import verify as recompute
+
+    with open_service() as service:
+        result = recompute(service.engine, service.store, id)
+    if as_json:
+        print_json(result.to_data())
+    elif result.ok:
+        say(f"{id}: ok, recomputed from its events, and nothing differs")
+    else:
+        heading(id, " differs from its events")
+        shown = table("field", "stored", "recomputed")
+        for each in result.differences:
+            shown.add_row(each.field, str(each.stored), str(each.recomputed))
+        console().print(shown)
+    if not result.ok:
+        raise typer.Exit(LOOK)
+
+
+@command(group, "runs", example="billing invoices runs 2026-10-000001 | sha256sum")
+def runs(
+    id: Id,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
+    ] = None,
+) -> None:
+    """Write the CSV of every billed task run of an invoice, exactly as its SHA-256 was taken: one line a run
+    after a header line."""
+    from billing.reporting.proof import invoice_run_list
+
+    with open_service() as service:
+        lines = invoice_run_list(service.engine, service.store, id)
+        if output is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.writelines(lines)
+            sys.stdout.buffer.flush()
+            return
+        with output.open("wb") as file:
+            file.writelines(lines)
+    note(f"wrote {output}")

@@ -1,0 +1,103 @@
+"""billing run"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from billing.cli.commands import command
+from billing.cli.errors import LOOK
+from billing.cli.options import AsJson, MonthArgument
+from billing.cli.output import console, fields, note, print_json, progress, table
+from billing.cli.service import open_service
+from metering.period import format_instant
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from billing.billing_run import RunReport
+    from billing.repository.invoices import Invoice
+
+
+def add_to(app: typer.Typer) -> None:
+    command(app, "run", example="billing run 2026-10")(run)
+
+
+def run(
+    month: MonthArgument,
+    account: Annotated[str | None, typer.Option(metavar="ID", help="Bill this account only.")] = None,
+    early: Annotated[
+        bool, typer.Option("--early", help="Before the month is over: drafts, which are not sent.")
+    ] = False,
+    no_send: Annotated[bool, typer.Option("--no-send", help="Finalize only; a later run sends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bill a month: one invoice an account, finalized, then sent through Stripe. Safe to repeat and to
+    interrupt: what is done is skipped, what is not is taken up."""
+    with open_service() as service:
+        with progress(f"billing {month}") as billing, progress(f"sending {month}") as sending:
+            report = service.run_month(
+                month, account=account, early=early, send=not no_send, progress=billing, sending=sending
+            )
+        connected = service.gateway is not None
+    if as_json:
+        print_json(report.to_data())
+    else:
+        print_report(report)
+    _print_notes(report, waiting=not (connected or early or no_send))
+    if report.failed:
+        raise typer.Exit(LOOK)
+
+
+def print_report(report: RunReport) -> None:
+    """What a run did, and the invoices of its month."""
+    at = "no events yet" if report.cutoff_at is None else f"{format_instant(report.cutoff_at)[:19]}Z"
+    made = (
+        {"drafted": report.drafted}
+        if report.drafted
+        else {"finalized": report.finalized, "sent": report.sent}
+    )
+    pairs = {
+        "month": report.month,
+        "cutoff": f"{at} (commit {report.cutoff:,})",
+        **made,
+        "skipped": f"{report.skipped} (invoiced before, or without task runs)" if report.skipped else 0,
+        "failed": len(report.failed),
+        "unassigned": len(report.unassigned),
+    }
+    console().print(fields(pairs))
+    if report.invoices:
+        console().print(invoice_table(report.invoices))
+
+
+def invoice_table(invoices: list[Invoice]) -> Table:
+    """A row an invoice."""
+    from billing.pricing.money import format_amount
+
+    numbers = ("billable", "not billed", "total", "paid")
+    shown = table("invoice", "account", "plan", "status", *numbers, numbers=numbers)
+    for each in sorted(invoices, key=lambda each: (each.month, each.number or "", each.id)):
+        shown.add_row(
+            each.number or each.id,
+            each.account,
+            each.plan,
+            each.status,
+            f"{each.billable:,}",
+            f"{sum(each.not_billed.values()):,}",
+            format_amount(each.total, each.currency),
+            format_amount(each.amount_paid, each.currency),
+        )
+    return shown
+
+
+def _print_notes(report: RunReport, *, waiting: bool) -> None:
+    for account, message in report.failed:
+        note(f"failed: {account}: {message}")
+    for account, billable in report.unassigned:
+        note(
+            f"unassigned: {account} has {billable:,} billable task runs and no account; "
+            f"add it with: billing accounts add {account} --billing-from {report.month}"
+        )
+    if waiting and any(each.status == "finalized" for each in report.invoices):
+        note("Stripe is not configured: invoices stay finalized; set BILLING_STRIPE_API_KEY and run again")

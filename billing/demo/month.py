@@ -1,0 +1,192 @@
+"""What the demo does, without a word about it: each step drives the same functions as the other doors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from billing.accounts import add_account, show_account
+from billing.app import Service, make_service
+from billing.billing_month import document
+from billing.demo import synthetic
+from billing.demo.customer import CustomerAtStripe
+from billing.demo.workspace import Workspace
+from billing.invoices import show_invoice
+from billing.payments import webhooks
+from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
+from billing.plans import show_plan
+from billing.pricing.invoice import Document
+from billing.repository.invoices import Invoice
+from metering.ingestion import IngestReport
+from metering.outcome import Outcome
+from metering.period import HOUR_US, SECOND_US, Month
+from metering.settings import Settings
+from metering.sources import Admission, decode
+from metering.streams import ingest_stream
+from metering.usage import Counts
+
+CAPTURE_ACCOUNT = "prefect-lab"
+_FAR_AHEAD = Month(9998, 12).end
+
+Progress = Callable[[int, int | None], None]
+
+
+def capture_bytes() -> bytes:
+    """Every event that a Prefect server emitted while some flows ran."""
+    return (files("metering") / "sources" / "samples" / "prefect-events.ndjson").read_bytes()
+
+
+def moment_after(capture: bytes) -> int:
+    """The demo's time: the hour after the last task run of the capture, so that every run gives the same."""
+    admission = Admission(now=_FAR_AHEAD, default_account=CAPTURE_ACCOUNT)
+    events = decode(capture, format="prefect", framing="ndjson", admission=admission).events
+    last = max(event.ended_at for event in events)
+    return last - last % HOUR_US + HOUR_US
+
+
+@dataclass
+class DemoMonth:
+    """A service on the demo's database, the sandbox it sends to, and the two months it is about."""
+
+    service: Service
+    sandbox: RunningSandbox
+    workspace: Workspace
+    capture: bytes
+    capture_month: Month
+    month: Month
+    truth: synthetic.Truth = field(default_factory=synthetic.Truth)
+
+    def add_accounts(self) -> None:
+        self._add(CAPTURE_ACCOUNT, "Prefect Lab", "", "starter", self.capture_month)
+        for each in synthetic.CUSTOMERS:
+            if each.plan is not None:
+                self._add(each.account, each.name, each.email, each.plan, self.month)
+
+    def _add(self, account: str, name: str, email: str, plan: str, since: Month) -> None:
+        add_account(
+            self.service.engine,
+            account,
+            now=self.service.now(),
+            currency="USD",
+            plan=plan,
+            billing_from=since,
+            name=name,
+            email=email,
+        )
+
+    def write_capture(self) -> Path:
+        """The capture as a file of the folder, for who wants to look into it or to ingest it again."""
+        return self.workspace.write_events("prefect-capture", [self.capture])
+
+    def write_month(self, progress: Progress) -> Path:
+        """The synthetic month as a file."""
+        return self.workspace.write_events(str(self.month), self._pieces(progress))
+
+    def _pieces(self, progress: Progress) -> Iterator[bytes]:
+        total = sum(each.runs for each in synthetic.CUSTOMERS)
+        for piece in synthetic.write_month(self.month, self.truth):
+            progress(min(self.truth.events, total), total)
+            yield piece
+
+    def ingest(self, path: Path, progress: Progress, account: str | None = None) -> IngestReport:
+        report = IngestReport()
+        size = path.stat().st_size
+        with path.open("rb") as source:
+            ingest_stream(
+                self.service.store,
+                source,
+                report,
+                clock=self.service.now,
+                account=account,
+                progress=lambda done: progress(done, size),
+            )
+        return report
+
+    def if_every_run_counted(self, invoice: Invoice) -> Document:
+        """What the account would have paid if failures, cached results and the like were billed too."""
+        counts = Counts({Outcome.BILLABLE: invoice.billable + sum(invoice.not_billed.values())})
+        version = show_plan(self.service.engine, invoice.plan, invoice.month)
+        return document(invoice.account, invoice.currency, invoice.month, counts, version)
+
+    def pay(self, invoice: Invoice) -> int:
+        """The customer adds a card and pays at Stripe, which tells us; answers how many webhooks came."""
+        assert invoice.stripe_invoice_id is not None
+        customer = show_account(self.service.engine, invoice.account).stripe_customer_id
+        assert customer is not None
+        self.sandbox.state.webhooks.add_endpoint("http://127.0.0.1/v1/stripe/webhook")
+        with CustomerAtStripe(self.sandbox) as acting:
+            acting.add_card(customer)
+            acting.pay(invoice.stripe_invoice_id)
+        delivered = self.sandbox.state.deliver(self._receive)
+        assert show_invoice(self.service.engine, invoice.id).status == "paid"
+        return delivered
+
+    def _receive(self, _url: str, body: bytes, headers: dict[str, str]) -> int:
+        """As the HTTP interface does: the signature is checked, and what changed is fetched."""
+        gateway = self.service.gateway
+        assert gateway is not None
+        webhooks.receive(
+            self.service.engine,
+            gateway,
+            body,
+            headers["Stripe-Signature"],
+            self.sandbox.webhook_secret,
+            self.service.now(),
+        )
+        return 200
+
+
+class _Given(Settings):
+    """Settings that are what they are given: what is configured on this machine is not the demo's."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+@contextmanager
+def demo_month(folder: Path) -> Iterator[DemoMonth]:
+    """A fresh database in `folder` and a sandbox beside it, both at the demo's own time. Raises Refused."""
+    workspace = Workspace(folder)
+    capture = capture_bytes()
+    now = moment_after(capture)
+    capture_month = Month.of(now - 1)
+    sandbox = StripeSandbox(clock=lambda: now // SECOND_US, seed="billing demo")
+    _stay_on_loopback()
+    with running_sandbox(sandbox, deliver_webhooks=False) as running:
+        service = make_service(_settings(workspace, running), now=lambda: now)
+        try:
+            service.init()
+            yield DemoMonth(service, running, workspace, capture, capture_month, capture_month.previous())
+        finally:
+            service.store.close()
+
+
+def _settings(workspace: Workspace, running: RunningSandbox) -> Settings:
+    return _Given.model_validate(
+        {
+            "database_url": workspace.database_url,
+            "stripe_api_key": running.api_key,
+            "stripe_api_base": running.url,
+            "stripe_webhook_secret": running.webhook_secret,
+        }
+    )
+
+
+def _stay_on_loopback() -> None:
+    """A proxy that is configured on this machine has no business between two ends of one process."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))

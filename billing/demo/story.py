@@ -1,0 +1,166 @@
+"""What the demo shows, in what order, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from billing.billing_run import RunReport
+from billing.cli.output import note, progress
+from billing.demo.month import CAPTURE_ACCOUNT, DemoMonth, demo_month
+from billing.demo.screen import Screen, name_of
+from billing.invoices import invoice_data, invoice_summary, list_invoices, preview
+from billing.pricing.money import format_amount
+from billing.reporting.proof import invoice_run_list, verify
+from billing.repository.invoices import Invoice
+from metering.clock import now_instant
+from metering.ingestion import IngestReport
+from metering.period import SECOND_US
+from metering.usage import Counts, usage_data
+
+# Whose invoice is shown in full, and is paid: the one that crosses a bracket.
+PAYING_ACCOUNT = "northwind-analytics"
+
+
+def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
+    """Run the demo in `folder` and show it, unless `quiet`; answers its figures. Raises Refused."""
+    began = now_instant()
+    screen = Screen(quiet=quiet)
+    with demo_month(folder) as demo:
+        if demo.workspace.rebuilt:
+            note(f"{folder} is made anew.")
+        screen.opening()
+        demo.add_accounts()
+        figures: dict[str, object] = {"folder": str(folder), "database": demo.workspace.database_url}
+        figures["capture"] = _capture(demo, screen)
+        figures["month"] = _month(demo, screen)
+        report = _billing_run(demo, screen)
+        figures["run"] = report.to_data()
+        mine = next(each for each in report.invoices if each.account == PAYING_ACCOUNT)
+        figures["invoice"] = _one_invoice(demo, screen, mine)
+        figures["paid"] = _payment(demo, screen, mine)
+        figures["verify"] = _proof(demo, screen, mine)
+        screen.further(demo.workspace, demo.month, mine.number or mine.id)
+    note(f"All of this took {(now_instant() - began) / SECOND_US:.1f} s.")
+    return figures
+
+
+def _capture(demo: DemoMonth, screen: Screen) -> dict[str, object]:
+    month = demo.capture_month
+    screen.section(
+        f"1  A real capture, {month}",
+        "Every event that a Prefect 3.9.1 server emitted while a set of flows ran: completions on both",
+        "sides of one second, cached results, retries, crashes, a rolled-back transaction.",
+    )
+    with progress("metering the capture", unit="bytes") as show:
+        report = demo.ingest(demo.write_capture(), show, CAPTURE_ACCOUNT)
+    screen.ingested({"Prefect's events": report})
+    store = demo.service.store
+    usage = store.usage(CAPTURE_ACCOUNT, month.start, month.end, by="month")
+    screen.usage({CAPTURE_ACCOUNT: usage.counts})
+    document = preview(demo.service.engine, store, CAPTURE_ACCOUNT, month)
+    screen.text(f"Its invoice for {month}, if the month ended now (plan {document['plan']}):")
+    screen.lines(document)
+    return {"ingest": report.to_data(), "usage": usage_data(usage), "preview": document}
+
+
+def _month(demo: DemoMonth, screen: Screen) -> dict[str, object]:
+    month = demo.month
+    with progress(f"making {month}") as show:
+        path = demo.write_month(show)
+    with progress(f"metering {month}", unit="bytes") as show:
+        report = demo.ingest(path, show)
+    counts = demo.service.store.counts_by_account(month.start, month.end)
+    screen.section(
+        f"2  The month before, {month}",
+        "Six customers' task runs, synthetic and the same every time. Some events come twice, some runs",
+        "fail and are started again: a run counts once, whatever arrives, however often.",
+    )
+    screen.ingested({path.name: report})
+    screen.usage(dict(sorted(counts.items(), key=lambda each: -each[1].total)))
+    _check(demo, counts, report)
+    return {
+        "ingest": report.to_data(),
+        "accounts": {
+            account: {"billable": each.billable, "not_billed": each.not_billed}
+            for account, each in counts.items()
+        },
+    }
+
+
+def _check(demo: DemoMonth, counts: Mapping[str, Counts], report: IngestReport) -> None:
+    """The generator counted too, as it made the runs."""
+    made = {
+        account: {name: runs.get(name, 0) for name in ("billable", *Counts().not_billed)}
+        for account, runs in demo.truth.runs.items()
+    }
+    held = {account: {"billable": each.billable, **each.not_billed} for account, each in counts.items()}
+    assert made == held, "the meter disagrees with the generator"
+    assert report.duplicate == demo.truth.duplicate, "the meter missed a duplicate"
+
+
+def _billing_run(demo: DemoMonth, screen: Screen) -> RunReport:
+    month = demo.month
+    with progress(f"billing {month}") as billing, progress(f"sending {month}") as sending:
+        report = demo.service.run_month(month, progress=billing, sending=sending)
+    assert not report.failed, report.failed
+    screen.section(
+        f"3  The billing run of {month}",
+        "Each account is billed once, as of one cutoff, and its invoice goes through Stripe's API: here a",
+        "stand-in that comes with the product. An invoice of 0.00 is paid as it is, and not sent.",
+    )
+    screen.invoices(report.invoices)
+    screen.text(f"{report.finalized} invoices finalized, {report.sent} sent, {len(report.failed)} failed.")
+    for account, billable in report.unassigned:
+        screen.text(
+            f"Unassigned: {account} has {billable:,} billable runs, but no account. They wait for it:",
+            f"  billing accounts add {account} --billing-from {month}, then run the month again.",
+        )
+    return report
+
+
+def _one_invoice(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, object]:
+    data = invoice_data(demo.service.engine, mine)
+    screen.section(f"4  One invoice in full: {mine.number}, {name_of(mine.account)}")
+    screen.lines(data)
+    all_runs = demo.if_every_run_counted(mine)
+    not_billed = sum(mine.not_billed.values())
+    saved = format_amount(all_runs.total - mine.total, mine.currency)
+    total = format_amount(all_runs.total, mine.currency)
+    screen.text(
+        f"Not billed: {not_billed:,} runs. Had every run counted, it would have been {total}: {saved} more."
+    )
+    return data
+
+
+def _payment(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, object]:
+    delivered = demo.pay(mine)
+    invoices = list_invoices(demo.service.engine, month=demo.month)
+    screen.section(
+        "5  Paid",
+        f"{name_of(mine.account)} adds a card (4242 4242 4242 4242) at Stripe and pays. Stripe tells us by",
+        f"signed webhooks ({delivered} came): the signature is checked, then the invoice is fetched.",
+    )
+    screen.statuses(invoices)
+    return {
+        "account": mine.account,
+        "webhooks": delivered,
+        "invoices": [invoice_summary(each) for each in invoices],
+    }
+
+
+def _proof(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, Any]:
+    engine, store = demo.service.engine, demo.service.store
+    result = verify(engine, store, mine.id)
+    outcome = "every figure is the same" if result.ok else "it differs"
+    listed = sum(1 for _ in invoice_run_list(engine, store, mine.id)) - 1
+    screen.section(
+        "6  Proved",
+        f"{mine.number} was computed again from its events as of its cutoff: {outcome}.",
+        f"The customer can count too: its run list names {listed:,} runs, and the invoice its SHA-256:",
+        mine.run_list_sha256,
+    )
+    assert result.ok, result.differences
+    assert listed == mine.billable
+    return result.to_data()
