@@ -124,5 +124,8 @@ def _known_currency(code: str) -> None:
 
 
 def _check_text(field: str, text: str) -> None:
-    if len(text) > 200 or "\0" in text:
-        raise Invalid(f"{field} must have at most 200 characters, none of them NUL", field=field)
+    # What UTF-8 cannot say, half a pair of surrogates, no database holds.
+    if len(text) > 200 or "\0" in text or text.encode("utf-8", "replace").decode() != text:
+        raise Invalid(
+            f"{field} must have at most 200 characters, none of them NUL or half a character", field=field
+        )

@@ -18,7 +18,7 @@ from billing.accounts import (
 from billing.api.auth import Admin, Reader, check_account
 from billing.api.door import Door, TheDoor, answer
 from billing.api.idempotency import Created, IdempotencyKey, once
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import month_of
 from billing.errors import NotFound
@@ -80,7 +80,7 @@ class NewPlan(BaseModel):
 @router.get(
     "",
     summary="List accounts",
-    responses={200: {"model": list[AccountAnswer], "headers": LINK_HEADER}} | KEYED,
+    responses=good(list[AccountAnswer], headers=LINK_HEADER) | KEYED,
 )
 def accounts_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     """In the order of their ids; a bound key sees its own."""
@@ -95,7 +95,7 @@ def accounts_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     "",
     summary="Add an account",
     status_code=201,
-    responses={201: {"model": AccountAnswer}} | KEYED | errors(409),
+    responses=good(AccountAnswer, 201) | KEYED | errors(409),
 )
 async def accounts_add(
     request: Request, door: TheDoor, caller: Admin, body: NewAccount, idempotency_key: IdempotencyKey = None
@@ -122,7 +122,7 @@ async def accounts_add(
 @router.get(
     "/{account_id}",
     summary="Show an account",
-    responses={200: {"model": AccountAnswer}} | KEYED | errors(404),
+    responses=good(AccountAnswer) | KEYED | errors(404),
 )
 def accounts_show(door: TheDoor, caller: Reader, account_id: AccountPath) -> Response:
     check_account(caller, account_id)
@@ -132,7 +132,7 @@ def accounts_show(door: TheDoor, caller: Reader, account_id: AccountPath) -> Res
 @router.post(
     "/{account_id}/plan",
     summary="Change an account's plan",
-    responses={200: {"model": AccountAnswer}} | KEYED | errors(404, 409),
+    responses=good(AccountAnswer) | KEYED | errors(404, 409),
 )
 def accounts_set_plan(door: TheDoor, caller: Admin, account_id: AccountPath, body: NewPlan) -> Response:
     """From a month that is not invoiced yet. Sent twice, it changes nothing more."""

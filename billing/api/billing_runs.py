@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from billing.api.auth import Admin, Reader
 from billing.api.door import TheDoor, answer
 from billing.api.idempotency import Created, IdempotencyKey, once
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
 from billing.billing_run import RunReport
 from billing.errors import NotFound
@@ -76,7 +76,7 @@ class RunAnswer(BaseModel):
     "",
     summary="Bill a month",
     status_code=201,
-    responses={201: {"model": RunAnswer}} | KEYED | errors(404, 409),
+    responses=good(RunAnswer, 201) | KEYED | errors(404, 409),
 )
 async def billing_runs_start(
     request: Request, door: TheDoor, caller: Admin, body: NewRun, idempotency_key: IdempotencyKey = None
@@ -98,7 +98,7 @@ async def billing_runs_start(
 @router.get(
     "/{run_id}",
     summary="Show a billing run",
-    responses={200: {"model": RunAnswer}} | KEYED | errors(404),
+    responses=good(RunAnswer) | KEYED | errors(404),
 )
 def billing_runs_show(
     door: TheDoor, caller: Reader, run_id: Annotated[str, Path(description="The run.")]

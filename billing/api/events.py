@@ -16,7 +16,7 @@ from billing.api.auth import Ingester
 from billing.api.bodies import read_body
 from billing.api.door import Door, TheDoor, answer
 from billing.api.examples import CLOUDEVENT, EVENT, INGESTED, PREFECT
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
@@ -96,13 +96,11 @@ _LINES = '{"account":"acme","task_run_id":"run-1","state":"COMPLETED",…}\n{"ac
     "/v1/events",
     summary="Hand in task-run events",
     openapi_extra={"requestBody": {"required": True, "content": _content()}},
-    responses={
-        200: {
-            "model": IngestAnswer,
-            "description": "What was accepted is durable and counted, even if every event was rejected.",
-            "content": {"application/json": {"example": INGESTED}},
-        }
-    }
+    responses=good(
+        IngestAnswer,
+        description="What was accepted is durable and counted, even if every event was rejected.",
+        content={"application/json": {"example": INGESTED}},
+    )
     | KEYED
     | errors(413, 415),
 )

@@ -25,11 +25,20 @@ CLOUDEVENT: dict[str, Any] = {
 }
 
 PREFECT: dict[str, Any] = {
-    "id": "0192d3a4-5b6c-7d8e-9f00-aabbccddeeff",
     "event": "prefect.task-run.Completed",
     "occurred": "2026-10-03T02:00:04.25Z",
-    "resource": {"prefect.resource.id": "prefect.task-run.0192d3a4-5b6c-7d8e-9f00-112233445566"},
-    "payload": {"task_run": {"total_run_time": 4.25}},
+    "resource": {
+        "prefect.resource.id": "prefect.task-run.0192d3a4-5b6c-7d8e-9f00-112233445566",
+        "prefect.state-name": "Completed",
+        "prefect.state-type": "COMPLETED",
+    },
+    "payload": {
+        "task_run": {
+            "start_time": "2026-10-03T02:00:00Z",
+            "end_time": "2026-10-03T02:00:04.25Z",
+            "total_run_time": 4.25,
+        }
+    },
 }
 
 INGESTED: dict[str, Any] = {

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from billing.api.door import Door, TheDoor, answer
-from billing.api.openapi import errors
+from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
 from billing.schema import is_current
 from metering.database import reading
@@ -31,7 +31,7 @@ class Ready(BaseModel):
     schedule: dict[str, str] | None
 
 
-@router.get("/healthz", summary="Whether the process lives", responses={200: {"model": Alive}})
+@router.get("/healthz", summary="Whether the process lives", responses=good(Alive))
 async def healthz() -> Response:
     return answer({"alive": True})
 
@@ -39,7 +39,7 @@ async def healthz() -> Response:
 @router.get(
     "/readyz",
     summary="Whether the service can do its work",
-    responses={200: {"model": Ready}} | errors(503),
+    responses=good(Ready) | errors(503),
 )
 def readyz(door: TheDoor) -> Response:
     """The database is reachable, its schema current, the writer of events alive. If not, the problem's

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from billing.api.auth import Reader
 from billing.api.door import TheDoor, answer
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import MonthQuery, month_of
 from billing.api.shapes import InvoiceAnswer, InvoiceSummary
@@ -43,7 +43,7 @@ class VerifyAnswer(BaseModel):
 @router.get(
     "",
     summary="List invoices",
-    responses={200: {"model": list[InvoiceSummary], "headers": LINK_HEADER}} | KEYED,
+    responses=good(list[InvoiceSummary], headers=LINK_HEADER) | KEYED,
 )
 def invoices_list(
     door: TheDoor,
@@ -70,7 +70,7 @@ def invoices_list(
 @router.get(
     "/{invoice_id}",
     summary="Show an invoice",
-    responses={200: {"model": InvoiceAnswer}} | KEYED | errors(404),
+    responses=good(InvoiceAnswer) | KEYED | errors(404),
 )
 def invoices_show(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Response:
     engine = door.service.engine
@@ -101,7 +101,7 @@ def invoices_runs(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Res
 @router.get(
     "/{invoice_id}/verify",
     summary="Recompute an invoice from its events",
-    responses={200: {"model": VerifyAnswer}} | KEYED | errors(404),
+    responses=good(VerifyAnswer) | KEYED | errors(404),
 )
 def invoices_verify(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Response:
     """As of the invoice's cutoff, with the plan version that priced it."""

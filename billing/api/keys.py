@@ -11,7 +11,7 @@ from billing.access import Scope, create_key, key_data, list_keys, revoke_key
 from billing.api.auth import Admin, Reader
 from billing.api.door import TheDoor
 from billing.api.idempotency import Created, IdempotencyKey, once
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.repository.keys import ApiKey
 
@@ -48,9 +48,7 @@ class NewKey(BaseModel):
     account: str | None = Field(None, description="The key sees this account only; not for `admin`.")
 
 
-@router.get(
-    "", summary="List API keys", responses={200: {"model": list[KeyAnswer], "headers": LINK_HEADER}} | KEYED
-)
+@router.get("", summary="List API keys", responses=good(list[KeyAnswer], headers=LINK_HEADER) | KEYED)
 def keys_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     """In the order in which they were made, the revoked ones too, without their secrets; a bound key sees
     those of its account."""
@@ -62,7 +60,7 @@ def keys_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     "",
     summary="Make an API key",
     status_code=201,
-    responses={201: {"model": NewKeyAnswer}} | KEYED | errors(409),
+    responses=good(NewKeyAnswer, 201) | KEYED | errors(409),
 )
 async def keys_add(
     request: Request, door: TheDoor, caller: Admin, body: NewKey, idempotency_key: IdempotencyKey = None

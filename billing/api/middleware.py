@@ -44,7 +44,13 @@ class Guard:
             await send(message)
 
         try:
-            if scope["path"] == BOUNDS_ITSELF:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                # No id, name or cursor holds one, and PostgreSQL could not even look for it.
+                refusal = problem(
+                    422, "the address holds a NUL character; leave it out", request_id=request_id
+                )
+                await refusal(scope, receive, answer)
+            elif scope["path"] == BOUNDS_ITSELF:
                 await self._app(scope, receive, answer)
             elif declared_length(headers.get("content-length")) > MAX_DOCUMENT_BYTES:
                 refusal = problem(413, _TOO_LARGE, request_id=request_id)

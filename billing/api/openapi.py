@@ -45,6 +45,11 @@ _SENTENCES = {
 Responses = dict[int | str, dict[str, Any]]
 
 
+def good(model: Any, status: int = 200, **more: Any) -> Responses:
+    """The answer of a route where all went well, for its `responses`."""
+    return {status: {"model": model, **more}}
+
+
 def errors(*statuses: int) -> Responses:
     """The errors of a route, for its `responses`."""
     return {status: {"model": Problem, "description": _SENTENCES[str(status)]} for status in statuses}

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 
 from billing.api.door import answer
-from billing.errors import Invalid
 
 Item = TypeVar("Item")
 
@@ -32,8 +31,6 @@ class Page:
             str | None, Query(max_length=200, description="From the Link header of the page before.")
         ] = None,
     ) -> None:
-        if cursor is not None and "\0" in cursor:
-            raise Invalid("cursor is none of ours; take it from the Link header", field="cursor")
         self._url = request.url
         self.limit = limit
         self.after = cursor or ""

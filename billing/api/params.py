@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from billing.errors import Invalid
 from metering.period import HOUR_US, Month, parse_instant
 
-MONTH_PATTERN = "^[0-9]{4}-(0[1-9]|1[0-2])$"
-
-AccountId = Annotated[str, Path(alias="id", description="The account.", examples=["acme"])]
 MonthQuery = Annotated[
     str | None, Query(alias="month", description="A month, `YYYY-MM`.", examples=["2026-10"])
 ]

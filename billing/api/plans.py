@@ -13,7 +13,7 @@ from billing.api.auth import Admin, Reader
 from billing.api.door import Door, TheDoor, answer
 from billing.api.examples import PLAN
 from billing.api.idempotency import Created, IdempotencyKey, once
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.problems import ProblemError
 from billing.errors import Invalid, NotFound
@@ -64,7 +64,7 @@ def _content() -> dict[str, Any]:
 @router.get(
     "",
     summary="List plan versions",
-    responses={200: {"model": list[PlanAnswer], "headers": LINK_HEADER}} | KEYED,
+    responses=good(list[PlanAnswer], headers=LINK_HEADER) | KEYED,
 )
 def plans_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     """In the order of their names; a bound key sees those of its account."""
@@ -77,10 +77,8 @@ def plans_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     summary="Load plan versions",
     status_code=201,
     openapi_extra={"requestBody": {"required": True, "content": _content()}},
-    responses={
-        200: {"model": list[PlanAnswer], "description": "All of them were there already."},
-        201: {"model": list[PlanAnswer], "description": "Those that are new."},
-    }
+    responses=good(list[PlanAnswer], description="All of them were there already.")
+    | good(list[PlanAnswer], 201, description="Those that are new.")
     | KEYED
     | errors(409, 413, 415),
 )
@@ -110,7 +108,7 @@ async def plans_load(
 @router.get(
     "/{plan}",
     summary="Show a plan version",
-    responses={200: {"model": PlanAnswer}} | KEYED | errors(404),
+    responses=good(PlanAnswer) | KEYED | errors(404),
 )
 def plans_show(
     door: TheDoor,

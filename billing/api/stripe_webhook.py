@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from billing.api.door import TheDoor, answer
-from billing.api.openapi import errors
+from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
 from billing.payments.webhooks import Handled, receive
 
@@ -38,7 +38,7 @@ class WebhookAnswer(BaseModel):
             },
         }
     },
-    responses={200: {"model": WebhookAnswer}} | errors(400, 413, 502, 503),
+    responses=good(WebhookAnswer) | errors(400, 413, 422, 502, 503),
 )
 async def webhook(
     request: Request,

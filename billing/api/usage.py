@@ -11,7 +11,7 @@ from billing.accounts import show_account
 from billing.api.accounts import AccountPath
 from billing.api.auth import Reader, check_account
 from billing.api.door import Door, TheDoor, answer
-from billing.api.openapi import KEYED, errors
+from billing.api.openapi import KEYED, errors, good
 from billing.api.params import MonthQuery, month_of, whole_hour
 from billing.api.shapes import NotBilled, Period, PreviewAnswer
 from billing.errors import Invalid
@@ -43,7 +43,7 @@ class UsageAnswer(BaseModel):
 @router.get(
     "/usage",
     summary="What counts, and what does not and why",
-    responses={200: {"model": UsageAnswer}} | KEYED | errors(404),
+    responses=good(UsageAnswer) | KEYED | errors(404),
 )
 def usage(
     door: TheDoor,
@@ -80,7 +80,7 @@ def usage(
 @router.get(
     "/preview",
     summary="What a month would cost if it ended now",
-    responses={200: {"model": PreviewAnswer}} | KEYED | errors(404),
+    responses=good(PreviewAnswer) | KEYED | errors(404),
 )
 def account_preview(
     door: TheDoor, caller: Reader, account_id: AccountPath, month: MonthQuery = None

@@ -27,10 +27,8 @@ def claim(
     there first. The same request that was begun before `abandoned` and has no answer is taken over."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"api_key_id": api_key_id, "idempotency_key": key, "request_sha256": request_sha256}
-    done = connection.execute(
-        insert(idempotent_requests).values(**values, created_at=now).on_conflict_do_nothing()
-    )
-    if done.rowcount:
+    fresh = insert(idempotent_requests).values(**values, created_at=now).on_conflict_do_nothing()
+    if connection.execute(fresh.returning(idempotent_requests.c.created_at)).one_or_none() is not None:
         return None
     taken_over = connection.execute(
         idempotent_requests.update()
@@ -60,6 +58,12 @@ def release(connection: sa.Connection, api_key_id: str, key: str) -> None:
     connection.execute(
         idempotent_requests.delete().where(*_is(api_key_id, key), idempotent_requests.c.status.is_(None))
     )
+
+
+def forget_before(connection: sa.Connection, instant: int) -> int:
+    """Forget requests begun before an instant; answers how many. Sent again, they are new requests."""
+    done = connection.execute(idempotent_requests.delete().where(idempotent_requests.c.created_at < instant))
+    return done.rowcount
 
 
 def _is(api_key_id: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 
+from metering.database import make_engine, writing
 from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, parse_instant
+from metering.store.driver import PostgresDriver
 from metering.store.sql import SqlEventStore
+from tests.conftest import NewDatabase
 from tests.events import event
 
 OCTOBER = Month.parse("2026-10")
@@ -150,3 +155,30 @@ def test_usage_by_hour_day_month_workspace_and_flow(store: SqlEventStore) -> Non
 def test_an_account_without_events_has_no_usage(store: SqlEventStore) -> None:
     assert store.usage("nobody", OCTOBER.start, OCTOBER.end).counts.total == 0
     assert list(store.runs("nobody", OCTOBER.start, OCTOBER.end, 10)) == []
+
+
+def test_a_cutoff_waits_for_writers_that_took_a_position_before_it(postgres_databases: NewDatabase) -> None:
+    """PostgreSQL, two writers: the earlier position commits later. A cutoff above it that is taken in between
+    would let an event appear below itself afterwards."""
+    engine = postgres_databases()
+    store = SqlEventStore(engine)
+    store.append([event("known")], NOW)
+    slow = make_engine(engine.url.render_as_string(hide_password=False))
+    with ThreadPoolExecutor(1) as pool:
+        with writing(slow) as connection:
+            driver = PostgresDriver(connection)
+            position = driver.next_position()
+            driver.record_commit(position, NOW)
+            store.append([event("fast")], NOW)
+            cutoff = pool.submit(store.cutoff)
+            while not cutoff.done() and not _someone_waits_for_a_lock(engine):
+                pass
+            assert not cutoff.done()
+        assert cutoff.result().position > position
+    slow.dispose()
+
+
+def _someone_waits_for_a_lock(engine: sa.Engine) -> bool:
+    with engine.connect() as connection:
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(connection.scalar(waiting))

@@ -28,6 +28,13 @@ from tests.events import runs
 from tests.settled import assert_settled, stripe_client
 from tests.world import NOVEMBER_2, OCTOBER, World
 
+STEPS = [
+    "/v1/customers",
+    "/v1/invoices",
+    "/v1/invoices/{invoice}/add_lines",
+    "/v1/invoices/{invoice}/finalize",
+]
+
 
 @pytest.fixture
 def sandbox() -> Iterator[RunningSandbox]:
@@ -102,10 +109,7 @@ def test_without_stripe_invoices_wait_and_a_later_run_sends_them(
     assert_settled(world.engine, sandbox, ["acme"])
 
 
-@pytest.mark.parametrize(
-    "step",
-    ["/v1/customers", "/v1/invoices", "/v1/invoices/{invoice}/add_lines", "/v1/invoices/{invoice}/finalize"],
-)
+@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
     "kind",
     [
@@ -136,6 +140,22 @@ def test_a_fault_in_any_call_is_tried_again_later(
             sandbox.state.advance(25 * 3600)
         assert world.service.send_due().sent == [report.invoices[0].id]
     assert_settled(world.engine, sandbox, ["acme"])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_after_a_day_when_stripe_forgot_the_key_what_exists_is_found(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox, step: str
+) -> None:
+    world = _world(sqlite_databases(), sandbox)
+    sandbox.state.faults = FaultSchedule(
+        [Fault("POST", step, nth=nth, kind=FaultKind.APPLIED_THEN_CLOSES) for nth in (1, 2, 3)]
+    )
+    assert world.service.run_month(OCTOBER).sent == 0
+    world.instant += 25 * HOUR_US
+    sandbox.state.advance(25 * 3600)
+    assert len(world.service.send_due().sent) == 1
+    assert_settled(world.engine, sandbox, ["acme"])
+    assert len(stripe_client(sandbox).v1.customers.list().data) == 1
 
 
 def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(

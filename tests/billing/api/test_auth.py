@@ -1,0 +1,164 @@
+"""Who may ask what: every route of the application against every kind of key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from billing.access import revoke_key
+from billing.api import make_app
+from billing.app import make_service
+from metering.period import SECOND_US
+from metering.settings import Settings
+from tests.billing.api.client import Client, assert_problem, running
+from tests.conftest import NewDatabase
+from tests.events import runs
+from tests.metering.wire import native
+from tests.world import World
+
+PUBLIC = {"/healthz", "/readyz", "/v1/stripe/webhook"}
+# What another account has, by the parameter that would name it.
+OTHERS = {
+    "account_id": "other",
+    "invoice_id": "2026-10-000002",
+    "plan": "standard@2021-02",
+    "run_id": "run_of_all",
+    "key_id": "key_of_other",
+}
+BODIES: dict[str, Any] = {
+    "/v1/events": native(),
+    "/v1/accounts": {"id": "new"},
+    "/v1/accounts/{account_id}/plan": {"plan": "standard", "from": "2026-12"},
+    "/v1/plans": {},
+    "/v1/billing-runs": {"month": "2026-10"},
+    "/v1/keys": {"scope": "read"},
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    """Every method and path of the application, as its own description has them."""
+    described = make_app(make_service(Settings(_env_file=None))).openapi()["paths"]
+    return [(method.upper(), path) for path, methods in described.items() for method in methods]
+
+
+ROUTES = [(method, path) for method, path in routes() if path not in PUBLIC]
+READS = [path for method, path in ROUTES if method == "GET"]
+WRITES = [(method, path) for method, path in ROUTES if method != "GET" and path != "/v1/events"]
+
+
+@pytest.fixture(scope="module")
+def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
+    """Two accounts, on different plans, both invoiced."""
+    world = World(sqlite_databases())
+    world.account("acme")
+    world.account("other", plan="standard")
+    world.send(runs(3), runs(4, account="other"))
+    with running(world) as client:
+        report = client.post("/v1/billing-runs", json={"month": "2026-10"}).json()
+        OTHERS["run_id"] = report["id"]
+        OTHERS["key_id"] = client.key("read", "other").key.id
+        yield client
+
+
+def fill(path: str) -> str:
+    return path.format(**OTHERS)
+
+
+def test_there_are_routes() -> None:
+    assert len(READS) >= 11
+    assert len(WRITES) >= 6
+    assert BODIES.keys() == {path for method, path in ROUTES if method == "POST"}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer bk_admin_unknown"},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer \xe9"},
+    ],
+)
+def test_without_a_known_key_nothing_is_answered(
+    two: Client, method: str, path: str, headers: dict[str, str]
+) -> None:
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    answer = two.ask(method, fill(path), key=None, json=BODIES.get(path), headers=raw)
+    assert_problem(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_revoked_key_is_refused_at_once(two: Client, method: str, path: str) -> None:
+    key = two.key("admin")
+    assert two.get("/v1/accounts", key=key.secret).status_code == 200
+    assert two.ask("DELETE", f"/v1/keys/{key.key.id}").status_code == 204
+    assert_problem(two.ask(method, fill(path), key=key.secret, json=BODIES.get(path)), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_an_ingest_key_writes_events_and_nothing_else(two: Client, method: str, path: str) -> None:
+    answer = two.ask(method, fill(path), key=two.key("ingest").secret, json=BODIES.get(path))
+    if path == "/v1/events":
+        assert answer.status_code == 200
+    else:
+        assert_problem(answer, 403)
+
+
+@pytest.mark.parametrize("account", [None, "acme"])
+@pytest.mark.parametrize(("method", "path"), [*WRITES, ("POST", "/v1/events")])
+def test_a_read_key_changes_nothing(two: Client, method: str, path: str, account: str | None) -> None:
+    answer = two.ask(method, fill(path), key=two.key("read", account).secret, json=BODIES.get(path))
+    assert_problem(answer, 403)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_read_key_reads_everything(two: Client, path: str) -> None:
+    assert two.get(fill(path), key=two.key("read").secret).status_code == 200
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_bound_key_sees_nothing_of_another_account(two: Client, path: str) -> None:
+    answer = two.get(fill(path), key=two.key("read", "acme").secret)
+    if "{" in path:
+        assert_problem(answer, 404, field="plan" if "plan" in path else None)
+    else:
+        assert answer.status_code == 200
+        assert "other" not in answer.text
+        assert "standard" not in answer.text
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_bound_key_sees_what_is_of_its_account(two: Client, path: str) -> None:
+    key = two.key("read", "other")
+    if path == "/v1/billing-runs/{run_id}":
+        assert_problem(two.get(fill(path), key=key.secret), 404)  # a run of all accounts
+        own = two.post("/v1/billing-runs", json={"month": "2026-10", "account": "other"}).json()["id"]
+        assert two.get(f"/v1/billing-runs/{own}", key=key.secret).status_code == 200
+        return
+    answer = two.get(fill(path), key=key.secret)
+    assert answer.status_code == 200
+    assert answer.content not in (b"", b"[]")
+
+
+def test_a_bound_key_cannot_ask_for_another_account_in_a_list(two: Client) -> None:
+    assert two.get("/v1/invoices?account=other", key=two.key("read", "acme").secret).json() == []
+    assert len(two.get("/v1/invoices?account=other").json()) == 1
+
+
+def test_a_bound_key_of_an_account_that_billing_does_not_know(two: Client) -> None:
+    key = two.key("read", "ghost").secret
+    for path in ("/v1/accounts", "/v1/plans", "/v1/invoices"):
+        assert two.get(path, key=key).json() == []
+
+
+def test_a_key_revoked_by_another_process_is_refused_after_a_second(lite: Client) -> None:
+    key = lite.key("read")
+    assert lite.get("/v1/accounts", key=key.secret).status_code == 200
+    revoke_key(lite.world.engine, key.key.id, lite.world.instant)
+    lite.world.instant += SECOND_US
+    assert_problem(lite.get("/v1/accounts", key=key.secret), 401)
