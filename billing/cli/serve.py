@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from billing.cli.commands import command
 from billing.cli.output import note
 from billing.cli.service import open_service
+from metering.period import format_instant
 
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
@@ -20,16 +22,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the HTTP interface, in one process, until interrupted."""
-    with open_service() as service, listening(host, port) as listener:
+    """Serve the HTTP interface, in one process, until interrupted. With BILLING_SCHEDULE=on it also runs the
+    month after its grace period and sends what waits, by itself."""
+    with open_service() as service, listening(host, port) as listener, suppress(KeyboardInterrupt):
         import uvicorn
 
         from billing.api import make_app
+        from billing.jobs import Schedule, next_billing_run
 
-        # With BILLING_SCHEDULE=on the schedule goes here: make_app(service, schedule).
-        app = make_app(service)
-        config = uvicorn.Config(app, loop="auto", http="auto", access_log=False, log_level="warning")
-        note(f"Serving at {url_of(listener)}, stop with Ctrl-C; the interface: {url_of(listener)}/docs")
+        schedule = Schedule(service) if service.settings.schedule == "on" else None
+        config = uvicorn.Config(
+            make_app(service, schedule), loop="auto", http="auto", access_log=False, log_level="warning"
+        )
+        address = url_of(listener)
+        note(f"Serving at {address}, described at {address}/openapi.json; stop with Ctrl-C")
+        if schedule is not None:
+            note(f"The schedule is on; the next billing run: {format_instant(next_billing_run(service))}")
         uvicorn.Server(config).run(sockets=[listener])
 
 
