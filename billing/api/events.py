@@ -169,7 +169,7 @@ def _is_zipped(request: Request) -> bool:
 def _admission(door: Door, caller: ApiKey, account: str | None) -> Admission:
     late_us = door.service.late_us if caller.scope == "ingest" else None
     try:
-        return Admission(door.service.now(), caller.account, account or caller.account, late_us)
+        return Admission(door.service.now(), caller.account, account, late_us)
     except ValueError as error:
         raise Invalid(f"account: {error}", field="account") from None
 

@@ -192,7 +192,7 @@ def test_a_bound_key_writes_its_own_account_only(lite: Client) -> None:
     del nameless["account"]
     batch = [native(task_run_id="a"), nameless, native(task_run_id="c", account="other")]
     answer = lite.post("/v1/events", key=key, json=batch)
-    assert counts(answer) == (3, 2, 0, 0, 1)
+    assert counts(answer) == (3, 1, 0, 0, 2)
     assert answer.json()["errors"][0]["field"] == "account"
     assert lite.post("/v1/events?format=prefect", key=key, json=[prefect("d")]).json()["accepted"] == 1
 
