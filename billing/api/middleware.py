@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 
@@ -25,6 +26,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        # Random bits for each request would make it wait for the interpreter's lock.
+        self._process = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,7 +36,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID(given) else secrets.token_hex(8)
+        request_id = given if _REQUEST_ID(given) else f"{self._process}-{next(self._numbers)}"
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 

@@ -109,3 +109,11 @@ def test_only_what_has_no_answer_is_released(client: Client) -> None:
         held = connection.execute(sa.select(idempotent_requests)).one()
         idempotency.release(connection, held.api_key_id, held.idempotency_key)
         assert connection.execute(sa.select(idempotent_requests)).one() == held
+
+
+def test_a_forgotten_request_is_a_new_one(client: Client) -> None:
+    first = client.post("/v1/keys", json={"scope": "read"}, headers=KEY).json()
+    with writing(client.world.engine) as connection:
+        assert idempotency.forget_before(connection, client.world.instant) == 0
+        assert idempotency.forget_before(connection, client.world.instant + 1) == 1
+    assert client.post("/v1/keys", json={"scope": "read"}, headers=KEY).json()["id"] != first["id"]

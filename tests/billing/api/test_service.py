@@ -100,6 +100,16 @@ def test_a_database_without_tables_is_an_error_without_details(client: Client) -
     assert_problem(answer, answer.status_code)
 
 
+def test_what_nobody_expected_is_an_error_without_details(lite: Client) -> None:
+    def broken() -> None:
+        raise RuntimeError("the inside of things")
+
+    lite.app.add_api_route("/broken", broken)
+    answer = lite.get("/broken")
+    assert_problem(answer, 500)
+    assert "inside" not in answer.text
+
+
 @pytest.mark.parametrize(
     ("method", "url", "status"),
     [
