@@ -36,8 +36,8 @@ class Screen:
 
     def opening(self) -> None:
         self.text(
-            "Task runs, metered, priced, invoiced and paid. Those count that succeed and last longer than",
-            "a second. All others are free, and are shown beside them.",
+            "A month of task runs, metered, priced, invoiced and paid. A run counts if it succeeds and lasts",
+            "longer than a second. One that does not count costs nothing, and is shown beside those that do.",
         )
 
     def section(self, heading: str, *lines: str) -> None:
