@@ -9,30 +9,36 @@ what was done is in the database, in the row that also holds the lease.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from billing.app import Service
 from billing.repository import idempotency, jobs
 from metering.database import reading, writing
-from metering.period import DAY_US, HOUR_US, MINUTE_US, Month, format_instant, to_instant
+from metering.period import DAY_US, HOUR_US, MINUTE_US, Month, format_instant, to_datetime, to_instant
 
 log = structlog.get_logger()
-
-# A job that works longer than this loses its lease to another service; both are then safe, only slower.
-LEASE_US = 15 * MINUTE_US
-OUTBOX_MINUTES = 1
-# Answers kept for repeated requests are forgotten after this long.
-REQUESTS_KEPT_US = 2 * DAY_US
 
 MONTHLY = "billing-run"
 OUTBOX = "outbox"
 DAILY = "daily"
+
+# All times UTC. The billing run asks every hour: what is due is decided by the grace period and by what was
+# done, not by the hour.
+TRIGGERS = {
+    MONTHLY: CronTrigger(minute=0, second=30, timezone="UTC"),
+    OUTBOX: CronTrigger(second=0, timezone="UTC"),
+    DAILY: CronTrigger(hour=0, minute=10, timezone="UTC"),
+}
+
+# A job that works longer than this loses its lease to another service; both are then safe, only slower.
+LEASE_US = 15 * MINUTE_US
+# Answers kept for repeated requests are forgotten after this long.
+REQUESTS_KEPT_US = 2 * DAY_US
 
 
 def due_month(now: int, grace_hours: int) -> Month:
@@ -132,18 +138,16 @@ class _Lease:
 
 
 class Schedule:
-    """The jobs on their times, in a thread of `serve`. All times UTC."""
+    """The jobs on their times, in a thread of `serve`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        work = Jobs(service, secrets.token_hex(8))
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
-        # Hourly, since what is due is decided by the grace period and what was done, not by the hour.
-        self._add(work.billing_run, MONTHLY, CronTrigger(minute=0, second=30, timezone="UTC"))
-        self._add(work.outbox, OUTBOX, IntervalTrigger(minutes=OUTBOX_MINUTES, timezone="UTC"))
-        self._add(work.daily, DAILY, CronTrigger(hour=0, minute=10, timezone="UTC"))
+        work = Jobs(service, secrets.token_hex(8))
+        for name, do in ((MONTHLY, work.billing_run), (OUTBOX, work.outbox), (DAILY, work.daily)):
+            self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -152,31 +156,47 @@ class Schedule:
         self._scheduler.shutdown(wait=True)
 
     def next_times(self) -> dict[str, str]:
-        """When each job acts next, RFC 3339: the billing run when its next month becomes due."""
-        times = {
-            job.id: format_instant(to_instant(job.next_run_time.replace(microsecond=0)))
-            for job in self._scheduler.get_jobs()
-            if job.id != MONTHLY
-        }
-        return {MONTHLY: format_instant(self.next_billing_run()), **times}
+        """When each job acts next, RFC 3339."""
+        return {name: format_instant(instant) for name, instant in next_times(self._service).items()}
 
-    def next_billing_run(self) -> int:
-        """The instant at which the next month may be billed, or now if one is due and was not run."""
-        return next_billing_run(self._service)
 
-    def _add(self, work: Callable[[], object], name: str, trigger: CronTrigger | IntervalTrigger) -> None:
-        self._scheduler.add_job(work, trigger, id=name, name=name)
+def next_times(service: Service) -> dict[str, int]:
+    """When each job has something to do next, as instants: the billing run when its next month becomes due,
+    or now, if one is due and was not run. The same whether a schedule runs in this process or not."""
+    now = service.now()
+    times = {
+        name: to_instant(trigger.get_next_fire_time(None, to_datetime(now)))
+        for name, trigger in TRIGGERS.items()
+    }
+    return times | {MONTHLY: next_billing_run(service)}
 
 
 def next_billing_run(service: Service) -> int:
-    """See `Schedule.next_billing_run`; the same for the command line, where no scheduler runs."""
+    """The instant from which on the next month may be billed; now, if one is due and was not run."""
     now = service.now()
     grace = service.settings.grace_hours
     due = due_month(now, grace)
     with reading(service.engine) as connection:
         through = jobs.done_through(connection, MONTHLY)
         first = jobs.first_billed_month(connection)
-    waiting = list(months_to_run(Month.parse(through) if through else None, first, due))
-    if waiting and first is not None:
-        return now
-    return due.next().end + grace * HOUR_US
+    waiting = any(months_to_run(Month.parse(through) if through else None, first, due))
+    return now if waiting and first is not None else due.next().end + grace * HOUR_US
+
+
+def schedule_data(service: Service) -> list[dict[str, object]]:
+    """The jobs in the shape of JSON answers: what each last finished, and when it acts next."""
+    with reading(service.engine) as connection:
+        held = jobs.every(connection)
+    return [
+        {
+            "job": name,
+            "next": format_instant(instant),
+            "done_through": held[name].done_through if name in held else None,
+            "finished_at": _format(held[name].finished_at) if name in held else None,
+        }
+        for name, instant in next_times(service).items()
+    ]
+
+
+def _format(instant: int | None) -> str | None:
+    return None if instant is None else format_instant(instant)

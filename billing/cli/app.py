@@ -13,6 +13,7 @@ from billing.cli import (
     preview,
     run,
     sandbox,
+    schedule,
     serve,
     usage,
 )
@@ -24,7 +25,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve):
+for module in (init, demo, serve, schedule):
     module.add_to(app)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(plans.group, name="plans")

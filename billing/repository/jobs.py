@@ -19,6 +19,14 @@ class Lease:
     done_through: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a job last finished, in words of its own, and when."""
+
+    done_through: str | None
+    finished_at: int | None
+
+
 def take(connection: sa.Connection, name: str, holder: str, now: int, until: int) -> Lease | None:
     """Take a job, unless another holder's lease still runs."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -39,6 +47,12 @@ def release(connection: sa.Connection, name: str, holder: str) -> None:
 
 def finish(connection: sa.Connection, name: str, through: str, now: int) -> None:
     connection.execute(jobs.update().where(jobs.c.name == name).values(done_through=through, finished_at=now))
+
+
+def every(connection: sa.Connection) -> dict[str, Job]:
+    """The jobs that were ever taken, by name."""
+    rows = connection.execute(sa.select(jobs))
+    return {row.name: Job(row.done_through, row.finished_at) for row in rows}
 
 
 def done_through(connection: sa.Connection, name: str) -> str | None:
