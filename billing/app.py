@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,13 +34,15 @@ class SchemaMissing(RuntimeError):  # noqa: N818 - reads as what happened
 @dataclass(frozen=True)
 class Service:
     """Everything an operation needs. `now` answers the current instant; `gateway` is None where Stripe is not
-    configured: invoices then stay finalized until it is."""
+    configured: invoices then stay finalized until it is. `pause` lets a moment pass while another process is
+    at work."""
 
     settings: Settings
     engine: sa.Engine
     store: EventStore
     now: Callable[[], int]
     gateway: StripeGateway | None
+    pause: Callable[[], None] = lambda: time.sleep(0.2)
 
     @property
     def late_us(self) -> int:
@@ -81,11 +84,22 @@ class Service:
         if send and not early and self.gateway is not None:
             with writing(self.engine) as connection:
                 outbox.retry_failed(connection, month, account, self.now())
-            delivery = send_due(
-                self.engine, self.gateway, self.now, month=month, account=account, progress=sending
-            )
-            self._add_delivery(report, delivery)
+            self._add_delivery(report, self._send_month(self.gateway, month, account, sending))
         return report
+
+    def _send_month(
+        self, gateway: StripeGateway, month: Month, account: str | None, progress: Progress
+    ) -> Delivery:
+        """Send until nothing of the month is left that could be. What another process has is waited for: it
+        sends it, or it died, and then its claim lapses."""
+        delivery = Delivery()
+        while True:
+            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=progress)
+            delivery.add(round_)
+            with reading(self.engine) as connection:
+                if not outbox.claimed(connection, self.now(), month, account):
+                    return delivery
+            self.pause()
 
     def _add_delivery(self, report: RunReport, delivery: Delivery) -> None:
         with reading(self.engine) as connection:
@@ -93,7 +107,7 @@ class Service:
         report.sent = len(delivery.sent)
         account_of = {invoice.id: invoice.account for invoice in report.invoices}
         for invoice_id, message in (delivery.waiting | delivery.failed).items():
-            report.failed.append((account_of[invoice_id], f"not sent: {message}"))
+            report.failed.append((account_of.get(invoice_id, invoice_id), f"not sent: {message}"))
         with writing(self.engine) as connection:
             runs.finish(connection, report.id, self.now(), json.dumps(report.to_data()))
 

@@ -19,15 +19,16 @@ from billing.repository import accounts, invoices, outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from metering.database import reading, writing
-from metering.period import HOUR_US, MINUTE_US, SECOND_US, Month
+from metering.period import HOUR_US, SECOND_US, Month
 
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway, StripeInvoice
 
 # A little less than the 24 hours for which Stripe remembers a key.
 KEY_LIFE_US = 23 * HOUR_US
-# While one process works on an intent, others leave it alone for this long.
-CLAIM_US = 5 * MINUTE_US
+# While one process works on a step, others leave its intent alone for this long: longer than the SDK takes
+# with all its attempts.
+CLAIM_US = 90 * SECOND_US
 FIRST_PAUSE_US = 30 * SECOND_US
 LONGEST_PAUSE_US = 6 * HOUR_US
 
@@ -57,6 +58,12 @@ class Delivery:
     sent: list[str] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Delivery) -> None:
+        """Another round."""
+        self.sent += other.sent
+        self.waiting |= other.waiting
+        self.failed |= other.failed
 
 
 def send_due(

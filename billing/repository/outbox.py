@@ -91,6 +91,18 @@ def due(
     return [row.invoice_id for row in connection.execute(query)]
 
 
+def claimed(connection: sa.Connection, now: int, month: Month, account: str | None) -> bool:
+    """Whether another process is at work on an invoice of the month."""
+    query = (
+        sa.select(outbox.c.invoice_id)
+        .join(invoices, invoices.c.id == outbox.c.invoice_id)
+        .where(invoices.c.month == str(month), outbox.c.status == "pending", outbox.c.claimed_until > now)
+    )
+    if account is not None:
+        query = query.where(invoices.c.account_id == account)
+    return connection.execute(query.limit(1)).one_or_none() is not None
+
+
 def _intent(row: sa.Row[Any]) -> Intent:
     return Intent(
         row.invoice_id,
