@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
+
+_made = itertools.count()
 
 
 def new_id(prefix: str, now: int) -> str:
-    """`prefix_` + the instant in hex + 48 random bits; the id of a later instant sorts after."""
-    return f"{prefix}_{now:014x}{secrets.token_hex(6)}"
+    """`prefix_` + the instant in hex + a count of this process + 32 random bits: the id of a later instant
+    sorts after, and so does a later one of the same instant and process."""
+    return f"{prefix}_{now:014x}{next(_made) % 2**24:06x}{secrets.token_hex(4)}"

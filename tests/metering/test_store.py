@@ -182,3 +182,22 @@ def _someone_waits_for_a_lock(engine: sa.Engine) -> bool:
     with engine.connect() as connection:
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
         return bool(connection.scalar(waiting))
+
+
+def test_sqlite_finds_held_runs_by_their_key(sqlite_databases: NewDatabase) -> None:
+    """A batch that was sent before costs by its own size, not by what is held: no statement of it may read a
+    table from end to end."""
+    engine = sqlite_databases()
+    store = SqlEventStore(engine)
+    store.append([event("a"), event("b", state="FAILED")], NOW)
+    store.append([event("b")], NOW)
+    said: list[str] = []
+    sa.event.listen(engine, "begin", lambda c: c.connection.driver_connection.set_trace_callback(said.append))
+    assert store.append([event("a"), event("b"), event("b", state="CRASHED")], NOW) == [False, False, True]
+    selects = [text for text in said if text.startswith("SELECT") and "task_run" in text]
+    assert len(selects) == 2
+    with engine.connect() as connection:
+        for text in selects:
+            plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+            assert any("USING PRIMARY KEY" in step for step in plan), plan
+            assert not any(step.startswith("SCAN t") for step in plan), plan

@@ -1,0 +1,195 @@
+"""Real processes, really killed (SIGKILL): the service under load, and a billing run at each of its calls."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from hypothesis import settings
+
+from billing.app import make_service
+from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox, running_sandbox
+from billing.plans import load_plan_text
+from metering.clock import now_instant
+from metering.period import SECOND_US
+from metering.settings import Settings
+from tests.events import runs
+from tests.settled import assert_settled
+from tests.test_readme import ROOT
+from tests.world import NOVEMBER_2, OCTOBER, World
+
+# Under the nightly profile, many more.
+KILLS = 3 if settings().max_examples <= 200 else 300
+BATCH = 50
+
+
+def _environment(**more: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), **more}
+
+
+def _batch(number: int) -> list[dict[str, str]]:
+    return [
+        {
+            "account": "acme",
+            "task_run_id": f"run-{number}-{place}",
+            "state": "COMPLETED",
+            "started_at": f"2026-10-{1 + number % 30:02d}T02:00:00Z",
+            "ended_at": f"2026-10-{1 + number % 30:02d}T02:00:05Z",
+            "flow": f"flow-{place % 3}",
+        }
+        for place in range(BATCH)
+    ]
+
+
+class _Server:
+    """`billing serve` in a process of its own, and clients that send until it is gone."""
+
+    def __init__(self, url: str, key: str, folder: Path) -> None:
+        self._key = key
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "billing.cli", "serve", "--port", "0"],
+            env=_environment(BILLING_DATABASE_URL=url),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        said = self._process.stderr.readline()
+        address = re.search(r"http://127.0.0.1:(\d+)", said)
+        assert address is not None, said + self._process.stderr.read()
+        self._port = int(address[1])
+
+    def send(self, number: int) -> bool:
+        """Whether the batch was acknowledged, new or held before."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        try:
+            connection.request("POST", "/v1/events", json.dumps(_batch(number)), headers)
+            response = connection.getresponse()
+            report = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        return response.status == 200 and report["accepted"] + report["duplicate"] == BATCH
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+
+def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'billing.db'}"
+    service = make_service(Settings(_env_file=None, database_url=url))
+    first = service.init()
+    assert first is not None
+    chance = random.Random(9)
+    acknowledged: set[int] = set()
+    sent = 0
+    for _ in range(KILLS):
+        server = _Server(url, first.secret, tmp_path)
+        goal = len(acknowledged) + chance.randrange(5, 25)
+        lock = threading.Lock()
+
+        def work(server: _Server = server, lock: threading.Lock = lock) -> None:
+            nonlocal sent
+            while True:
+                with lock:
+                    number, sent = sent, sent + 1
+                if not server.send(number):
+                    return
+                with lock:
+                    acknowledged.add(number)
+
+        clients = [threading.Thread(target=work) for _ in range(4)]
+        for client in clients:
+            client.start()
+        while len(acknowledged) < goal:
+            time.sleep(0.001)
+        server.kill()
+        for client in clients:
+            client.join()
+        # What was acknowledged is there and counted; no batch is there in part.
+        held = {run.task_run_id for run in service.store.runs("acme", OCTOBER.start, OCTOBER.end, 2**62)}
+        assert {f"run-{number}-{place}" for number in acknowledged for place in range(BATCH)} <= held
+        assert len(held) % BATCH == 0
+        assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == len(held)
+    # Sent again, as a client does that got no answer, every run counts once.
+    server = _Server(url, first.secret, tmp_path)
+    assert all(server.send(number) for number in range(sent))
+    server.kill()
+    assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == sent * BATCH
+
+
+PLAN = """{"plan": "dear", "version": "1", "effective_from": "2021-01-01", "currency": "USD",
+    "brackets": [{"up_to": 2, "unit_price": "0"}, {"up_to": null, "unit_price": "1"}]}"""
+CALLS = [
+    ("POST", "/v1/customers"),
+    ("POST", "/v1/invoices"),
+    ("POST", "/v1/invoices/{invoice}/add_lines"),
+    ("GET", "/v1/invoices/{invoice}"),
+    ("POST", "/v1/invoices/{invoice}/finalize"),
+]
+
+
+def _run_the_month(url: str, sandbox: RunningSandbox, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "billing.cli", "run", "2026-10", "--json"],
+        env=_environment(
+            BILLING_DATABASE_URL=url,
+            BILLING_STRIPE_API_KEY=sandbox.api_key,
+            BILLING_STRIPE_API_BASE=sandbox.url,
+        ),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_billing_run_is_finished_by_the_next(tmp_path: Path) -> None:
+    """At each call the process is killed after Stripe has done its work and before it has the answer. Time
+    passes (its claim lapses), and the run is started again."""
+    with running_sandbox(deliver_webhooks=False) as sandbox:
+        for number, (method, route) in enumerate(CALLS):
+            sandbox.state.reset()
+            url = f"sqlite:///{tmp_path / str(number)}.db"
+            service = make_service(Settings(_env_file=None, database_url=url))
+            service.init()
+            load_plan_text(service.engine, PLAN, "plan.json", NOVEMBER_2)
+            world = World(service.engine)
+            world.account("a", plan="dear")
+            world.account("b", plan="dear")
+            world.send(runs(3, account="a"), runs(4, account="b"))
+            hang = Fault(method, route, nth=2, kind=FaultKind.APPLIED_THEN_HANGS, seconds=60)
+            sandbox.state.faults = FaultSchedule([hang])
+            doomed = _run_the_month(url, sandbox, tmp_path)
+            while sandbox.state.faults.pending:
+                assert doomed.poll() is None
+                time.sleep(0.005)
+            doomed.kill()
+            doomed.communicate()
+            later = make_service(
+                Settings(
+                    _env_file=None,
+                    database_url=url,
+                    stripe_api_key=sandbox.api_key,
+                    stripe_api_base=sandbox.url,
+                ),
+                lambda: now_instant() + 100 * SECOND_US,
+            )
+            later.run_month(OCTOBER)
+            ours = assert_settled(service.engine, sandbox, ["a", "b"])
+            assert {invoice.account: invoice.total for invoice in ours} == {"a": 100, "b": 200}
+            service.store.close()
