@@ -72,21 +72,19 @@ def print_report(report: RunReport) -> None:
 
 
 def invoice_table(invoices: list[Invoice]) -> Table:
-    """A row an invoice."""
+    """A row an invoice, of no more columns than a terminal of 80 characters can show."""
     from billing.pricing.money import format_amount
 
-    numbers = ("billable", "not billed", "total", "paid")
-    shown = table("invoice", "account", "plan", "status", *numbers, numbers=numbers)
+    numbers = ("billable", "not billed", "total")
+    shown = table("invoice", "account", "status", *numbers, numbers=numbers)
     for each in sorted(invoices, key=lambda each: (each.month, each.number or "", each.id)):
         shown.add_row(
             each.number or each.id,
             each.account,
-            each.plan,
             each.status,
             f"{each.billable:,}",
             f"{sum(each.not_billed.values()):,}",
             format_amount(each.total, each.currency),
-            format_amount(each.amount_paid, each.currency),
         )
     return shown
 
