@@ -8,6 +8,7 @@ from billing.accounts import show_account
 from billing.billing_month import document
 from billing.errors import Invalid, NotFound
 from billing.pricing.errors import PricingError
+from billing.pricing.rating import notes, over_soft_limit
 from billing.repository import invoices, outbox, plans
 from billing.repository.invoices import Invoice
 from metering.database import reading
@@ -48,6 +49,7 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
     """An invoice in the shape of JSON answers, with what keeps it from being sent, if anything does."""
     with reading(engine) as connection:
         intent = outbox.get(connection, invoice.id)
+        version = plans.catalogue(connection).get(invoice.plan)
     return invoice_summary(invoice) | {
         "cutoff": invoice.cutoff,
         "cutoff_at": None if invoice.cutoff_at is None else format_instant(invoice.cutoff_at),
@@ -56,6 +58,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "usage_by_day": {day: dict(counts) for day, counts in invoice.usage_by_day.items()},
         "run_list_sha256": invoice.run_list_sha256,
         "lines": [line.to_data() for line in invoice.lines],
+        "over_soft_limit": over_soft_limit(invoice.billable, version),
+        "notes": list(notes(invoice.billable, version)),
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
         "sending": None

@@ -67,6 +67,8 @@ class InvoiceAnswer(InvoiceSummary):
     usage_by_day: dict[str, dict[str, int]]
     run_list_sha256: str = Field(description="The digest of runs.csv.")
     lines: list[LineAnswer]
+    over_soft_limit: int
+    notes: list[str]
     issued_at: str | None
     invoice_pdf: str | None
     sending: Sending | None

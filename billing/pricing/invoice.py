@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from billing.pricing.basis import Basis, Step
 from billing.pricing.line import LINE_ORDER, Line, LineKind
 from billing.pricing.money import round_to_minor
-from billing.pricing.rating import over_soft_limit
+from billing.pricing.rating import notes, over_soft_limit
 from billing.pricing.usage_lines import usage_lines
 from metering.period import Month, format_instant
 from metering.usage import Counts
@@ -27,7 +27,8 @@ STEPS: tuple[Step, ...] = (usage_lines,)
 class Document:
     """A composed invoice. `total` is in minor units of `currency` and is the sum of the lines. `counts` holds
     the task runs that are billable, and those that are not by reason; `over_soft_limit` counts billable runs
-    beyond the plan's soft limit, which are shown and not charged. `plan` is like `starter@2021-02`."""
+    beyond the plan's soft limit, which are shown and not charged. `plan` is like `starter@2021-02`; `notes`
+    are sentences for the customer beside the lines."""
 
     account: str
     period: Month
@@ -37,15 +38,7 @@ class Document:
     lines: tuple[Line, ...]
     total: int
     over_soft_limit: int
-    soft_limit: int | None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences for the customer beside the lines."""
-        if not self.over_soft_limit:
-            return ()
-        runs = "1 task run is" if self.over_soft_limit == 1 else f"{self.over_soft_limit:,} task runs are"
-        return (f"{runs} over the plan's limit of {self.soft_limit:,} a month: counted, and not charged.",)
+    notes: tuple[str, ...]
 
     def to_data(self) -> dict[str, object]:
         """The document in the shape of JSON answers, without the fields that storing it adds."""
@@ -80,7 +73,7 @@ def compose(basis: Basis, steps: Sequence[Step] = STEPS) -> Document:
         lines=lines,
         total=total,
         over_soft_limit=over_soft_limit(basis.counts.billable, basis.version),
-        soft_limit=basis.version.soft_limit,
+        notes=notes(basis.counts.billable, basis.version),
     )
 
 

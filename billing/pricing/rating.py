@@ -104,6 +104,15 @@ def over_soft_limit(quantity: int, version: PlanVersion) -> int:
     return 0 if version.soft_limit is None else max(0, quantity - version.soft_limit)
 
 
+def notes(quantity: int, version: PlanVersion) -> tuple[str, ...]:
+    """What a customer should know beside the lines of a month with this many billable runs."""
+    over = over_soft_limit(quantity, version)
+    if not over:
+        return ()
+    runs = "1 task run is" if over == 1 else f"{over:,} task runs are"
+    return (f"{runs} over the plan's limit of {version.soft_limit:,} a month: counted, and not charged.",)
+
+
 def _ranges(version: PlanVersion) -> Iterator[tuple[int, Bracket]]:
     """Each bracket with its lower bound, which belongs to the bracket before."""
     lower = 0

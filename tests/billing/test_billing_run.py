@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.errors import NotFound, Refused
-from billing.invoices import list_invoices, preview, show_invoice
+from billing.invoices import invoice_data, list_invoices, preview, show_invoice
 from billing.plans import load_plan_text
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository import invoices
@@ -44,6 +44,17 @@ def test_a_month_of_runs_becomes_an_invoice(world: World) -> None:
     }  # fmt: skip
     assert invoice.usage_by_day == {"2026-10-03": {"billable": 10_400, "failed": 7, "reversed": 3}}
     assert show_invoice(world.engine, "2026-10-000001") == invoice
+
+
+def test_runs_over_a_soft_limit_are_shown_on_the_invoice_and_not_charged(world: World) -> None:
+    world.account(plan="developer")
+    world.send(runs(10_002))
+    invoice = world.service.run_month(OCTOBER).invoices[0]
+    shown = invoice_data(world.engine, invoice)
+    assert (shown["total"], shown["billable"], shown["over_soft_limit"]) == (0, 10_002, 2)
+    assert shown["notes"] == [
+        "2 task runs are over the plan's limit of 10,000 a month: counted, and not charged."
+    ]
 
 
 def test_the_run_list_proves_the_quantity(world: World) -> None:

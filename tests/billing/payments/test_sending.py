@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 
@@ -16,13 +14,12 @@ from billing.payments.stripe_sandbox import (
     FaultKind,
     FaultSchedule,
     RunningSandbox,
-    StripeSandbox,
-    running_sandbox,
 )
 from billing.payments.webhooks import receive
 from billing.repository import accounts
 from metering.database import writing
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
+from tests.billing.payments.conftest import Clock
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.settled import assert_settled, stripe_client
@@ -37,12 +34,9 @@ STEPS = [
 
 
 @pytest.fixture
-def sandbox() -> Iterator[RunningSandbox]:
-    """A sandbox whose time is that of `world` at the start."""
-    with running_sandbox(
-        StripeSandbox(clock=lambda: NOVEMBER_2 // SECOND_US), deliver_webhooks=False
-    ) as running:
-        yield running
+def clock() -> Clock:
+    """Stripe's time is ours."""
+    return Clock(NOVEMBER_2 // SECOND_US)
 
 
 @pytest.fixture
