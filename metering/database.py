@@ -53,6 +53,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # The log is copied into the file every 32 MiB: a page that many commits touch is copied once.
+        "wal_autocheckpoint=8192",
         "cache_size=-65536",
         "temp_store=MEMORY",
     ):
