@@ -6,7 +6,7 @@ interpreter's lock, is paid once for hundreds of events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -65,6 +65,11 @@ class CountRow(NamedTuple):
 class Driver(Protocol):
     """One open transaction of a writer."""
 
+    def numbers(
+        self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], int]:
+        """The id of each row of a table of names, by its other columns (name → type); new ones get one."""
+
     def next_position(self) -> int: ...
     def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
         """Insert what is new. Answers what was held before of the same runs, locked until the end."""
@@ -83,6 +88,22 @@ class SqliteDriver:
     def __init__(self, connection: sa.Connection) -> None:
         raw: Any = connection.connection.driver_connection
         self._cursor = raw.cursor()
+
+    def numbers(
+        self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], int]:
+        found: dict[tuple[Any, ...], int] = {}
+        names, one = ",".join(columns), "(" + ",".join("?" * len(columns)) + ")"
+        match = " AND ".join(f"t.{name} = k.column{place}" for place, name in enumerate(columns, 1))
+        for part in self._parts(rows):
+            values, parameters = ",".join([one] * len(part)), list(chain.from_iterable(part))
+            self._cursor.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES {values}", parameters)  # noqa: S608
+            self._cursor.execute(
+                f"SELECT k.*, t.id FROM (VALUES {values}) AS k CROSS JOIN {table} AS t ON {match}",  # noqa: S608
+                parameters,
+            )
+            found.update((row[:-1], row[-1]) for row in self._cursor.fetchall())
+        return found
 
     def next_position(self) -> int:
         self._cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM meter_commits")
@@ -151,6 +172,21 @@ class PostgresDriver:
         raw: Any = connection.connection.driver_connection
         self._cursor = raw.cursor()
         self._cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (COMMIT_LOCK,))
+
+    def numbers(
+        self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], int]:
+        names = ",".join(columns)
+        given = f"unnest({','.join(f'%s::{kind}[]' for kind in columns.values())})"
+        self._cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT * FROM {given} ON CONFLICT DO NOTHING",  # noqa: S608
+            _columns(rows),
+        )
+        self._cursor.execute(
+            f"SELECT {names}, t.id FROM {table} t JOIN {given} AS k({names}) USING ({names})",  # noqa: S608
+            _columns(rows),
+        )
+        return {row[:-1]: row[-1] for row in self._cursor.fetchall()}
 
     def next_position(self) -> int:
         self._cursor.execute("SELECT nextval('meter_positions')")

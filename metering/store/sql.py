@@ -32,29 +32,30 @@ class SqlEventStore:
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         if not events:
             return []
-        rows = self._rows(events)
+        try:
+            return self._append(events, now)
+        except BaseException:
+            self._names.forget()  # names that it learned may never have been kept
+            raise
+
+    def _append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
+        places = self._names.known(events)
+        if places is None and self._engine.dialect.name == "postgresql":
+            # Names go first, in a transaction of their own: writers then never wait for one another's names
+            # while they hold the locks of runs and counters. A name without events is harmless.
+            with writing(self._engine) as connection:
+                places = self._names.learn(events, PostgresDriver(connection))
+        rows = None if places is None else _rows(events, places)
         with writing(self._engine) as connection:
-            driver: Driver = (
-                PostgresDriver(connection)
-                if self._engine.dialect.name == "postgresql"
-                else SqliteDriver(connection)
-            )
+            driver = self._driver(connection)
+            if rows is None:
+                rows = _rows(events, self._names.learn(events, driver))
             return Append(driver, self._names, rows).run(now)
 
-    def _rows(self, events: Sequence[TaskRunEvent]) -> list[NewRun]:
-        """Events as rows, in their order."""
-        return [
-            (
-                account_id,
-                run_key.encode(event.task_run_id),
-                int(event.outcome),
-                event.ended_at,
-                event.duration_us,
-                label_id,
-                event.fingerprint,
-            )
-            for event, (account_id, label_id) in zip(events, self._names.places(events), strict=True)
-        ]
+    def _driver(self, connection: sa.Connection) -> Driver:
+        if self._engine.dialect.name == "postgresql":
+            return PostgresDriver(connection)
+        return SqliteDriver(connection)
 
     def cutoff(self) -> Cutoff:
         with self._engine.connect() as connection:
@@ -139,6 +140,22 @@ class SqlEventStore:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _rows(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> list[NewRun]:
+    """Events as rows, in their order."""
+    return [
+        (
+            account_id,
+            run_key.encode(event.task_run_id),
+            int(event.outcome),
+            event.ended_at,
+            event.duration_us,
+            label_id,
+            event.fingerprint,
+        )
+        for event, (account_id, label_id) in zip(events, places, strict=True)
+    ]
 
 
 def _run(key: bytes, row: sa.Row[Any], labels: dict[int, Label]) -> Run:
