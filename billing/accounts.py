@@ -16,6 +16,9 @@ from metering.period import Month
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
 
+# Enough to catch a slip; whether mail arrives, only mail can tell.
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
+
 # What an account is enrolled in when nobody says otherwise.
 DEFAULT_PLAN = "starter"
 
@@ -41,6 +44,8 @@ def add_account(
     start = billing_from or Month.of(now)
     _check_text("name", name)
     _check_text("email", email)
+    if email and _EMAIL(email) is None:
+        raise Invalid(f"email {email!r} is not an address such as billing@acme.example", field="email")
     _known_currency(currency)
     with writing(engine) as connection:
         if accounts.get(connection, account_id) is not None:

@@ -22,9 +22,17 @@ def document(account: str, currency: str, month: Month, counts: Counts, version:
 
 
 def bill(
-    account: Account, version: PlanVersion, usage: MonthUsage, run: BillingRun, invoice_id: str, now: int
+    account: Account,
+    version: PlanVersion,
+    usage: MonthUsage,
+    run: BillingRun,
+    *,
+    invoice_id: str,
+    replaces: str | None,
+    now: int,
 ) -> Invoice:
-    """A finalized invoice, without a number yet. One with nothing to pay is paid. Raises PricingError."""
+    """A finalized invoice, without a number yet; `replaces` is the void one it is issued instead of. One with
+    nothing to pay is paid. Raises PricingError."""
     composed = document(account.id, account.currency, run.month, usage.counts, version)
     return Invoice(
         id=invoice_id,
@@ -48,6 +56,7 @@ def bill(
         amount_paid=0,
         created_at=now,
         issued_at=now,
+        replaces=replaces,
     )
 
 

@@ -8,10 +8,11 @@ second finds it done. A run that was cut short resumes with the cutoff it began 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
+import structlog
 
 from billing.accounts import no_account
 from billing.billing_month import bill
@@ -24,9 +25,12 @@ from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
 from metering.database import reading, writing
+from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, format_instant
 from metering.run_list import month_usage
 from metering.store import EventStore
+
+log = structlog.get_logger()
 
 Progress = Callable[[int, int], None]
 
@@ -94,6 +98,12 @@ def run_month(
             _bill_account(engine, store, run, candidate, catalogue, now, report)
         except (BillingError, PricingError) as error:
             report.failed.append((candidate.id, str(error)))
+        except sa.exc.DBAPIError:
+            raise  # without the database no account can be billed
+        except Exception as error:  # one account never keeps the others from being billed
+            log.exception("account not billed", account=candidate.id, month=str(month))
+            message = f"unexpected {type(error).__name__}: {error}; please report it"
+            report.failed.append((candidate.id, message))
     progress(len(known), len(known))
     with writing(engine) as connection:
         report.invoices = [
@@ -153,6 +163,7 @@ def _bill_account(
 ) -> None:
     with reading(engine) as connection:
         live = invoices.live_usage_invoice(connection, account.id, run.month)
+        replaces = invoices.last_void(connection, account.id, run.month)
     if run.month < account.billing_from or (live is not None and live.status != "draft"):
         report.skipped += 1
         return
@@ -163,8 +174,10 @@ def _bill_account(
         if live is not None:
             _drop_draft(engine, live)
         return
+    _check_not_billed_later(engine, store, run, account)
     version = catalogue.get(account.enrolment(run.month).plan_id)
-    invoice = bill(account, version, usage, run, new_id("inv", now) if live is None else live.id, now)
+    invoice_id = new_id("inv", now) if live is None else live.id
+    invoice = bill(account, version, usage, run, invoice_id=invoice_id, replaces=replaces, now=now)
     if run.early:
         report.drafted += _store_draft(engine, invoice)
     elif _finalize(engine, invoice, now):
@@ -191,9 +204,49 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
         raise Refused(f"{missing[0]} has task runs and was not run; run it first: billing run {missing[0]}")
 
 
+def _check_not_billed_later(engine: sa.Engine, store: EventStore, run: BillingRun, account: Account) -> None:
+    """A run is billed at most once, ever. An event that came late may have moved runs into this month that
+    the invoice of a later month bills already: raises Refused then."""
+    with reading(engine) as connection:
+        later = invoices.live_after(connection, account.id, run.month)
+    for invoice in later:
+        theirs = store.runs(account.id, invoice.month.start, invoice.month.end, invoice.cutoff)
+        billed = {each.task_run_id for each in theirs if each.outcome is Outcome.BILLABLE}
+        ours = store.runs(account.id, run.month.start, run.month.end, run.cutoff)
+        twice = sum(each.outcome is Outcome.BILLABLE and each.task_run_id in billed for each in ours)
+        if twice:
+            raise Refused(
+                f"{twice:,} task runs that late events moved into {run.month} are billed by invoice "
+                f"{invoice.number} already; void that invoice, run {run.month}, then {invoice.month} again"
+            )
+
+
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
     with writing(engine) as connection:
         return invoices.save(connection, replace(invoice, status="draft", issued_at=None))
+
+
+def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back: int) -> list[Month]:
+    """The months up to `due`, in order and at most so many, in which an account that is billed has task runs
+    and no invoice, be it void: those that were never run for it, or failed."""
+    months = [due]
+    while len(months) < look_back:
+        months.append(months[-1].previous())
+    with reading(engine) as connection:
+        known = {each.id: each.billing_from for each in accounts.every(connection)}
+        invoiced = invoices.invoiced_since(connection, months[-1])
+    return [month for month in reversed(months) if _is_unrun(store, month, known, invoiced)]
+
+
+def _is_unrun(
+    store: EventStore, month: Month, known: Mapping[str, Month], invoiced: set[tuple[str, Month]]
+) -> bool:
+    if all(billing_from > month for billing_from in known.values()):
+        return False
+    return any(
+        counts.total and account in known and known[account] <= month and (account, month) not in invoiced
+        for account, counts in store.counts_by_account(month.start, month.end).items()
+    )
 
 
 def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:

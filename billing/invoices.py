@@ -7,7 +7,9 @@ import sqlalchemy as sa
 from billing.accounts import show_account
 from billing.billing_month import document
 from billing.errors import Invalid, NotFound
+from billing.pricing.currency import minimum_charge
 from billing.pricing.errors import PricingError
+from billing.pricing.money import format_amount
 from billing.pricing.rating import notes, over_soft_limit
 from billing.repository import invoices, outbox, plans
 from billing.repository.invoices import Invoice
@@ -59,7 +61,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "run_list_sha256": invoice.run_list_sha256,
         "lines": [line.to_data() for line in invoice.lines],
         "over_soft_limit": over_soft_limit(invoice.billable, version),
-        "notes": list(notes(invoice.billable, version)),
+        "notes": [*notes(invoice.billable, version), *_payment_notes(invoice)],
+        "replaces": invoice.replaces,
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
         "sending": None
@@ -71,6 +74,17 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
             "error": intent.error,
         },
     }
+
+
+def _payment_notes(invoice: Invoice) -> list[str]:
+    """Why an invoice that is paid may show less paid than its total (docs/rules.md §7)."""
+    least = minimum_charge(invoice.currency)
+    if invoice.status != "paid" or least is None or not invoice.amount_paid < invoice.total < least:
+        return []
+    return [
+        f"The total is below {format_amount(least, invoice.currency)}, the least that Stripe charges: "
+        "nothing was charged now, and Stripe keeps the amount on the customer's balance."
+    ]
 
 
 def invoice_summary(invoice: Invoice) -> dict[str, object]:

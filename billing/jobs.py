@@ -1,15 +1,14 @@
 """What the service does by itself: the month's billing run after its grace period, the outbox's retries, and
 daily housekeeping. APScheduler keeps the times; of several services one acts.
 
-A job works through everything that is due and not done since it last finished, so a service that slept
-through its time does the work when it wakes, in order, once. What is due is a function of the time alone;
-what was done is in the database, in the row that also holds the lease.
+A job works through everything that is due and not done, so a service that slept through its time does the
+work when it wakes, in order, once. What may be billed is a function of the time; what is missing is read from
+the books themselves, so that an account that was added late, or failed, is not forgotten.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +16,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from billing.app import Service
+from billing.billing_run import unrun_months
 from billing.repository import idempotency, jobs
+from metering import clock
 from metering.database import reading, writing
 from metering.period import DAY_US, HOUR_US, MINUTE_US, Month, format_instant, to_datetime, to_instant
 
@@ -37,6 +38,8 @@ TRIGGERS = {
 
 # A job that works longer than this loses its lease to another service; both are then safe, only slower.
 LEASE_US = 15 * MINUTE_US
+# How far back the schedule looks for months that were not run for an account that has task runs in them.
+LOOK_BACK_MONTHS = 12
 # Answers kept for repeated requests are forgotten after this long.
 REQUESTS_KEPT_US = 2 * DAY_US
 
@@ -53,15 +56,6 @@ def due_month(now: int, grace_hours: int) -> Month:
     return Month.of(now - grace_hours * HOUR_US).previous()
 
 
-def months_to_run(done_through: Month | None, first: Month | None, due: Month) -> Iterator[Month]:
-    """The months that are due and were not run by the schedule: those after the last one it did; at first
-    those since the first that any account is billed from."""
-    month = done_through.next() if done_through is not None else (first or due)
-    while month <= due:
-        yield month
-        month = month.next()
-
-
 @dataclass
 class Jobs:
     """The work of each job, to be done at any time and by any number of services."""
@@ -70,25 +64,22 @@ class Jobs:
     holder: str
 
     def billing_run(self) -> list[Month]:
-        """Run every month that is due. Answers those that were run to their end."""
-        done: list[Month] = []
+        """Run every month that is due and has accounts without an invoice. Answers the months that were run;
+        one in which an account failed is run again at the next time, and says so again."""
         with self._lease(MONTHLY) as lease:
             if lease is None:
-                return done
-            due = due_month(self.service.now(), self.service.settings.grace_hours)
-            with reading(self.service.engine) as connection:
-                first = jobs.first_billed_month(connection)
-            through = Month.parse(lease.done_through) if lease.done_through else None
-            for month in months_to_run(through, first, due):
+                return []
+            months = due_months(self.service)
+            for month in months:
                 report = self.service.run_month(month)
-                log.info(
-                    "billing run", month=str(month), finalized=report.finalized, failed=len(report.failed),
-                    unassigned=len(report.unassigned),
-                )  # fmt: skip
+                log.info("billing run", month=str(month), finalized=report.finalized, sent=report.sent)
+                for account, message in report.failed:
+                    log.error("account not billed", month=str(month), account=account, message=message)
+                for account, billable in report.unassigned:
+                    log.warning("unassigned account", month=str(month), account=account, billable=billable)
                 with writing(self.service.engine) as connection:
                     jobs.finish(connection, MONTHLY, str(month), self.service.now())
-                done.append(month)
-        return done
+            return months
 
     def outbox(self) -> int:
         """Send what waits for its next attempt. Answers how many invoices were sent."""
@@ -147,7 +138,8 @@ class Schedule:
         )
         work = Jobs(service, secrets.token_hex(8))
         for name, do in ((MONTHLY, work.billing_run), (OUTBOX, work.outbox), (DAILY, work.daily)):
-            self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name)
+            # At once as well: a service that slept through its time has work to do when it wakes.
+            self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())
 
     def start(self) -> None:
         self._scheduler.start()
@@ -161,8 +153,7 @@ class Schedule:
 
 
 def next_times(service: Service) -> dict[str, int]:
-    """When each job has something to do next, as instants: the billing run when its next month becomes due,
-    or now, if one is due and was not run. The same whether a schedule runs in this process or not."""
+    """When each job acts next, as instants; the same whether a schedule runs in this process or not."""
     now = service.now()
     times = {
         name: to_instant(trigger.get_next_fire_time(None, to_datetime(now)))
@@ -171,16 +162,19 @@ def next_times(service: Service) -> dict[str, int]:
     return times | {MONTHLY: next_billing_run(service)}
 
 
+def due_months(service: Service) -> list[Month]:
+    """The months that may be billed and were not, for some account that has task runs in them."""
+    due = due_month(service.now(), service.settings.grace_hours)
+    return unrun_months(service.engine, service.store, due, look_back=LOOK_BACK_MONTHS)
+
+
 def next_billing_run(service: Service) -> int:
-    """The instant from which on the next month may be billed; now, if one is due and was not run."""
+    """The instant of the next billing run: at once after a month's grace period, or at the next full hour if
+    one is due and was not run."""
     now = service.now()
     grace = service.settings.grace_hours
-    due = due_month(now, grace)
-    with reading(service.engine) as connection:
-        through = jobs.done_through(connection, MONTHLY)
-        first = jobs.first_billed_month(connection)
-    waiting = any(months_to_run(Month.parse(through) if through else None, first, due))
-    return now if waiting and first is not None else due.next().end + grace * HOUR_US
+    waits = now if due_months(service) else due_month(now, grace).next().end + grace * HOUR_US
+    return to_instant(TRIGGERS[MONTHLY].get_next_fire_time(None, to_datetime(waits)))
 
 
 def schedule_data(service: Service) -> list[dict[str, object]]:

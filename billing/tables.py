@@ -78,6 +78,8 @@ invoices = sa.Table(
     sa.Column("amount_paid", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("issued_at", sa.BigInteger),
+    # The void invoice of the same account and month that this one was issued instead of.
+    sa.Column("replaces", sa.Text, sa.ForeignKey("invoices.id")),
     sa.Column("stripe_invoice_id", sa.Text, unique=True),
     sa.Column("stripe_status", sa.Text),
     sa.Column("hosted_invoice_url", sa.Text),
@@ -124,6 +126,7 @@ outbox = sa.Table(
     sa.Column("step", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("step_since", sa.BigInteger, nullable=False),
     sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
     sa.Column("claimed_until", sa.BigInteger, nullable=False),

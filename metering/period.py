@@ -24,12 +24,20 @@ _RFC3339 = re.compile(
 ).fullmatch
 
 
+def _microseconds(since: timedelta) -> int:
+    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+# What a datetime in UTC can say; an instant with an offset may lie beyond.
+FIRST_INSTANT = _microseconds(datetime.min.replace(tzinfo=UTC) - _EPOCH)
+LAST_INSTANT = _microseconds(datetime.max.replace(tzinfo=UTC) - _EPOCH)
+
+
 def to_instant(moment: datetime) -> int:
     """Microseconds since the epoch of an aware `moment`. Raises ValueError without an offset."""
     if moment.tzinfo is None:
         raise ValueError("an instant needs an offset")
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+    return _microseconds(moment - _EPOCH)
 
 
 def to_datetime(instant: int) -> datetime:
@@ -51,9 +59,18 @@ def parse_instant(text: str) -> int:
         raise ValueError("is not an RFC 3339 instant such as 2026-10-03T02:00:00Z")
     try:
         since = datetime.fromisoformat(text.upper()) - _EPOCH
-    except ValueError as error:
-        raise ValueError(f"is not a real instant ({error})") from None
+    except ValueError:
+        raise ValueError("is not a real instant; check its day, its time and its offset") from None
     return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def parse_bound(text: str) -> int:
+    """Read the start or end of a period that somebody asks about: an instant that can be said in UTC, too.
+    Raises ValueError as `parse_instant` does."""
+    instant = parse_instant(text)
+    if not FIRST_INSTANT <= instant <= LAST_INSTANT:
+        raise ValueError("lies outside of the years 1 to 9999 in UTC")
+    return instant
 
 
 def format_instant(instant: int) -> str:

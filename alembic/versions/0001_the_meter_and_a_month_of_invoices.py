@@ -187,6 +187,7 @@ def upgrade() -> None:
         sa.Column("amount_paid", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("issued_at", sa.BigInteger(), nullable=True),
+        sa.Column("replaces", sa.Text(), nullable=True),
         sa.Column("stripe_invoice_id", sa.Text(), nullable=True),
         sa.Column("stripe_status", sa.Text(), nullable=True),
         sa.Column("hosted_invoice_url", sa.Text(), nullable=True),
@@ -194,6 +195,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["account_id"],
             ["accounts.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["replaces"],
+            ["invoices.id"],
         ),
         sa.ForeignKeyConstraint(
             ["run_id"],
@@ -234,6 +239,7 @@ def upgrade() -> None:
         sa.Column("step", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("step_since", sa.BigInteger(), nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("claimed_until", sa.BigInteger(), nullable=False),

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query
 
 from billing.errors import Invalid
-from metering.period import HOUR_US, Month, parse_instant
+from metering.period import HOUR_US, Month, parse_bound
 
 MonthQuery = Annotated[
     str | None, Query(alias="month", description="A month, `YYYY-MM`.", examples=["2026-10"])
@@ -29,7 +29,7 @@ def month_of(text: str, field: str = "month") -> Month:
 def whole_hour(text: str, field: str) -> int:
     """An RFC 3339 instant on a whole hour. Raises Invalid."""
     try:
-        instant = parse_instant(_LOST_PLUS.sub("+", text) if "T" in text else text)
+        instant = parse_bound(_LOST_PLUS.sub("+", text) if "T" in text else text)
     except ValueError as error:
         raise Invalid(f"{field} {error}", field=field) from None
     if instant % HOUR_US:

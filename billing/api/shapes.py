@@ -69,6 +69,7 @@ class InvoiceAnswer(InvoiceSummary):
     lines: list[LineAnswer]
     over_soft_limit: int
     notes: list[str]
+    replaces: str | None = Field(description="The void invoice that this one was issued instead of.")
     issued_at: str | None
     invoice_pdf: str | None
     sending: Sending | None

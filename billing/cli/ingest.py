@@ -56,13 +56,14 @@ def ingest(
         for name in files:
             report, problem = _ingest_one(service, name, format, account)
             reports.append((name, report))
-            unread += [f"{_shown(name)}: {problem}"] if problem else []
+            if problem:
+                unread.append((name, problem))
     if as_json:
-        print_json(_data(reports))
+        print_json(_data(reports, unread))
     else:
         _print(reports)
-    for line in unread:
-        note(f"billing: {line}")
+    for name, problem in unread:
+        note(f"billing: {_shown(name)}: {problem}")
     if unread or any(report.rejected for _, report in reports):
         raise typer.Exit(LOOK)
 
@@ -108,17 +109,21 @@ def _ingest_one(
     return report, None
 
 
-def _data(reports: list[tuple[str, IngestReport]]) -> dict[str, object]:
-    """One report over all files; where there are several, each error says of which file."""
+def _data(reports: list[tuple[str, IngestReport]], unread: list[tuple[str, str]]) -> dict[str, object]:
+    """One report over all files; where there are several, each error says of which file. A file that cannot
+    be read at all is an error of its `body`."""
     from metering.ingestion import ERRORS_SHOWN
 
     counted = ("received", "accepted", "duplicate", "ignored", "rejected")
     data: dict[str, object] = {name: sum(getattr(report, name) for _, report in reports) for name in counted}
+    wrong = [(name, 0, "body", problem) for name, problem in unread]
+    wrong += [
+        (name, each.index, each.field, each.message) for name, report in reports for each in report.errors
+    ]
     errors = [
-        {"index": each.index, "field": each.field, "message": each.message}
+        {"index": index, "field": field, "message": message}
         | ({"file": _shown(name)} if len(reports) > 1 else {})
-        for name, report in reports
-        for each in report.errors
+        for name, index, field, message in wrong
     ]
     return data | {"errors": errors[:ERRORS_SHOWN]}
 

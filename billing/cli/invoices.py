@@ -11,7 +11,7 @@ import typer
 from billing.cli.commands import command, noun
 from billing.cli.errors import LOOK
 from billing.cli.options import AccountFilter, AsJson, MonthFilter
-from billing.cli.output import console, heading, note, print_json, say, table
+from billing.cli.output import console, heading, note, print_json, say
 from billing.cli.service import open_service
 
 group = noun("Invoices: list, show, and prove them.")
@@ -69,12 +69,16 @@ def verify(id: Id, as_json: AsJson = False) -> None:
         say(f"{id}: ok, recomputed from its events, and nothing differs")
     else:
         heading(id, " differs from its events")
-        shown = table("field", "stored", "recomputed")
         for each in result.differences:
-            shown.add_row(each.field, str(each.stored), str(each.recomputed))
-        console().print(shown)
+            say(f"  {each.field}: stored {_short(each.stored)}, recomputed {_short(each.recomputed)}")
+        say(f"In full: billing invoices verify {id} --json")
     if not result.ok:
         raise typer.Exit(LOOK)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 70 else f"{text[:67]}…"
 
 
 @command(group, "runs", example="billing invoices runs 2026-10-000001 | sha256sum")

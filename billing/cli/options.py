@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from metering.period import Month, parse_instant
+from metering.period import Month, parse_bound
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -22,7 +22,7 @@ def read_month(text: str) -> Month:
 def read_instant(text: str) -> int:
     """An instant of the command line. Raises typer.BadParameter."""
     try:
-        return parse_instant(text)
+        return parse_bound(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} {error}") from None
 

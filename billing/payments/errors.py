@@ -2,7 +2,10 @@
 
 PaymentError
 ├── TryAgain          the network, a limit, a fault at Stripe: the same call may succeed later
+│   └── Answered      Stripe answered, and keeps that answer for the request's idempotency key: look for
+│                     what exists, then ask with a new key
 ├── NeedsOperator     Stripe refuses, or holds something that is not what we sent; `str()` says what to do
+│   └── Missing       Stripe does not have the object: it was deleted there
 └── BadSignature      a webhook that Stripe did not sign, or signed too long ago
 """
 
@@ -17,7 +20,15 @@ class TryAgain(PaymentError):  # noqa: N818 - reads as what to do
     pass
 
 
+class Answered(TryAgain):
+    pass
+
+
 class NeedsOperator(PaymentError):  # noqa: N818
+    pass
+
+
+class Missing(NeedsOperator):
     pass
 
 

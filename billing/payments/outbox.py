@@ -1,8 +1,9 @@
 """Sends finalized invoices to Stripe, one small step at a time.
 
 `customer → create → lines → finalize`: before a step its intent is committed, after it its result, so that a
-kill between any two calls resumes where it was. Each call has an idempotency key derived from the invoice and
-the step. Keys live 24 hours at Stripe; a step that began earlier looks for what exists before it repeats.
+kill between any two calls resumes where it was. Each call has an idempotency key derived from the invoice
+and the step. Keys live 24 hours at Stripe, and a step may be resumed later than that: so one that was begun
+before looks for what exists, whenever that was.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+import structlog
 
-from billing.payments.errors import NeedsOperator, PaymentError, TryAgain
+from billing.payments.errors import Answered, Missing, NeedsOperator, PaymentError, TryAgain
 from billing.payments.state import apply
 from billing.repository import accounts, invoices, outbox
 from billing.repository.invoices import Invoice
@@ -24,13 +26,13 @@ from metering.period import HOUR_US, SECOND_US, Month
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway, StripeInvoice
 
-# A little less than the 24 hours for which Stripe remembers a key.
-KEY_LIFE_US = 23 * HOUR_US
 # While one process works on a step, others leave its intent alone for this long: longer than the SDK takes
 # with all its attempts.
 CLAIM_US = 90 * SECOND_US
 FIRST_PAUSE_US = 30 * SECOND_US
 LONGEST_PAUSE_US = 6 * HOUR_US
+
+log = structlog.get_logger()
 
 Clock = Callable[[], int]
 Progress = Callable[[int, int], None]
@@ -41,14 +43,6 @@ class Terms:
     """How invoices are to be paid when Stripe cannot charge the customer by itself."""
 
     days_until_due: int = 30
-
-
-@dataclass(frozen=True, slots=True)
-class _Resumed:
-    """A step that was begun before: when, and whether Stripe has forgotten its idempotency key since."""
-
-    since: int
-    key_expired: bool
 
 
 @dataclass(slots=True)
@@ -109,6 +103,13 @@ def _send(
     except PaymentError as error:
         _postpone(engine, clock(), invoice_id, error)
         (delivery.failed if isinstance(error, NeedsOperator) else delivery.waiting)[invoice_id] = str(error)
+    except sa.exc.DBAPIError:
+        raise  # without the database nothing can be sent, and nothing recorded
+    except Exception as error:  # one invoice never keeps the others from being sent
+        log.exception("invoice not sent", invoice=invoice_id)
+        message = f"unexpected {type(error).__name__}: {error}; please report it"
+        _postpone(engine, clock(), invoice_id, NeedsOperator(message))
+        delivery.failed[invoice_id] = message
 
 
 def _postpone(engine: sa.Engine, now: int, invoice_id: str, error: PaymentError) -> None:
@@ -121,6 +122,7 @@ def _postpone(engine: sa.Engine, now: int, invoice_id: str, error: PaymentError)
             invoice_id,
             status="pending" if isinstance(error, TryAgain) else "failed",
             attempts=intent.attempts + 1,
+            generation=intent.generation + isinstance(error, Answered),
             next_attempt_at=now + pause,
             claimed_until=0,
             error=str(error),
@@ -128,7 +130,8 @@ def _postpone(engine: sa.Engine, now: int, invoice_id: str, error: PaymentError)
 
 
 class _Sender:
-    """The steps of one invoice, claimed by this process."""
+    """The steps of one invoice, claimed by this process. A step that was begun before looks for what exists
+    at Stripe before it asks for anything: the answer to the earlier attempt may have been lost."""
 
     def __init__(
         self, engine: sa.Engine, gateway: StripeGateway, clock: Clock, terms: Terms, invoice_id: str
@@ -142,13 +145,10 @@ class _Sender:
     def do(self, intent: Intent) -> Intent | None:
         """Do the next step and store its result; answers the intent as it stands then."""
         now = self._clock()
-        expired = intent.step_since != 0 and now - intent.step_since > KEY_LIFE_US
         with writing(self._engine) as connection:
             invoice = invoices.get(connection, self._id)
-            changes = {"claimed_until": now + CLAIM_US}
-            if intent.step_since == 0 or expired:
-                changes["step_since"] = now
-            outbox.update(connection, self._id, **changes)
+            since = intent.step_since or now
+            outbox.update(connection, self._id, claimed_until=now + CLAIM_US, step_since=since)
         assert invoice is not None
         assert invoice.number is not None, "only a numbered invoice is sent"
         step = {
@@ -157,8 +157,20 @@ class _Sender:
             "lines": self._lines,
             "finalize": self._finalize,
         }[intent.step]
-        step(invoice, _Resumed(intent.step_since, expired) if intent.step_since else None)
+        try:
+            step(invoice, intent)
+        except Missing:
+            if invoice.stripe_invoice_id is None or invoice.status != "finalized":
+                raise
+            return self._begin_again(intent)
         return self._advance(intent)
+
+    def _begin_again(self, intent: Intent) -> Intent | None:
+        """The draft was deleted at Stripe: make another, with keys that Stripe has no answers for."""
+        with writing(self._engine) as connection:
+            invoices.update(connection, self._id, stripe_invoice_id=None, stripe_status=None)
+            outbox.update(connection, self._id, step="create", step_since=0, generation=intent.generation + 1)
+            return outbox.get(connection, self._id)
 
     def _advance(self, intent: Intent) -> Intent | None:
         place = outbox.STEPS.index(intent.step) + 1
@@ -174,28 +186,26 @@ class _Sender:
             )
             return outbox.get(connection, self._id)
 
-    def _customer(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+    def _customer(self, invoice: Invoice, intent: Intent) -> None:
         with reading(self._engine) as connection:
             account = accounts.get(connection, invoice.account)
         assert account is not None
         if account.stripe_customer_id is not None:
             return
         customer = None
-        if resumed is not None and resumed.key_expired:
-            customer = self._gateway.find_customer(account.id, (resumed.since - HOUR_US) // SECOND_US)
+        if intent.step_since:
+            customer = self._gateway.find_customer(account.id, (intent.step_since - HOUR_US) // SECOND_US)
         if customer is None:
-            customer = self._gateway.create_customer(
-                account.id, account.name, account.email, f"customer:{account.id}:{account.created_at}"
-            )
+            key = f"customer:{account.id}:{account.created_at}:{intent.generation}"
+            customer = self._gateway.create_customer(account.id, account.name, account.email, key)
         with writing(self._engine) as connection:
             accounts.set_stripe_customer(connection, account.id, customer)
 
-    def _create(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+    def _create(self, invoice: Invoice, intent: Intent) -> None:
         if invoice.stripe_invoice_id is not None:
             return
         customer = self._customer_of(invoice)
-        # The answer to an earlier attempt may have been lost: what is there is taken, not made again.
-        made = self._gateway.find_invoice(customer, invoice.id) if resumed is not None else None
+        made = self._gateway.find_invoice(customer, invoice.id) if intent.step_since else None
         if made is None:
             made = self._gateway.create_invoice(
                 customer=customer,
@@ -205,24 +215,27 @@ class _Sender:
                 description=f"Task runs in {invoice.month}",
                 charge_automatically=self._gateway.has_payment_method(customer),
                 days_until_due=self._terms.days_until_due,
-                key=f"invoice:{invoice.id}:create",
+                key=self._key(intent),
             )
         with writing(self._engine) as connection:
             invoices.update(connection, invoice.id, stripe_invoice_id=made.id, stripe_status=made.status)
 
-    def _lines(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+    def _lines(self, invoice: Invoice, intent: Intent) -> None:
         stripe_id = _stripe_id(invoice)
-        if resumed is not None and self._gateway.get_lines(stripe_id):
+        if intent.step_since and self._gateway.get_lines(stripe_id):
             return  # they arrived; the next step compares them
-        self._gateway.add_lines(stripe_id, invoice.lines, f"invoice:{invoice.id}:lines")
+        self._gateway.add_lines(stripe_id, invoice.lines, self._key(intent))
 
-    def _finalize(self, invoice: Invoice, resumed: _Resumed | None) -> None:
+    def _finalize(self, invoice: Invoice, intent: Intent) -> None:
         stripe_id = _stripe_id(invoice)
         held = self._gateway.get_invoice(stripe_id)
         self._compare(invoice, held)
         if held.status == "draft":
-            held = self._gateway.finalize_invoice(stripe_id, f"invoice:{invoice.id}:finalize")
+            held = self._gateway.finalize_invoice(stripe_id, self._key(intent))
         apply(self._engine, invoice.id, held)
+
+    def _key(self, intent: Intent) -> str:
+        return f"invoice:{self._id}:{intent.step}:{intent.generation}"
 
     def _compare(self, invoice: Invoice, held: StripeInvoice) -> None:
         """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""

@@ -7,6 +7,7 @@ that its caller derives from what the call is for. Errors of the SDK become thos
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ from typing import Any
 
 import stripe
 
-from billing.payments.errors import BadSignature, NeedsOperator, TryAgain
+from billing.payments.errors import (
+    Answered,
+    BadSignature,
+    Missing,
+    NeedsOperator,
+    PaymentError,
+    TryAgain,
+)
 from billing.pricing.line import Line
 
 # One attempt of a call may take this long; the SDK repeats it with the same key.
@@ -24,6 +32,9 @@ NETWORK_RETRIES = 2
 WEBHOOK_TOLERANCE_SECONDS = 300
 # Stripe takes that many lines in one call.
 LINES_A_CALL = 250
+
+# The time that a signature covers: the first one named, as the SDK reads it.
+_SIGNED_AT = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
 
 stripe.enable_telemetry = False
 
@@ -184,18 +195,23 @@ class StripeGateway:
 def read_webhook(payload: bytes, signature: str | None, secret: str, now: int) -> WebhookEvent:
     """What a webhook announces, its signature over the raw body checked. `now` in unix seconds. Raises
     BadSignature for one that Stripe did not sign, or not within the tolerance around now."""
+    signed_at = _SIGNED_AT.search(signature or "")
     try:
+        if signed_at is None or not (signature or "").isascii():
+            raise ValueError
         text = payload.decode("utf-8")
         stripe.WebhookSignature.verify_header(text, signature, secret)
-        signed_at = int(dict(part.split("=", 1) for part in (signature or "").split(","))["t"])
-    except (stripe.SignatureVerificationError, UnicodeDecodeError, ValueError, KeyError):
+    except (stripe.SignatureVerificationError, ValueError):
         raise BadSignature("the webhook is not signed by Stripe with our secret") from None
-    if abs(now - signed_at) > WEBHOOK_TOLERANCE_SECONDS:
+    if abs(now - int(signed_at[1])) > WEBHOOK_TOLERANCE_SECONDS:
         raise BadSignature("the webhook was signed too long ago, or in the future")
     try:
         event = json.loads(text)
         changed = event["data"]["object"]
-        return WebhookEvent(str(event["id"]), str(event["type"]), str(changed["id"]), str(changed["object"]))
+        names = [event["id"], event["type"], changed["id"], changed["object"]]
+        if not all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names):
+            raise ValueError
+        return WebhookEvent(*names)
     except (ValueError, KeyError, TypeError):
         raise BadSignature("the webhook does not hold an event of Stripe") from None
 
@@ -212,14 +228,19 @@ def _translated() -> Iterator[None]:
             f"Stripe refuses the API key; check BILLING_STRIPE_API_KEY ({_sentence(error)})"
         ) from error
     except stripe.IdempotencyError as error:
-        raise NeedsOperator(
-            f"Stripe saw this request before with other values ({_sentence(error)})"
-        ) from error
+        raise Answered(f"Stripe saw this request before with other values ({_sentence(error)})") from error
     except stripe.StripeError as error:
-        status = error.http_status or 500
-        if status >= 500 or status in (409, 429):
-            raise TryAgain(_sentence(error)) from error
-        raise NeedsOperator(_sentence(error)) from error
+        raise _by_status(error) from error
+
+
+def _by_status(error: stripe.StripeError) -> PaymentError:
+    """Only what Stripe refuses needs a person; an answer that makes no sense may make sense next time."""
+    status = error.http_status or 0
+    if status == 404:
+        return Missing(_sentence(error))
+    if 400 <= status < 500 and status not in (409, 429):
+        return NeedsOperator(_sentence(error))
+    return Answered(_sentence(error)) if status >= 500 else TryAgain(_sentence(error))
 
 
 def _sentence(error: stripe.StripeError) -> str:

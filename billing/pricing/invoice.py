@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from billing.pricing.basis import Basis, Step
+from billing.pricing.errors import AmountError
 from billing.pricing.line import LINE_ORDER, Line, LineKind
 from billing.pricing.money import round_to_minor
 from billing.pricing.rating import notes, over_soft_limit
@@ -20,6 +21,9 @@ from metering.usage import Counts
 __all__ = ["STEPS", "Basis", "Document", "Line", "LineKind", "Step", "compose"]
 
 # In the order of `LineKind`. What else changes an invoice is a step here, in a file of its own.
+# Far beyond any bill, and within 63 bits with room to add up.
+LARGEST = 10**17
+
 STEPS: tuple[Step, ...] = (usage_lines,)
 
 
@@ -58,12 +62,18 @@ class Document:
 
 
 def compose(basis: Basis, steps: Sequence[Step] = STEPS) -> Document:
-    """The usage invoice of an account and month. A month without billable runs has no lines and total 0."""
+    """The usage invoice of an account and month. A month without billable runs has no lines and total 0.
+    Raises AmountError for an amount that cannot be kept."""
     lines: tuple[Line, ...] = ()
     for step in steps:
         lines += step(basis, lines)
     total = sum(line.amount for line in lines)
     _assert_sound(basis, lines, total)
+    if max((abs(line.amount) for line in lines), default=0) >= LARGEST or total >= LARGEST:
+        raise AmountError(
+            f"{basis.account} would owe more than any invoice can say for {basis.period}; "
+            f"check the prices of plan {basis.version.id}"
+        )
     return Document(
         account=basis.account,
         period=basis.period,

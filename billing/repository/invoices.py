@@ -18,7 +18,8 @@ from metering.period import Month
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice as it is stored. `usage_by_day` maps `YYYY-MM-DD` to counts by outcome, `billable` among
+    """An invoice as it is stored. `replaces` is the id of the void invoice that it was issued instead of;
+    `usage_by_day` maps `YYYY-MM-DD` to counts by outcome, `billable` among
     them. `cutoff` is a position in the order of commits; `cutoff_at` the clock's time of that commit."""
 
     id: str
@@ -42,6 +43,7 @@ class Invoice:
     amount_paid: int
     created_at: int
     issued_at: int | None
+    replaces: str | None = None
     stripe_invoice_id: str | None = None
     stripe_status: str | None = None
     hosted_invoice_url: str | None = None
@@ -58,6 +60,36 @@ def live_usage_invoice(connection: sa.Connection, account_id: str, month: Month)
     )
     found = _load(connection, query)
     return found[0] if found else None
+
+
+def invoiced_since(connection: sa.Connection, month: Month) -> set[tuple[str, Month]]:
+    """The accounts and months, from one month on, that have a usage invoice, void ones too, drafts not."""
+    query = sa.select(invoices.c.account_id, invoices.c.month).where(
+        invoices.c.month >= str(month), invoices.c.kind == "usage", invoices.c.status != "draft"
+    )
+    return {(row.account_id, Month.parse(row.month)) for row in connection.execute(query)}
+
+
+def last_void(connection: sa.Connection, account_id: str, month: Month) -> str | None:
+    """The id of the usage invoice of an account and month that was voided last."""
+    query = sa.select(invoices.c.id).where(
+        invoices.c.account_id == account_id,
+        invoices.c.month == str(month),
+        invoices.c.kind == "usage",
+        invoices.c.status == "void",
+    )
+    return connection.scalar(query.order_by(invoices.c.number.desc()).limit(1))
+
+
+def live_after(connection: sa.Connection, account_id: str, month: Month) -> list[Invoice]:
+    """The usage invoices of an account for later months, drafts and void ones left out."""
+    query = sa.select(invoices).where(
+        invoices.c.account_id == account_id,
+        invoices.c.month > str(month),
+        invoices.c.kind == "usage",
+        invoices.c.status.not_in(("draft", "void")),
+    )
+    return _load(connection, query.order_by(invoices.c.month))
 
 
 def months_with_usage_invoice(connection: sa.Connection, account_id: str) -> set[Month]:

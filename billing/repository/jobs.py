@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from billing.tables import accounts, jobs
-from metering.period import Month
+from billing.tables import jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,3 @@ def every(connection: sa.Connection) -> dict[str, Job]:
 def done_through(connection: sa.Connection, name: str) -> str | None:
     """What a job last finished; None if it never did."""
     return connection.scalar(sa.select(jobs.c.done_through).where(jobs.c.name == name))
-
-
-def first_billed_month(connection: sa.Connection) -> Month | None:
-    """The earliest month that any account is billed from."""
-    first = connection.scalar(sa.select(sa.func.min(accounts.c.billing_from)))
-    return Month.parse(first) if first is not None else None

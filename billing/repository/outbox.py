@@ -17,13 +17,15 @@ STEPS = ("customer", "create", "lines", "finalize")
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One invoice on its way to Stripe. `step` is the next to do, tried `attempts` times since `step_since`
-    (an instant; 0: never). `status` is `pending`, `done`, or `failed`: an operator must look at `error`."""
+    """One invoice on its way to Stripe. `step` is the next to do, first tried at `step_since` (an instant;
+    0: never). `generation` is part of the idempotency keys: a new one makes new requests of the same steps.
+    `status` is `pending`, `done`, or `failed`: an operator must look at `error`."""
 
     invoice_id: str
     step: str
     status: str
     attempts: int
+    generation: int
     step_since: int
     next_attempt_at: int
     error: str | None
@@ -36,6 +38,7 @@ def add(connection: sa.Connection, invoice_id: str, now: int) -> None:
             step=STEPS[0],
             status="pending",
             attempts=0,
+            generation=1,
             step_since=0,
             next_attempt_at=now,
             claimed_until=0,
@@ -109,6 +112,7 @@ def _intent(row: sa.Row[Any]) -> Intent:
         row.step,
         row.status,
         row.attempts,
+        row.generation,
         row.step_since,
         row.next_attempt_at,
         row.error,

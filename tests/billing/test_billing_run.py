@@ -231,6 +231,53 @@ def test_a_void_invoice_makes_room_for_a_new_one_with_a_new_number(world: World)
     assert (second.id != first.id, second.number) == (True, "2026-10-000002")
 
 
+def test_a_reissued_invoice_names_the_void_one(world: World) -> None:
+    world.account()
+    world.send(runs(3))
+    first = world.service.run_month(OCTOBER).invoices[0]
+    with writing(world.engine) as connection:
+        invoices.update(connection, first.id, status="void")
+    second = world.service.run_month(OCTOBER).invoices[0]
+    assert (first.replaces, second.replaces) == (None, first.id)
+    assert invoice_data(world.engine, second)["replaces"] == first.id
+    assert verify(world.engine, world.store, second.id).ok
+
+
+def test_a_run_that_moved_to_an_earlier_month_is_not_billed_twice(world: World) -> None:
+    """October is invoiced; then events say that its runs ended in September, which has no invoice yet."""
+    world.account(since="2026-09")
+    world.send([event("a", end="2026-10-01T00:00:05Z"), event("b", end="2026-10-01T00:00:05Z")])
+    world.service.run_month(OCTOBER)
+    world.send([event("a", end="2026-09-30T23:59:55Z")], runs(2, day="2026-09-05"))
+    september = OCTOBER.previous()
+    report = world.service.run_month(september)
+    assert report.invoices == []
+    assert report.failed == [
+        (
+            "acme",
+            "1 task runs that late events moved into 2026-09 are billed by invoice 2026-10-000001 already; "
+            "void that invoice, run 2026-09, then 2026-10 again",
+        )
+    ]
+    with writing(world.engine) as connection:
+        invoices.update(connection, list_invoices(world.engine)[0].id, status="void")
+    assert [i.billable for i in world.service.run_month(september).invoices] == [3]
+    assert [i.billable for i in world.service.run_month(OCTOBER).invoices] == [1]
+
+
+def test_one_account_that_cannot_be_billed_does_not_keep_the_others_from_it(world: World) -> None:
+    absurd = """{"plan": "absurd", "version": "1", "effective_from": "2021-01-01", "currency": "USD",
+        "brackets": [{"up_to": null, "unit_price": "999999999999"}]}"""
+    load_plan_text(world.engine, absurd, "absurd.json", world.instant)
+    world.account("a", plan="absurd")
+    world.account("b")
+    world.send(runs(100_000, account="a"), runs(3, account="b"))
+    report = world.service.run_month(OCTOBER)
+    assert [invoice.account for invoice in report.invoices] == ["b"]
+    (account, message) = report.failed[0]
+    assert (account, "check the prices of plan absurd@1" in message) == ("a", True)
+
+
 def test_the_database_itself_refuses_a_second_live_invoice(world: World) -> None:
     world.account()
     world.send(runs(3))

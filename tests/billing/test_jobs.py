@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from freezegun import freeze_time
 
+import billing.tables
 from billing.app import Service
 from billing.invoices import list_invoices
 from billing.jobs import DAILY, MONTHLY, OUTBOX, Jobs, Schedule, due_month, next_billing_run
@@ -95,31 +96,66 @@ def test_of_several_services_one_acts(world: World) -> None:
 
 
 def test_a_lease_is_given_back_also_after_an_error(world: World) -> None:
+    world.account(since="2023-11")
+    world.send(runs(1, day="2023-11-20"))
     with freeze_time("2023-12-05T00:00:30Z"):
         broken = Jobs(Service(world.service.settings, world.engine, None, clock.now_instant, None), "one")  # type: ignore[arg-type]
         with pytest.raises(AttributeError):
             broken.billing_run()
-        world.account(since="2023-11")
         assert _months(_jobs(world, "two").billing_run()) == ["2023-11"]
 
 
+def test_nothing_is_marked_as_done_before_there_is_anything_to_do(world: World) -> None:
+    """A service that was started on an empty database, and got its history and accounts later."""
+    with freeze_time("2023-12-02T00:00:30Z"):
+        assert _jobs(world).billing_run() == []
+    world.account(since="2023-10")
+    world.send(runs(1, day="2023-10-20"), runs(2, day="2023-11-20", prefix="n"))
+    with freeze_time("2023-12-05T00:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-10", "2023-11"]
+    world.account("late", since="2023-09")
+    world.send(runs(1, account="late", day="2023-09-20"))
+    with freeze_time("2024-01-02T00:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-09"]
+    assert len(list_invoices(world.engine)) == 3
+
+
+def test_a_month_in_which_an_account_failed_is_run_again(world: World) -> None:
+    world.account(since="2023-11")
+    world.send(runs(1, day="2023-11-20"))
+    enrolments = billing.tables.enrolments
+    with writing(world.engine) as connection:
+        connection.execute(enrolments.update().values(version="none"))
+    with freeze_time("2023-12-02T00:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-11"]
+    assert list_invoices(world.engine) == []
+    with writing(world.engine) as connection:
+        connection.execute(enrolments.update().values(version="2021-02"))
+    with freeze_time("2023-12-02T01:00:30Z"):
+        assert _months(_jobs(world).billing_run()) == ["2023-11"]
+        assert _jobs(world).billing_run() == []
+    assert len(list_invoices(world.engine)) == 1
+
+
 @pytest.mark.parametrize(
-    ("now", "through", "expected"),
+    ("now", "expected"),
     [
-        ("2024-02-29T12:00:00Z", "2024-01", "2024-03-02T00:00:00Z"),
-        ("2024-01-31T23:00:00Z", "2023-12", "2024-02-02T00:00:00Z"),
-        ("2024-12-15T00:00:00Z", "2024-11", "2025-01-02T00:00:00Z"),
-        # One is due and was not run: now.
-        ("2024-03-05T00:00:00Z", "2024-01", "2024-03-05T00:00:00Z"),
+        ("2024-02-29T12:00:00Z", "2024-03-02T00:00:30Z"),
+        ("2024-01-31T23:00:00Z", "2024-02-02T00:00:30Z"),
+        ("2024-12-15T00:00:00Z", "2025-01-02T00:00:30Z"),
     ],
 )
-def test_the_next_times_are_known(world: World, now: str, through: str, expected: str) -> None:
+def test_the_next_times_are_known(world: World, now: str, expected: str) -> None:
     world.account(since="2023-11")
-    with writing(world.engine) as connection:
-        leases.take(connection, MONTHLY, "one", 0, 0)
-        leases.finish(connection, MONTHLY, through, 0)
     with freeze_time(now):
         assert format_instant(next_billing_run(world.service)) == expected
+
+
+def test_a_month_that_was_missed_is_run_at_the_next_full_hour(world: World) -> None:
+    world.account(since="2023-11")
+    world.send(runs(1, day="2023-11-20"))
+    with freeze_time("2024-03-05T00:07:00Z"):
+        assert format_instant(next_billing_run(world.service)) == "2024-03-05T01:00:30Z"
 
 
 def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None:

@@ -9,9 +9,11 @@ import pytest
 from metering.period import (
     DAY_US,
     HOUR_US,
+    LAST_INSTANT,
     Month,
     format_instant,
     hour_of,
+    parse_bound,
     parse_instant,
     to_datetime,
     to_instant,
@@ -105,3 +107,10 @@ def test_months_are_in_order_and_written_as_they_are_read() -> None:
 def test_what_is_no_month_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="YYYY-MM"):
         Month.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:00:00-05:00"])
+def test_a_bound_of_a_period_can_be_said_in_utc(text: str) -> None:
+    with pytest.raises(ValueError, match="lies outside of the years 1 to 9999 in UTC"):
+        parse_bound(text)
+    assert parse_bound("9999-12-31T23:00:00Z") == LAST_INSTANT - 3600 * 1_000_000 + 1

@@ -152,6 +152,35 @@ def test_after_a_day_when_stripe_forgot_the_key_what_exists_is_found(
     assert len(stripe_client(sandbox).v1.customers.list().data) == 1
 
 
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "kind", [FaultKind.GARBLED_200, FaultKind.APPLIED_THEN_500, FaultKind.ERROR_500_NO_RETRY]
+)
+def test_an_answer_that_says_nothing_is_not_the_end(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox, step: str, kind: FaultKind
+) -> None:
+    """What Stripe keeps for a key it answers for a day; we look for what exists, and ask with a new key."""
+    world = _world(sqlite_databases(), sandbox)
+    sandbox.state.faults = FaultSchedule([Fault("POST", step, nth=nth, kind=kind) for nth in (1, 2, 3)])
+    for _ in range(4):
+        world.service.run_month(OCTOBER)
+        world.instant += MINUTE_US
+    assert_settled(world.engine, sandbox, ["acme"])
+    assert len(stripe_client(sandbox).v1.customers.list().data) == 1
+
+
+def test_a_draft_that_was_deleted_at_stripe_is_made_again(world: World, sandbox: RunningSandbox) -> None:
+    route = "/v1/invoices/{invoice}/finalize"
+    sandbox.state.faults = FaultSchedule(
+        [Fault("POST", route, nth=nth, kind=FaultKind.CLOSED_BEFORE_APPLYING) for nth in (1, 2, 3)]
+    )
+    assert world.service.run_month(OCTOBER).sent == 0
+    client = stripe_client(sandbox)
+    client.v1.invoices.delete(client.v1.invoices.list().data[0].id)
+    assert world.service.run_month(OCTOBER).sent == 1
+    assert_settled(world.engine, sandbox, ["acme"])
+
+
 def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(
     world: World, sandbox: RunningSandbox
 ) -> None:
@@ -213,17 +242,32 @@ def test_forged_altered_and_stale_webhooks_are_refused(world: World, sandbox: Ru
     gateway = world.service.gateway
     assert gateway is not None
     body, signature = _signed(sandbox)[0]
+    late = world.instant + 900 * SECOND_US
     for bad_body, bad_signature, secret, at in [
         (body, signature, "whsec_other", world.instant),
         (body + b" ", signature, sandbox.webhook_secret, world.instant),
         (body, None, sandbox.webhook_secret, world.instant),
         (body, "t=1,v1=00", sandbox.webhook_secret, world.instant),
         (body, "nonsense", sandbox.webhook_secret, world.instant),
+        (body, "t=1,v1=é", sandbox.webhook_secret, world.instant),
+        (body, f"{signature},t={world.instant // SECOND_US + 900}", sandbox.webhook_secret, late),
         (body, signature, sandbox.webhook_secret, world.instant + 301 * SECOND_US),
         (body, signature, sandbox.webhook_secret, world.instant - 301 * SECOND_US),
     ]:
         with pytest.raises(BadSignature):
             receive(world.engine, gateway, bad_body, bad_signature, secret, at)
+
+
+def test_an_invoice_below_the_least_charge_says_where_its_amount_went(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    world.account("small")
+    world.send(runs(10_100, account="small"))
+    made = {invoice.account: invoice for invoice in world.service.run_month(OCTOBER).invoices}
+    assert (made["small"].status, made["small"].total, made["small"].amount_paid) == ("paid", 25, 0)
+    (note,) = invoice_data(world.engine, made["small"])["notes"]  # type: ignore[misc]
+    assert "below 0.50 USD, the least that Stripe charges" in note
+    assert invoice_data(world.engine, made["acme"])["notes"] == []
 
 
 def test_a_state_that_was_overtaken_changes_nothing(world: World, sandbox: RunningSandbox) -> None:
