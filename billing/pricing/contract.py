@@ -11,18 +11,18 @@ import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from itertools import combinations
 
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.currency import currency
+from billing.pricing.days import first_day, is_day
 from billing.pricing.errors import AmountError, ContractError, CurrencyError, CurrencyMismatch
 from billing.pricing.money import require_whole
 from metering.period import Month
 
 MAX_RUNS = 10**15  # of one grant: keeps every sum of a ledger far inside 64 bits
 _MAX_PRICE = 10**17  # in minor units
-_FIRST_YEAR, _LAST_YEAR = 2000, 9998
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -115,11 +115,6 @@ class Contract:
         return replace(self, grants=(*self.grants, grant))
 
 
-def first_day(month: Month) -> date:
-    """The day that decides what holds in a month: which contract, program or protection."""
-    return date(month.year, month.number, 1)
-
-
 def plan_of(contract: Contract, catalogue: Catalogue) -> PlanVersion:
     """The plan version that prices the contract's on-demand usage; a plan named without a version is the
     newest in effect when the term starts. Raises UnknownPlan, and CurrencyMismatch if the plan has another
@@ -150,16 +145,8 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
-def _is_day(value: object) -> bool:
-    return (
-        isinstance(value, date)
-        and not isinstance(value, datetime)
-        and _FIRST_YEAR <= value.year <= _LAST_YEAR
-    )
-
-
 def _require_day(where: str, name: str, value: object) -> None:
-    if not _is_day(value):
+    if not is_day(value):
         raise ContractError(f"{where}: {name} must be a date such as 2026-01-01, not {str(value)!r}")
 
 

@@ -8,7 +8,7 @@
     │   ├── VersionConflict   a version that exists, with other content
     │   └── UnknownPlan       no such plan or version, or none in effect in the month
     ├── ContractError         a contract that breaks a rule; names the contract, and the grant or service
-    └── ProgramError          a program, or a price protection, that breaks a rule
+    └── TermsError            a program, a price protection or a credit that breaks a rule
         ├── UnknownProgram    no such program
         └── ProgramRefused    an application that does not meet its program; says why
 
@@ -51,13 +51,13 @@ class ContractError(PricingError):
     pass
 
 
-class ProgramError(PricingError):
+class TermsError(PricingError):
     pass
 
 
-class UnknownProgram(ProgramError):  # noqa: N818
+class UnknownProgram(TermsError):  # noqa: N818
     pass
 
 
-class ProgramRefused(ProgramError):  # noqa: N818
+class ProgramRefused(TermsError):  # noqa: N818
     pass

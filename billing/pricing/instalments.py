@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from billing.pricing.contract import Contract, Grant, Instalments, first_day
+from billing.pricing.contract import Contract, Grant, Instalments
 from billing.pricing.currency import currency
+from billing.pricing.days import first_day
 
 _EVERY = {Instalments.MONTHLY: 1, Instalments.QUARTERLY: 3}  # months
 
