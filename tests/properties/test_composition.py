@@ -253,7 +253,7 @@ def test_a_change_in_several_parts_ends_at_the_same_sum(parts: list[list[int]]) 
 def test_a_void_and_a_new_issue_bill_nothing_twice(
     before: list[tuple[Month, int]], after: list[tuple[Month, int]], voided: Month, later_first: bool
 ) -> None:
-    """An invoice is voided after later ones adjusted its month, and issued again, before or after the next."""
+    """An invoice is voided after later ones adjusted its month, and issued again before or after the next."""
     books = Books()
     for month in MONTHS[:2]:
         books.usage[month] = 150

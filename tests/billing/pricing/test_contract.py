@@ -118,6 +118,7 @@ def test_contracts_of_one_account_do_not_overlap() -> None:
     refuse_overlap(
         [first, term("next", "2026-07-01", "2027-01-01"), term("o", "2026-01-01", "2027-01-01", "o")]
     )
+    refuse_overlap([first, term("before", "2025-01-01", "2026-01-01")])
     for start, end in [
         ("2026-06-01", "2026-12-01"),
         ("2025-01-01", "2026-02-01"),
