@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from billing.pricing.adjustment import Adjustment, Priced, billed_for, priced
 from billing.pricing.catalogue import Bracket, PlanVersion
+from billing.pricing.contract import Grant
 from billing.pricing.credit import Credit
+from billing.pricing.drawdown import draw
 from billing.pricing.invoice import Basis, Document, LineKind, compose
 from billing.pricing.line import Line
 from billing.pricing.on_demand import ContractMonth
@@ -283,3 +285,66 @@ def test_a_usage_credit_note_is_part_of_what_was_billed(arrived: list[tuple[Mont
         books.usage[where] = max(0, books.usage[where] + runs)
     books.run(MONTHS[1])
     assert books.billed(MONTHS[0]).amount == books.costs(MONTHS[0])
+
+
+@dataclass
+class ContractBooks(Books):
+    """The same account under contract all year, with its usage of a month on the 15th."""
+
+    grants: tuple[Grant, ...] = ()
+
+    def basis(self, month: Month, **terms: Any) -> Basis:
+        by_day = {date(used.year, used.number, 15): runs for used, runs in self.usage.items()}
+        drawdown = draw(self.grants, by_day)
+        return Basis(
+            "acme",
+            month,
+            self.code,
+            Counts({Outcome.BILLABLE: self.usage[month]}),
+            schedule(self.code),
+            contract=ContractMonth("c", drawdown.drawn(month), drawdown.on_demand(month)),
+            **terms,
+        )
+
+    def costs(self, month: Month) -> int:
+        """Run by run: every run takes the first token that is good on its day."""
+        tokens = sorted((g.expires_on, g.granted_on, g.id) for g in self.grants for _ in range(g.runs))
+        on_demand = 0
+        for used in sorted(self.usage):
+            day = date(used.year, used.number, 15)
+            good = [token for token in tokens if token[1] <= day < token[0]][: self.usage[used]]
+            for token in good:
+                tokens.remove(token)
+            if used == month:
+                on_demand = self.usage[used] - len(good)
+        return cost(on_demand, self.code)
+
+
+@st.composite
+def year_grants(draw_: st.DrawFn) -> tuple[Grant, ...]:
+    found = []
+    for place in range(draw_(st.integers(0, 3))):
+        first, last = sorted(draw_(st.lists(st.integers(1, 12), min_size=2, max_size=2, unique=True)))
+        found.append(
+            Grant(f"g{place}", draw_(st.integers(1, 400)), 0, date(2026, first, 10), date(2026, last, 10))
+        )
+    return tuple(found)
+
+
+@given(
+    st.lists(late, min_size=len(MONTHS), max_size=len(MONTHS)),
+    st.lists(year_grants(), min_size=len(MONTHS), max_size=len(MONTHS)),
+)
+def test_late_usage_and_grants_under_contract_are_adjusted_to_what_every_month_costs(
+    arrivals: list[list[tuple[Month, int]]], grants: list[tuple[Grant, ...]]
+) -> None:
+    """Late usage in March can put runs of June on demand; an amended grant can do the same. After every run
+    each month has been billed for what it costs now."""
+    books = ContractBooks()
+    for month, arrived, held in zip(MONTHS, arrivals, grants, strict=True):
+        books.grants = held
+        for where, runs in arrived:
+            books.usage[where] = max(0, books.usage[where] + runs)
+        books.run(month)
+        for done in books.live:
+            assert books.billed(done).amount == books.costs(done)

@@ -156,7 +156,7 @@ def test_programs_that_are_none() -> None:
     with pytest.raises(TermsError, match="ends_on must be a date"):
         replace(program("5"), ends_on=datetime(2027, 1, 1))  # noqa: DTZ001
     with pytest.raises(TypeError):
-        replace(program("5"), percentage=5.0)
+        replace(program("5"), percentage=5.0)  # type: ignore[arg-type]
 
 
 def startup(founded_on: str | None, raised: int | None, applied_on: str = "2026-10-15") -> Application:
@@ -216,7 +216,10 @@ def test_price_protection_caps_the_month(charge: int, line: int | None) -> None:
 
 
 def test_price_protection_counts_after_the_discount() -> None:
-    terms = {"programs": (program("50"),), "protection": PriceProtection(1_000, day("2027-01-01"))}
+    terms: dict[str, Any] = {
+        "programs": (program("50"),),
+        "protection": PriceProtection(1_000, day("2027-01-01")),
+    }
     assert changes(invoice(20_000, **terms)) == [
         ("program_discount", "Program startups: 50% off 25.00 USD", -1_250),
         ("price_protection", "Price protection: at most 10.00 USD a month, ends on 2027-01-01", -250),
