@@ -4,9 +4,13 @@
     ├── CurrencyError         a code that is no currency we can bill in
     ├── CurrencyMismatch      two currencies where one is needed
     ├── AmountError           a text that is not an amount of a currency
-    └── CatalogueError        a plan file or plan version that breaks a rule; names plan and bracket
-        ├── VersionConflict   a version that exists, with other content
-        └── UnknownPlan       no such plan or version, or none in effect in the month
+    ├── CatalogueError        a plan file or plan version that breaks a rule; names plan and bracket
+    │   ├── VersionConflict   a version that exists, with other content
+    │   └── UnknownPlan       no such plan or version, or none in effect in the month
+    ├── ContractError         a contract that breaks a rule; names the contract, and the grant or service
+    └── TermsError            a program, a price protection or a credit that breaks a rule
+        ├── UnknownProgram    no such program
+        └── ProgramRefused    an application that does not meet its program; says why
 
 A float where money is meant, or a quantity that is not a whole number, is a mistake of the programmer, not
 of a user: TypeError.
@@ -40,4 +44,20 @@ class VersionConflict(CatalogueError):  # noqa: N818
 
 
 class UnknownPlan(CatalogueError):  # noqa: N818
+    pass
+
+
+class ContractError(PricingError):
+    pass
+
+
+class TermsError(PricingError):
+    pass
+
+
+class UnknownProgram(TermsError):  # noqa: N818
+    pass
+
+
+class ProgramRefused(TermsError):  # noqa: N818
     pass

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from billing.pricing.adjustment import adjustment_lines
 from billing.pricing.basis import Basis, Step
+from billing.pricing.credit import CreditUse, amount_carried, carried, credit_lines, credits_used
 from billing.pricing.errors import AmountError
 from billing.pricing.line import LINE_ORDER, Line, LineKind
 from billing.pricing.money import round_to_minor
+from billing.pricing.on_demand import ContractMonth, on_demand_lines
+from billing.pricing.price_protection import price_protection
+from billing.pricing.program_discount import program_discount
 from billing.pricing.rating import notes, over_soft_limit
 from billing.pricing.usage_lines import usage_lines
 from metering.period import Month, format_instant
@@ -21,18 +26,27 @@ from metering.usage import Counts
 __all__ = ["STEPS", "Basis", "Document", "Line", "LineKind", "Step", "compose"]
 
 # In the order of `LineKind`. What else changes an invoice is a step here, in a file of its own.
+STEPS: tuple[Step, ...] = (
+    usage_lines,
+    on_demand_lines,
+    program_discount,
+    price_protection,
+    adjustment_lines,
+    credit_lines,
+    carried,
+)
+
 # Far beyond any bill, and within 63 bits with room to add up.
 LARGEST = 10**17
-
-STEPS: tuple[Step, ...] = (usage_lines,)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A composed invoice. `total` is in minor units of `currency` and is the sum of the lines. `counts` holds
-    the task runs that are billable, and those that are not by reason; `over_soft_limit` counts billable runs
+    the task runs that are billable, and those that are not by reason; `over_soft_limit` counts rated runs
     beyond the plan's soft limit, which are shown and not charged. `plan` is like `starter@2021-02`; `notes`
-    are sentences for the customer beside the lines."""
+    are sentences for the customer beside the lines. `contract` says how many of the billable runs were drawn
+    from committed ones and make no line; None for a monthly account."""
 
     account: str
     period: Month
@@ -43,10 +57,22 @@ class Document:
     total: int
     over_soft_limit: int
     notes: tuple[str, ...]
+    contract: ContractMonth | None = None
+
+    @property
+    def credits_used(self) -> tuple[CreditUse, ...]:
+        """Which account credits the lines consume, and how much of each."""
+        return credits_used(self.lines)
+
+    @property
+    def carried(self) -> int:
+        """What becomes new account credit, in minor units."""
+        return amount_carried(self.lines)
 
     def to_data(self) -> dict[str, object]:
-        """The document in the shape of JSON answers, without the fields that storing it adds."""
-        return {
+        """The document in the shape of JSON answers, without the fields that storing it adds; `contract`
+        only under one."""
+        data: dict[str, object] = {
             "account": self.account,
             "kind": "usage",
             "period": {"start": format_instant(self.period.start), "end": format_instant(self.period.end)},
@@ -59,11 +85,18 @@ class Document:
             "over_soft_limit": self.over_soft_limit,
             "notes": list(self.notes),
         }
+        if self.contract is not None:
+            data["contract"] = {
+                "id": self.contract.contract,
+                "drawn": self.contract.drawn,
+                "on_demand": self.contract.on_demand,
+            }
+        return data
 
 
 def compose(basis: Basis, steps: Sequence[Step] = STEPS) -> Document:
-    """The usage invoice of an account and month. A month without billable runs has no lines and total 0.
-    Raises AmountError for an amount that cannot be kept."""
+    """The usage invoice of an account and month. A month without billable runs, or anything else to
+    bill, adjust or credit, has no lines and total 0. Raises AmountError for an amount that cannot be kept."""
     lines: tuple[Line, ...] = ()
     for step in steps:
         lines += step(basis, lines)
@@ -82,8 +115,9 @@ def compose(basis: Basis, steps: Sequence[Step] = STEPS) -> Document:
         counts=basis.counts,
         lines=lines,
         total=total,
-        over_soft_limit=over_soft_limit(basis.counts.billable, basis.version),
-        notes=notes(basis.counts.billable, basis.version),
+        over_soft_limit=over_soft_limit(basis.rated, basis.version),
+        notes=notes(basis.rated, basis.version) + (basis.contract.notes if basis.contract else ()),
+        contract=basis.contract,
     )
 
 

@@ -6,7 +6,8 @@ import enum
 from dataclasses import dataclass
 from decimal import Decimal
 
-from billing.pricing.money import plain, require_amount, require_decimal
+from billing.pricing.money import plain, require_amount, require_decimal, to_major
+from metering.period import Month
 
 
 class LineKind(enum.StrEnum):
@@ -26,9 +27,13 @@ LINE_ORDER = {kind: place for place, kind in enumerate(LineKind)}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `quantity` counts task runs (on a line that is not about runs: 1). `unit_price` is the price
-    of one, in major units, None where there is none; `exact_amount` is in major units and unrounded,
-    `amount` is what is charged, in minor units. A float in any of them raises TypeError."""
+    """One line. `quantity` counts task runs: on an adjustment it is their change, with its sign; on a line
+    that is not about runs it is 1. `unit_price` is the price of one, in major units, None where there is
+    none; `exact_amount` is in major units and unrounded, `amount` is what is charged, in minor units. A float
+    in any of them raises TypeError.
+
+    `month` is set on an adjustment alone: the month it is for. `reference` is set on a credit alone: the id
+    of the account credit it consumes."""
 
     kind: LineKind
     description: str
@@ -36,6 +41,8 @@ class Line:
     unit_price: Decimal | None
     exact_amount: Decimal
     amount: int
+    month: Month | None = None
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.quantity, bool) or not isinstance(self.quantity, int):
@@ -46,14 +53,15 @@ class Line:
         require_amount(self.amount)
 
     def to_data(self) -> dict[str, object]:
-        """The line in the shape of JSON answers: decimals as plain text, never with an exponent.
+        """The line in the shape of JSON answers: decimals as plain text, never with an exponent; `month` and
+        `reference` where the line has them.
 
         >>> Line(LineKind.USAGE, "…", 10_000, Decimal("0.0025"), Decimal("25.0000"), 2500).to_data()
         ... # doctest: +NORMALIZE_WHITESPACE
         {'kind': 'usage', 'description': '…', 'quantity': 10000, 'unit_price': '0.0025',
          'exact_amount': '25.0000', 'amount': 2500}
         """
-        return {
+        data: dict[str, object] = {
             "kind": self.kind.value,
             "description": self.description,
             "quantity": self.quantity,
@@ -61,3 +69,22 @@ class Line:
             "exact_amount": plain(self.exact_amount),
             "amount": self.amount,
         }
+        if self.month is not None:
+            data["month"] = str(self.month)
+        if self.reference is not None:
+            data["reference"] = self.reference
+        return data
+
+
+def flat_line(
+    kind: LineKind,
+    description: str,
+    amount: int,
+    currency: str,
+    *,
+    quantity: int = 1,
+    month: Month | None = None,
+    reference: str | None = None,
+) -> Line:
+    """A line of an amount in minor units that needs no rounding and has no price a run."""
+    return Line(kind, description, quantity, None, to_major(amount, currency), amount, month, reference)

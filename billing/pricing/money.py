@@ -70,6 +70,14 @@ def round_to_minor(exact: Decimal, code: str) -> int:
     return whole * unit.step
 
 
+def require_whole(amount: int, code: str) -> int:
+    """The amount itself, in minor units; TypeError if it is no int, AmountError if the currency has no coin
+    that small. Only ISK and UGX can fail: they have no decimals, and are counted in hundredths."""
+    if require_amount(amount) % currency(code).step:
+        raise AmountError(f"{format_amount(amount, code)} is not an amount; {code} has no decimals")
+    return amount
+
+
 def to_major(amount: int, code: str) -> Decimal:
     """An amount in minor units as an exact decimal in major units: 2500 → 25.00."""
     return EXACT.scaleb(Decimal(require_amount(amount)), Decimal(-currency(code).exponent))

@@ -13,16 +13,13 @@ a float. The caller reads the file: this module sees its text alone.
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
-import yaml
-
 from billing.pricing.catalogue import Bracket, PlanVersion
+from billing.pricing.data_file import read_data
 from billing.pricing.errors import CatalogueError
 from billing.pricing.money import EXACT
 
@@ -30,8 +27,6 @@ _PLAN_KEYS = ("plan", "version", "effective_from", "currency", "soft_limit", "br
 _BRACKET_KEYS = ("up_to", "unit_price")
 _PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-# The last three come out of PyYAML for tags that do not fit their value, such as `!!bool maybe`.
-_UNREADABLE = (ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError, AttributeError)
 _MAX_PRICE_TEXT = 50  # far beyond any valid price; keeps a wrong file from becoming a long computation
 
 
@@ -39,15 +34,7 @@ def parse_plan_file(text: str, name: str) -> tuple[PlanVersion, ...]:
     """The plan versions of a file's text, in its order. `name` is the file's name: its suffix (.json,
     .yaml, .yml or .toml) says how to read it. Raises CatalogueError with one sentence that names the file,
     or the plan and the bracket."""
-    suffix = name[name.rfind(".") :].lower() if "." in name else ""
-    readers = {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml}
-    if suffix not in readers:
-        raise CatalogueError(f"{name}: a plan file ends in .json, .yaml, .yml or .toml")
-    try:
-        data = readers[suffix](text)
-    except _UNREADABLE as error:
-        raise CatalogueError(f"{name} cannot be read: {_first_line(error)}") from None
-    return plans_from_data(data)
+    return plans_from_data(read_data(text, name, "plan", CatalogueError))
 
 
 def plans_from_data(data: object) -> tuple[PlanVersion, ...]:
@@ -134,60 +121,6 @@ def _price(where: str, value: object) -> Decimal:
     return Decimal(f"{price.normalize(EXACT):f}")
 
 
-def _read_json(text: str) -> object:
-    return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
-
-
-def _read_toml(text: str) -> object:
-    return tomllib.loads(text, parse_float=Decimal)
-
-
-def _read_yaml(text: str) -> object:
-    return yaml.load(text, Loader=_ExactLoader)  # noqa: S506 - a SafeLoader with exact numbers
-
-
-class _ExactLoader(yaml.SafeLoader):
-    """YAML's safe loader, with numbers read from their digits and without YAML 1.1's surprises."""
-
-    def number(self, node: yaml.ScalarNode) -> object:
-        digits = str(node.value).replace("_", "")
-        if re.fullmatch(r"-?(0|[1-9][0-9]*)", digits, re.ASCII):
-            return int(digits)
-        if re.fullmatch(r"-?[0-9]+\.[0-9]+([eE][-+]?[0-9]{1,3})?", digits, re.ASCII):
-            return Decimal(digits)
-        # 0123 would be octal, 1:30 sexagesimal, .nan and .inf no price at all.
-        raise ValueError(f"{node.value} is not a plain decimal number; put it in quotes if it is text")
-
-    def mapping(self, node: yaml.MappingNode) -> dict[object, object]:
-        self.flatten_mapping(node)
-        pairs = [
-            (self.construct_object(key, deep=True), self.construct_object(value, deep=True))
-            for key, value in node.value
-        ]
-        return _unique_keys(pairs)
-
-
-_ExactLoader.add_constructor("tag:yaml.org,2002:int", _ExactLoader.number)
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", _ExactLoader.number)
-_ExactLoader.add_constructor("tag:yaml.org,2002:map", _ExactLoader.mapping)
-
-
-def _unique_keys(pairs: list[tuple[object, object]]) -> dict[object, object]:
-    """A dict, unless a key comes twice: one of the two values would silently be lost."""
-    found: dict[object, object] = {}
-    for key, value in pairs:
-        if not isinstance(key, str):
-            raise ValueError(f"the key {key!r} is not text")
-        if key in found:
-            raise ValueError(f"the key {key!r} comes twice in one object")
-        found[key] = value
-    return found
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text} is not a number")
-
-
 def _is_label(value: object) -> bool:
     """Fit to be named in a sentence; whether it is valid is for `PlanVersion` to say."""
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= 64
@@ -195,7 +128,3 @@ def _is_label(value: object) -> bool:
 
 def _names(keys: Iterable[object]) -> str:
     return ", ".join(str(key) for key in keys)
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
