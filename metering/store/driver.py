@@ -165,8 +165,9 @@ class SqliteDriver:
 
 
 class PostgresDriver:
-    """Arrays through `unnest`, in key order: writers that meet wait for one another, and cannot deadlock,
-    since each takes runs in key order first and counters in key order after."""
+    """Arrays through `unnest`, in binary, which takes half the time of text. In key order: writers that meet
+    wait for one another, and cannot deadlock, since each takes runs in key order first and counters in key
+    order after."""
 
     def __init__(self, connection: sa.Connection) -> None:
         raw: Any = connection.connection.driver_connection
@@ -177,7 +178,7 @@ class PostgresDriver:
         self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
     ) -> dict[tuple[Any, ...], int]:
         names = ",".join(columns)
-        given = f"unnest({','.join(f'%s::{kind}[]' for kind in columns.values())})"
+        given = f"unnest({','.join(f'%b::{kind}[]' for kind in columns.values())})"
         self._cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT * FROM {given} ON CONFLICT DO NOTHING",  # noqa: S608
             _columns(rows),
@@ -195,8 +196,8 @@ class PostgresDriver:
     def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
         self._cursor.execute(
             "INSERT INTO task_runs SELECT account_id, run_key, %s, outcome, ended_at, duration_us, label_id,"
-            " fingerprint, 0 FROM unnest(%s::int[], %s::bytea[], %s::smallint[], %s::bigint[], %s::bigint[],"
-            " %s::int[], %s::bigint[])"
+            " fingerprint, 0 FROM unnest(%b::int[], %b::bytea[], %b::smallint[], %b::bigint[], %b::bigint[],"
+            " %b::int[], %b::bigint[])"
             " AS new(account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint)"
             " ON CONFLICT DO NOTHING",
             [position, *_columns(rows)],
@@ -211,20 +212,20 @@ class PostgresDriver:
 
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
         self._cursor.execute(
-            "INSERT INTO task_run_revisions SELECT * FROM unnest(%s::int[], %s::bytea[], %s::bigint[],"
-            " %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[], %s::int[])",
+            "INSERT INTO task_run_revisions SELECT * FROM unnest(%b::int[], %b::bytea[], %b::bigint[],"
+            " %b::bigint[], %b::smallint[], %b::bigint[], %b::bigint[], %b::int[])",
             _columns(rows),
         )
         self._cursor.execute(
-            "UPDATE task_runs t SET revised = 1 FROM unnest(%s::int[], %s::bytea[]) AS k(account_id, run_key)"
+            "UPDATE task_runs t SET revised = 1 FROM unnest(%b::int[], %b::bytea[]) AS k(account_id, run_key)"
             " WHERE t.account_id = k.account_id AND t.run_key = k.run_key",
             _columns([row[:2] for row in rows]),
         )
 
     def add_to_counters(self, rows: Sequence[CountRow]) -> None:
         self._cursor.execute(
-            "INSERT INTO usage_hours SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::smallint[],"
-            " %s::bigint[]) ON CONFLICT (account_id, hour, label_id, outcome)"
+            "INSERT INTO usage_hours SELECT * FROM unnest(%b::int[], %b::int[], %b::int[], %b::smallint[],"
+            " %b::bigint[]) ON CONFLICT (account_id, hour, label_id, outcome)"
             " DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity",
             _columns(rows),
         )
@@ -234,7 +235,7 @@ class PostgresDriver:
 
     def _where_key(self, table: str, keys: Sequence[RunKey], tail: str = "") -> Iterable[tuple[Any, ...]]:
         self._cursor.execute(
-            f"SELECT t.* FROM {table} t JOIN unnest(%s::int[], %s::bytea[]) AS k(account_id, run_key)"  # noqa: S608
+            f"SELECT t.* FROM {table} t JOIN unnest(%b::int[], %b::bytea[]) AS k(account_id, run_key)"  # noqa: S608
             f" USING (account_id, run_key){tail}",
             _columns(keys),
         )
