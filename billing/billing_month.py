@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.pricing.basis import Basis
 from billing.pricing.catalogue import PlanVersion
+from billing.pricing.errors import AmountError
 from billing.pricing.invoice import Document, compose
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
@@ -14,6 +15,9 @@ from metering.usage import Counts
 
 # Which rules decided what counts: changes when docs/rules.md §2 changes what an event says.
 RULE_VERSION = "success-1"
+
+# Amounts are kept in 64 bits with a sign.
+LARGEST = 2**63
 
 
 def document(account: str, currency: str, month: Month, counts: Counts, version: PlanVersion) -> Document:
@@ -34,6 +38,11 @@ def bill(
     """A finalized invoice, without a number yet; `replaces` is the void one it is issued instead of. One with
     nothing to pay is paid. Raises PricingError."""
     composed = document(account.id, account.currency, run.month, usage.counts, version)
+    if max([composed.total, *(abs(line.amount) for line in composed.lines)]) >= LARGEST:
+        raise AmountError(
+            f"{account.id} would owe more for {run.month} than can be kept; "
+            f"check the prices of plan {version.id}"
+        )
     return Invoice(
         id=invoice_id,
         account=account.id,
