@@ -20,7 +20,16 @@ from billing.billing_run import unrun_months
 from billing.repository import idempotency, jobs
 from metering import clock
 from metering.database import reading, writing
-from metering.period import DAY_US, HOUR_US, MINUTE_US, Month, format_instant, to_datetime, to_instant
+from metering.period import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    Month,
+    format_instant,
+    hour_of,
+    to_datetime,
+    to_instant,
+)
 
 log = structlog.get_logger()
 
@@ -133,6 +142,7 @@ class Schedule:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._billing_run: tuple[int, int] | None = None
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -148,18 +158,26 @@ class Schedule:
         self._scheduler.shutdown(wait=True)
 
     def next_times(self) -> dict[str, str]:
-        """When each job acts next, RFC 3339."""
-        return {name: format_instant(instant) for name, instant in next_times(self._service).items()}
+        """When each job acts next, RFC 3339. Asked by every probe of readiness: which months are missing is
+        looked up once an hour, which is how often it can matter."""
+        hour = hour_of(self._service.now())
+        if self._billing_run is None or self._billing_run[0] != hour:
+            self._billing_run = hour, next_billing_run(self._service)
+        times = trigger_times(self._service.now()) | {MONTHLY: self._billing_run[1]}
+        return {name: format_instant(instant) for name, instant in times.items()}
 
 
 def next_times(service: Service) -> dict[str, int]:
     """When each job acts next, as instants; the same whether a schedule runs in this process or not."""
-    now = service.now()
-    times = {
+    return trigger_times(service.now()) | {MONTHLY: next_billing_run(service)}
+
+
+def trigger_times(now: int) -> dict[str, int]:
+    """When each job is started next, whether it will find work or not."""
+    return {
         name: to_instant(trigger.get_next_fire_time(None, to_datetime(now)))
         for name, trigger in TRIGGERS.items()
     }
-    return times | {MONTHLY: next_billing_run(service)}
 
 
 def due_months(service: Service) -> list[Month]:

@@ -54,7 +54,11 @@ class Delivery:
     failed: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Delivery) -> None:
-        """Another round."""
+        """A later round, whose word on an invoice replaces that of an earlier one."""
+        seen = {*other.sent, *other.waiting, *other.failed}
+        for earlier in (self.waiting, self.failed):
+            for invoice_id in seen & earlier.keys():
+                del earlier[invoice_id]
         self.sent += other.sent
         self.waiting |= other.waiting
         self.failed |= other.failed

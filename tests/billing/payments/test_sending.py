@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from billing.invoices import invoice_data, show_invoice
 from billing.payments.errors import BadSignature
+from billing.payments.outbox import Delivery
 from billing.payments.state import apply
 from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
 from billing.payments.stripe_sandbox import (
@@ -280,6 +281,12 @@ def test_a_state_that_was_overtaken_changes_nothing(world: World, sandbox: Runni
     apply(world.engine, invoice.id, gateway.get_invoice(while_open.id))
     apply(world.engine, invoice.id, while_open)
     assert show_invoice(world.engine, invoice.id).status == "paid"
+
+
+def test_the_last_word_on_an_invoice_counts() -> None:
+    delivery = Delivery(waiting={"a": "later", "b": "later"}, failed={"c": "see"})
+    delivery.add(Delivery(sent=["a"], failed={"b": "see"}, waiting={"c": "later"}))
+    assert delivery == Delivery(sent=["a"], waiting={"c": "later"}, failed={"b": "see"})
 
 
 def test_a_live_key_is_refused_unless_asked_for() -> None:
