@@ -8,7 +8,7 @@ from alembic import context
 
 import billing.tables
 import metering.store.tables
-from metering.database import make_engine, writing
+from metering.database import make_engine, migrating
 from metering.settings import Settings
 
 
@@ -25,5 +25,5 @@ handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     _migrate(handed_over)
 else:
-    with writing(make_engine(Settings().database_url)) as own:
+    with migrating(make_engine(Settings().database_url)) as own:
         _migrate(own)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import fields, replace
+from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
-from billing.errors import Invalid, NotFound, Refused
+from billing.billing_details import NO_DETAILS, BillingDetails, check_text
+from billing.credits import grant_credit, positive_amount
+from billing.errors import Invalid, Refused
 from billing.pricing.currency import currency as known_currency
 from billing.pricing.errors import PricingError
-from billing.repository import accounts, invoices, plans
-from billing.repository.accounts import Account, Enrolment
+from billing.pricing.money import parse_amount, plain
+from billing.pricing.price_protection import PriceProtection
+from billing.pricing.terms import Enrolment, Protection, Terms
+from billing.repository import accounts, plans
+from billing.repository.accounts import Account
+from billing.repository.credits import CreditKind
+from billing.terms import change_terms, get_account
 from metering.database import reading, writing
 from metering.period import Month
 
@@ -21,6 +32,9 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
 
 # What an account is enrolled in when nobody says otherwise.
 DEFAULT_PLAN = "starter"
+
+# Who acts when nobody says: the person at the command line.
+OPERATOR = "operator"
 
 
 def add_account(
@@ -33,55 +47,129 @@ def add_account(
     billing_from: Month | None = None,
     name: str = "",
     email: str = "",
+    legacy_charge: str | None = None,
+    protected_until: date | None = None,
+    opening_credit: str | None = None,
+    details: BillingDetails = NO_DETAILS,
+    by: str = OPERATOR,
 ) -> Account:
     """Add an account, enrolled in a plan version from `billing_from` on (by default the month of `now`, so
-    that imported history is never billed by accident). Raises Invalid or Refused."""
+    that imported history is never billed by accident). `legacy_charge` (in major units, as text) and
+    `protected_until`: price protection from the start. `opening_credit`: what the account brings along, in
+    major units. Raises Invalid or Refused."""
     if _ID(account_id) is None:
         raise Invalid(
             f"account id {account_id!r} is not usable; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
             field="id",
         )
     start = billing_from or Month.of(now)
-    _check_text("name", name)
-    _check_text("email", email)
-    if email and _EMAIL(email) is None:
-        raise Invalid(f"email {email!r} is not an address such as billing@acme.example", field="email")
+    _check_names(name, email)
     _known_currency(currency)
+    if (legacy_charge is None) != (protected_until is None):
+        raise Invalid("price protection needs both a legacy charge and the date until which it holds")
     with writing(engine) as connection:
         if accounts.get(connection, account_id) is not None:
             raise Refused(f"account {account_id} exists already", field="id")
         enrolment = _enrolment(connection, plan, start, currency)
-        account = Account(account_id, name or account_id, email, currency, start, now, None, (enrolment,))
+        account = Account(account_id, name or account_id, email, currency, start, now, None, Terms(), details)
         accounts.add(connection, account)
+        account = change_terms(connection, account_id, enrolment, by=by, now=now)
+        if legacy_charge is not None and protected_until is not None:
+            change = protection_of(start, legacy_charge, protected_until, currency)
+            account = change_terms(connection, account_id, change, by=by, now=now)
+        if opening_credit is not None:
+            amount = positive_amount(opening_credit, currency, "opening_credit")
+            grant_credit(
+                connection, account_id, CreditKind.OPENING, amount, "opening balance", by=by, now=now
+            )
+            account = get_account(connection, account_id)
     return account
 
 
-def set_plan(engine: sa.Engine, account_id: str, plan: str, from_month: Month) -> Account:
-    """Enrol an account in a plan version from a month on. Raises NotFound, Invalid, or Refused for a month
-    that is invoiced already."""
+def set_plan(
+    engine: sa.Engine,
+    account_id: str,
+    plan: str,
+    from_month: Month,
+    *,
+    now: int,
+    by: str = OPERATOR,
+    amend: bool = False,
+    reason: str = "",
+) -> Account:
+    """Enrol an account in a plan version from a month on. Raises NotFound, Invalid, or Refused: for a month
+    that is invoiced already (unless `amend`), and for one under contract."""
     with writing(engine) as connection:
-        account = accounts.get(connection, account_id)
-        if account is None:
-            raise no_account(account_id)
-        invoiced = [m for m in invoices.months_with_usage_invoice(connection, account_id) if m >= from_month]
-        if invoiced:
+        account = get_account(connection, account_id)
+        contract = account.terms.contract(from_month)
+        if contract is not None:
             raise Refused(
-                f"account {account_id} is invoiced for {max(invoiced)} already; choose a later month",
+                f"account {account_id} is under contract {contract.id} in {from_month}; change the "
+                f"contract's plan instead (billing contracts amend {contract.id}), or choose a month from "
+                f"{contract.end:%Y-%m} on",
                 field="from",
             )
-        accounts.enrol(connection, account_id, _enrolment(connection, plan, from_month, account.currency))
-        changed = accounts.get(connection, account_id)
-    assert changed is not None
-    return changed
+        change = _enrolment(connection, plan, from_month, account.currency)
+        return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
+
+
+def protect(
+    engine: sa.Engine,
+    account_id: str,
+    charge: str,
+    until: date,
+    *,
+    now: int,
+    from_month: Month | None = None,
+    by: str = OPERATOR,
+    amend: bool = False,
+    reason: str = "",
+) -> Account:
+    """Price protection from a month on, by default the current one: no more than the charge (in major units)
+    a month, until a date. Raises NotFound, Invalid, Refused."""
+    with writing(engine) as connection:
+        account = get_account(connection, account_id)
+        change = protection_of(from_month or Month.of(now), charge, until, account.currency)
+        return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
+
+
+def protection_of(from_month: Month, charge: str, until: date, currency: str) -> Protection:
+    """Raises Invalid."""
+    try:
+        return Protection(from_month, PriceProtection(parse_amount(charge, currency), until))
+    except PricingError as error:
+        raise Invalid(str(error), field="legacy_charge") from None
+
+
+def update_account(
+    engine: sa.Engine,
+    account_id: str,
+    *,
+    name: str | None = None,
+    email: str | None = None,
+    **details: Any,
+) -> Account:
+    """Change what is not terms: the name, the e-mail address, billing details (fields of BillingDetails).
+    Invoices made before keep what they say. Raises NotFound, Invalid."""
+    _check_names(name or "", email or "")
+    unknown = details.keys() - {each.name for each in fields(BillingDetails)}
+    assert not unknown, f"no billing details: {unknown}"
+    with writing(engine) as connection:
+        account = get_account(connection, account_id)
+        made = replace(account.details, **details)
+        changes: dict[str, Any] = {"details": json.dumps(made.to_data())}
+        if name is not None:
+            changes["name"] = name or account_id
+        if email is not None:
+            changes["email"] = email
+        accounts.update(connection, account_id, **changes)
+        return get_account(connection, account_id)
 
 
 def show_account(engine: sa.Engine, account_id: str) -> Account:
     """Raises NotFound."""
     with reading(engine) as connection:
-        account = accounts.get(connection, account_id)
-    if account is None:
-        raise no_account(account_id)
-    return account
+        return get_account(connection, account_id)
 
 
 def list_accounts(engine: sa.Engine, *, after: str = "", limit: int | None = None) -> list[Account]:
@@ -92,19 +180,39 @@ def list_accounts(engine: sa.Engine, *, after: str = "", limit: int | None = Non
 
 def account_data(account: Account) -> dict[str, object]:
     """An account in the shape of JSON answers."""
+    terms = account.terms
     return {
         "id": account.id,
         "name": account.name,
         "email": account.email,
         "currency": account.currency,
         "billing_from": str(account.billing_from),
-        "plans": [{"from": str(each.from_month), "plan": each.plan_id} for each in account.enrolments],
+        "closed_on": None if account.closed_on is None else account.closed_on.isoformat(),
+        "plans": [{"from": str(each.from_month), "plan": each.plan_id} for each in terms.enrolments],
+        "contracts": [
+            {"id": each.id, "start": each.start.isoformat(), "end": each.end.isoformat()}
+            for each in terms.contracts
+        ],
+        "programs": [
+            {
+                "program": each.name.value,
+                "percentage": plain(each.percentage),
+                "starts_on": each.starts_on.isoformat(),
+                "ends_on": each.ends_on.isoformat(),
+            }
+            for each in terms.programs
+        ],
+        "price_protection": [
+            {
+                "from": str(each.from_month),
+                "charge": each.price.charge,
+                "ends_on": each.price.ends_on.isoformat(),
+            }
+            for each in terms.protections
+        ],
+        "details": account.details.to_data(),
         "stripe_customer_id": account.stripe_customer_id,
     }
-
-
-def no_account(account_id: str) -> NotFound:
-    return NotFound(f"there is no account {account_id!r}; add it with: billing accounts add {account_id}")
 
 
 def _enrolment(connection: sa.Connection, plan: str, month: Month, currency: str) -> Enrolment:
@@ -128,9 +236,8 @@ def _known_currency(code: str) -> None:
         raise Invalid(str(error), field="currency") from None
 
 
-def _check_text(field: str, text: str) -> None:
-    # What UTF-8 cannot say, half a pair of surrogates, no database holds.
-    if len(text) > 200 or "\0" in text or text.encode("utf-8", "replace").decode() != text:
-        raise Invalid(
-            f"{field} must have at most 200 characters, none of them NUL or half a character", field=field
-        )
+def _check_names(name: str, email: str) -> None:
+    check_text("name", name)
+    check_text("email", email)
+    if email and _EMAIL(email) is None:
+        raise Invalid(f"email {email!r} is not an address such as billing@acme.example", field="email")

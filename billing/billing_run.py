@@ -1,8 +1,9 @@
 """The month: usage becomes invoices. Safe to start any number of times, at once, and after a kill anywhere.
 
-Each account is billed in one transaction that stores the invoice, gives its number and puts the intent to
-send it into the outbox. The database allows one live usage invoice an account and month, so whoever comes
-second finds it done. A run that was cut short resumes with the cutoff it began with (docs/rules.md §6).
+An invoice is computed from the account's books and stored in one transaction, with its number, its use of
+credit and the intent to send it; if the books were changed meanwhile, it is computed anew. So of several runs
+at once one bills an account, and nothing that was agreed, credited or adjusted in between is missed. A run
+that was cut short resumes with the cutoff it began with (docs/rules.md §6).
 """
 
 from __future__ import annotations
@@ -10,29 +11,36 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import sqlalchemy as sa
 import structlog
 
-from billing.accounts import no_account
-from billing.billing_month import bill
+from billing import credit_use
+from billing.billing_month import daily_counts, invoice_of
 from billing.errors import BillingError, Refused
 from billing.ids import new_id
+from billing.pricing.books import Books, DailyCounts, first_month, month_basis
 from billing.pricing.catalogue import Catalogue
+from billing.pricing.days import first_day
 from billing.pricing.errors import PricingError
-from billing.repository import accounts, invoices, outbox, plans, runs
+from billing.pricing.invoice import compose
+from billing.repository import accounts, books, invoices, outbox, plans, runs
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
+from billing.terms import no_account
 from metering.database import reading, writing
-from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, format_instant
-from metering.run_list import month_usage
+from metering.run_list import MonthUsage, month_usage
 from metering.store import EventStore
 
 log = structlog.get_logger()
 
 Progress = Callable[[int, int], None]
+
+# How often an account is billed anew because its books changed while its invoice was computed.
+ATTEMPTS = 5
 
 
 @dataclass(slots=True)
@@ -95,7 +103,7 @@ def run_month(
     for done, candidate in enumerate(known):
         progress(done, len(known))
         try:
-            _bill_account(engine, store, run, candidate, catalogue, now, report)
+            _bill_account(engine, store, run, candidate.id, catalogue, now, report)
         except (BillingError, PricingError) as error:
             report.failed.append((candidate.id, str(error)))
         except sa.exc.DBAPIError:
@@ -139,51 +147,85 @@ def _start(
 
 
 def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[Account]:
-    """The accounts to bill. Metered accounts that billing does not know are reported, never billed."""
+    """The accounts that may have something to bill or adjust. Metered accounts that billing does not know are
+    reported, never billed."""
     metered = store.counts_by_account(run.month.start, run.month.end)
     with reading(engine) as connection:
         known = {each.id: each for each in accounts.every(connection)}
+        invoiced = invoices.accounts_invoiced_before(connection, run.month)
+    concerned = (metered.keys() | invoiced) & known.keys()
     if run.account is not None:
-        return [known[run.account]] if run.account in metered else []
+        return [known[run.account]] if run.account in concerned else []
     for account in sorted(metered.keys() - known.keys()):
         usage = month_usage(store.runs(account, run.month.start, run.month.end, run.cutoff))
         if usage.counts.total:
             report.unassigned.append((account, usage.counts.billable))
-    return [known[account] for account in sorted(metered.keys() & known.keys())]
+    return [known[account] for account in sorted(concerned)]
 
 
 def _bill_account(
     engine: sa.Engine,
     store: EventStore,
     run: BillingRun,
-    account: Account,
+    account_id: str,
     catalogue: Catalogue,
     now: int,
     report: RunReport,
 ) -> None:
+    for _ in range(ATTEMPTS):
+        done = _try_to_bill(engine, store, run, account_id, catalogue, now)
+        if done is not None:
+            setattr(report, done, getattr(report, done) + 1)
+            return
+    raise Refused(
+        f"the books of {account_id} change all the time; run the month again: billing run {run.month}"
+    )
+
+
+Done = Literal["finalized", "drafted", "skipped"]
+
+
+def _try_to_bill(
+    engine: sa.Engine, store: EventStore, run: BillingRun, account_id: str, catalogue: Catalogue, now: int
+) -> Done | None:
+    """None if the account's books were changed meanwhile, and nothing was written."""
     with reading(engine) as connection:
+        account = accounts.get(connection, account_id)
+        assert account is not None, "accounts are never removed"
         live = invoices.live_usage_invoice(connection, account.id, run.month)
         replaces = invoices.last_void(connection, account.id, run.month)
+        held = books.load(connection, account)
     if run.month < account.billing_from or (live is not None and live.status != "draft"):
-        report.skipped += 1
-        return
+        return "skipped"
     _check_earlier_months(engine, store, run, account)
     usage = month_usage(store.runs(account.id, run.month.start, run.month.end, run.cutoff))
-    if usage.counts.total == 0:
-        report.skipped += 1
+    composed = compose(month_basis(held, catalogue, run.month, _usage(store, run, held, usage)))
+    if usage.counts.total == 0 and not composed.lines:
         if live is not None:
             _drop_draft(engine, live)
-        return
-    _check_not_billed_later(engine, store, run, account)
-    version = catalogue.get(account.enrolment(run.month).plan_id)
-    invoice_id = new_id("inv", now) if live is None else live.id
-    invoice = bill(account, version, usage, run, invoice_id=invoice_id, replaces=replaces, now=now)
+        return "skipped"
+    _check_not_closed(account, run.month, usage.counts.billable)
+    invoice = invoice_of(
+        account,
+        composed,
+        usage,
+        run,
+        invoice_id=new_id("inv", now) if live is None else live.id,
+        replaces=replaces,
+        now=now,
+    )
     if run.early:
-        report.drafted += _store_draft(engine, invoice)
-    elif _finalize(engine, invoice, now):
-        report.finalized += 1
-    else:
-        report.skipped += 1
+        return "drafted" if _store_draft(engine, invoice) else "skipped"
+    return "finalized" if finalize(engine, invoice, account.entries, now) else None
+
+
+def _usage(store: EventStore, run: BillingRun, held: Books, usage: MonthUsage) -> DailyCounts:
+    """The days that have a say in the month's invoice, as of the run's cutoff."""
+    first = first_month(held, run.month)
+    return {
+        **store.days(held.account, first.start, run.month.start, run.cutoff),
+        **daily_counts(usage.by_day),
+    }
 
 
 def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun, account: Account) -> None:
@@ -204,26 +246,34 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
         raise Refused(f"{missing[0]} has task runs and was not run; run it first: billing run {missing[0]}")
 
 
-def _check_not_billed_later(engine: sa.Engine, store: EventStore, run: BillingRun, account: Account) -> None:
-    """A run is billed at most once, ever. An event that came late may have moved runs into this month that
-    the invoice of a later month bills already: raises Refused then."""
-    with reading(engine) as connection:
-        later = invoices.live_after(connection, account.id, run.month)
-    for invoice in later:
-        theirs = store.runs(account.id, invoice.month.start, invoice.month.end, invoice.cutoff)
-        billed = {each.task_run_id for each in theirs if each.outcome is Outcome.BILLABLE}
-        ours = store.runs(account.id, run.month.start, run.month.end, run.cutoff)
-        twice = sum(each.outcome is Outcome.BILLABLE and each.task_run_id in billed for each in ours)
-        if twice:
-            raise Refused(
-                f"{twice:,} task runs that late events moved into {run.month} are billed by invoice "
-                f"{invoice.number} already; void that invoice, run {run.month}, then {invoice.month} again"
-            )
+def _check_not_closed(account: Account, month: Month, billable: int) -> None:
+    """Nobody is billed by accident: raises Refused for usage of months after the one of the closing."""
+    if account.closed_on is not None and first_day(month) > account.closed_on and billable:
+        raise Refused(
+            f"{account.id} was closed on {account.closed_on} and has {billable:,} billable task runs in "
+            f"{month}; stop what sends them, or reopen the account: billing accounts reopen {account.id}"
+        )
 
 
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
     with writing(engine) as connection:
         return invoices.save(connection, replace(invoice, status="draft", issued_at=None))
+
+
+def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> bool:
+    """Store an invoice that was computed from the account's books as of entry `entries`, with its number, its
+    use of credit and the intent to send it. False, and nothing is written, if the books have changed."""
+    with writing(engine) as connection:
+        entry = accounts.next_entry(connection, invoice.account, after=entries)
+        if entry is None:
+            return False
+        if not invoices.save(connection, replace(invoice, entry=entry)):
+            raise AssertionError("a second invoice of the month would have changed the books")
+        numbered = invoices.give_number(connection, replace(invoice, entry=entry))
+        credit_use.record(connection, numbered, now)
+        if invoice.total:
+            outbox.add(connection, invoice.id, now)
+        return True
 
 
 def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back: int) -> list[Month]:
@@ -252,13 +302,3 @@ def _is_unrun(
 def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:
     with writing(engine) as connection:
         invoices.delete_draft(connection, draft.id)
-
-
-def _finalize(engine: sa.Engine, invoice: Invoice, now: int) -> bool:
-    with writing(engine) as connection:
-        if not invoices.save(connection, invoice):
-            return False
-        invoices.give_number(connection, invoice)
-        if invoice.total:
-            outbox.add(connection, invoice.id, now)
-        return True

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from billing.accounts import show_account
-from billing.billing_month import document
+from billing.billing_month import window_counts
 from billing.errors import Invalid, NotFound
+from billing.pricing.books import first_month, month_basis
 from billing.pricing.currency import minimum_charge
 from billing.pricing.errors import PricingError
+from billing.pricing.invoice import compose
 from billing.pricing.money import format_amount
-from billing.pricing.rating import notes, over_soft_limit
-from billing.repository import invoices, outbox, plans
+from billing.pricing.on_demand import ContractMonth
+from billing.pricing.rating import notes as rating_notes
+from billing.pricing.rating import over_soft_limit
+from billing.repository import books, credit_notes, invoices, outbox, plans
+from billing.repository.credit_notes import CreditNote
 from billing.repository.invoices import Invoice
+from billing.terms import get_account
 from metering.database import reading
 from metering.period import Month, format_instant
 from metering.store import EventStore
@@ -52,6 +57,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
     with reading(engine) as connection:
         intent = outbox.get(connection, invoice.id)
         version = plans.catalogue(connection).get(invoice.plan)
+        notes = credit_notes.of_invoice(connection, invoice.id)
+    rated = invoice.billable - (invoice.drawn or 0)
     return invoice_summary(invoice) | {
         "cutoff": invoice.cutoff,
         "cutoff_at": None if invoice.cutoff_at is None else format_instant(invoice.cutoff_at),
@@ -60,9 +67,16 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "usage_by_day": {day: dict(counts) for day, counts in invoice.usage_by_day.items()},
         "run_list_sha256": invoice.run_list_sha256,
         "lines": [line.to_data() for line in invoice.lines],
-        "over_soft_limit": over_soft_limit(invoice.billable, version),
-        "notes": [*notes(invoice.billable, version), *_payment_notes(invoice)],
+        "over_soft_limit": over_soft_limit(rated, version),
+        "notes": [*rating_notes(rated, version), *_contract_notes(invoice), *_payment_notes(invoice)],
+        "contract": None
+        if invoice.contract is None
+        else {"id": invoice.contract, "drawn": invoice.drawn, "on_demand": rated},
+        "credit_notes": [credit_note_data(each) for each in notes],
+        "bill_to": dict(invoice.bill_to),
         "replaces": invoice.replaces,
+        "voided_at": None if invoice.voided_at is None else format_instant(invoice.voided_at),
+        "void_reason": invoice.void_reason,
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
         "sending": None
@@ -74,6 +88,27 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
             "error": intent.error,
         },
     }
+
+
+def credit_note_data(note: CreditNote) -> dict[str, object]:
+    """A credit note in the shape of JSON answers."""
+    return {
+        "id": note.id,
+        "number": note.number,
+        "invoice": note.invoice_id,
+        "kind": note.kind,
+        "amount": note.amount,
+        "reason": note.reason,
+        "author": note.author,
+        "issued_at": format_instant(note.issued_at),
+        "stripe_credit_note_id": note.stripe_credit_note_id,
+    }
+
+
+def _contract_notes(invoice: Invoice) -> tuple[str, ...]:
+    if invoice.contract is None or invoice.drawn is None:
+        return ()
+    return ContractMonth(invoice.contract, invoice.drawn, invoice.billable - invoice.drawn).notes
 
 
 def _payment_notes(invoice: Invoice) -> list[str]:
@@ -109,12 +144,14 @@ def invoice_summary(invoice: Invoice) -> dict[str, object]:
 def preview(engine: sa.Engine, store: EventStore, account_id: str, month: Month) -> dict[str, object]:
     """What an account would owe for a month if it ended now, in the shape of an invoice; from the counters,
     so it costs the same however many events there are. Raises NotFound, Invalid."""
-    account = show_account(engine, account_id)
-    usage = store.usage(account_id, month.start, month.end, by="day")
     try:
         with reading(engine) as connection:
-            version = plans.catalogue(connection).get(account.enrolment(month).plan_id)
-        composed = document(account_id, account.currency, month, usage.counts, version)
+            account = get_account(connection, account_id)
+            catalogue = plans.catalogue(connection)
+            held = books.load(connection, account)
+        first = first_month(held, month)
+        usage = store.usage(account_id, first.start, month.end, by="day")
+        composed = compose(month_basis(held, catalogue, month, window_counts(usage.windows)))
     except PricingError as error:
         raise Invalid(str(error), field="plan") from None
     cutoff = store.cutoff()

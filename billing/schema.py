@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from metering.database import reading, writing
+from metering.database import migrating, reading
 
 # One migration at a time on PostgreSQL; on SQLite the write lock does the same.
 _MIGRATION_LOCK = 0x6D696772  # "migr"
@@ -27,7 +27,7 @@ def _config() -> Config:
 
 def upgrade(engine: sa.Engine) -> None:
     """Bring the database to the newest schema; nothing happens if it is there already."""
-    with writing(engine) as connection:
+    with migrating(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         config = _config()

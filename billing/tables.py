@@ -18,17 +18,91 @@ accounts = sa.Table(
     sa.Column("currency", sa.Text, nullable=False),
     sa.Column("billing_from", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_on", sa.Text),
+    # Billing details: address, tax id, purchase order, payment terms (JSON).
+    sa.Column("details", sa.Text, nullable=False, server_default="{}"),
+    # The number of the last entry in the account's books. Whoever adds one takes the next number, in the
+    # transaction that writes it: so entries have an order, and of two writers one knows that it came second.
+    sa.Column("entries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stripe_customer_id", sa.Text),
 )
 
-# The plan version of an account from a month on; the newest row at or before a month holds.
-enrolments = sa.Table(
-    "enrolments",
+# What was agreed with an account, as changes that are only ever added: plan, program, protection, contract,
+# grants. The terms that hold are read by going through them in order (`pricing/terms.py`).
+account_terms = sa.Table(
+    "account_terms",
     metadata,
     sa.Column("account_id", _TEXT, sa.ForeignKey("accounts.id"), primary_key=True),
-    sa.Column("from_month", sa.Text, primary_key=True),
-    sa.Column("plan", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    # Whether it reached into a month that was invoiced already.
+    sa.Column("amendment", sa.Boolean, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+)
+
+# Whose contract an id is; what it says is in the account's terms.
+contracts = sa.Table(
+    "contracts",
+    metadata,
+    sa.Column("id", _TEXT, primary_key=True),
+    sa.Column("account_id", _TEXT, sa.ForeignKey("accounts.id"), nullable=False),
+)
+sa.Index("contracts_by_account", contracts.c.account_id)
+
+# Services of a contract, by their place in it, that were delivered.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("contract_id", _TEXT, sa.ForeignKey("contracts.id"), primary_key=True),
+    sa.Column("service", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("delivered_on", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+)
+
+# Committed runs, signed; only ever added to (`pricing/run_ledger.py`).
+run_ledger = sa.Table(
+    "run_ledger",
+    metadata,
+    sa.Column("contract_id", _TEXT, sa.ForeignKey("contracts.id"), primary_key=True),
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("grant_id", _TEXT, nullable=False),
+    sa.Column("effective_on", sa.Text, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("corrects", sa.Text),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+)
+
+# Account credit, signed amounts in minor units; only ever added to. The rows of one `credit_id` sum to what
+# is left of that credit.
+credit_ledger = sa.Table(
+    "credit_ledger",
+    metadata,
+    sa.Column("account_id", _TEXT, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("credit_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    # The invoice that consumed it, gave it back, or carried it over.
+    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id")),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+)
+
+# Who referred whom: an account has one referrer. `credit_id` is the reward, once it was granted.
+referrals = sa.Table(
+    "referrals",
+    metadata,
+    sa.Column("referred", _TEXT, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("referrer", _TEXT, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+    sa.Column("credit_id", sa.Text),
 )
 
 plan_versions = sa.Table(
@@ -67,19 +141,30 @@ invoices = sa.Table(
     sa.Column("currency", sa.Text, nullable=False),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("rule_version", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text, sa.ForeignKey("billing_runs.id"), nullable=False),
-    sa.Column("cutoff", sa.BigInteger, nullable=False),
+    # A contract's invoice has no run, no cutoff and no run list.
+    sa.Column("run_id", sa.Text, sa.ForeignKey("billing_runs.id")),
+    sa.Column("cutoff", sa.BigInteger),
     sa.Column("cutoff_at", sa.BigInteger),
     sa.Column("billable", sa.BigInteger, nullable=False),
     sa.Column("not_billed", sa.Text, nullable=False),
     sa.Column("usage_by_day", sa.Text, nullable=False),
-    sa.Column("run_list_sha256", sa.Text, nullable=False),
+    sa.Column("run_list_sha256", sa.Text),
+    # The contract it is for, or under which the month was; `drawn` of the billable runs were committed ones.
+    sa.Column("contract_id", _TEXT, sa.ForeignKey("contracts.id")),
+    sa.Column("drawn", sa.BigInteger),
     sa.Column("total", sa.BigInteger, nullable=False),
     sa.Column("amount_paid", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("issued_at", sa.BigInteger),
     # The void invoice of the same account and month that this one was issued instead of.
     sa.Column("replaces", sa.Text, sa.ForeignKey("invoices.id")),
+    # Its place in the account's books, and that of its voiding.
+    sa.Column("entry", sa.Integer),
+    sa.Column("void_entry", sa.Integer),
+    sa.Column("voided_at", sa.BigInteger),
+    sa.Column("void_reason", sa.Text),
+    # Who it was made out to, as of issue (JSON).
+    sa.Column("bill_to", sa.Text, nullable=False, server_default="{}"),
     sa.Column("stripe_invoice_id", sa.Text, unique=True),
     sa.Column("stripe_status", sa.Text),
     sa.Column("hosted_invoice_url", sa.Text),
@@ -96,6 +181,7 @@ sa.Index(
     postgresql_where=_ONE_LIVE,
 )
 sa.Index("invoices_by_month", invoices.c.month, invoices.c.status)
+sa.Index("invoices_by_account", invoices.c.account_id, invoices.c.month)
 
 invoice_lines = sa.Table(
     "invoice_lines",
@@ -108,7 +194,30 @@ invoice_lines = sa.Table(
     sa.Column("unit_price", sa.Text),
     sa.Column("exact_amount", sa.Text, nullable=False),
     sa.Column("amount", sa.BigInteger, nullable=False),
+    # Of an adjustment: the month it is for.
+    sa.Column("month", sa.Text),
+    # Of a credit: the account credit it consumes; of an instalment or service: what of the contract it is.
+    sa.Column("reference", sa.Text),
 )
+
+# Documents that reduce an issued invoice.
+credit_notes = sa.Table(
+    "credit_notes",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Text, nullable=False, unique=True),
+    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id"), nullable=False),
+    sa.Column("account_id", _TEXT, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("entry", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("issued_at", sa.BigInteger, nullable=False),
+    sa.Column("stripe_credit_note_id", sa.Text, unique=True),
+)
+sa.Index("credit_notes_by_invoice", credit_notes.c.invoice_id)
+sa.Index("credit_notes_by_account", credit_notes.c.account_id)
 
 # The last number given within a prefix; taken in the transaction that finalizes, so that none is lost.
 invoice_numbers = sa.Table(
@@ -118,11 +227,15 @@ invoice_numbers = sa.Table(
     sa.Column("last", sa.Integer, nullable=False),
 )
 
-# What we mean to do at Stripe: the intent is committed before the call, the result after it.
+# What we mean to do at Stripe: the intent is committed before the call, the result after it. `kind` is send,
+# void or credit_note; the id of an intent to send is that of its invoice.
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id"), primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id"), nullable=False),
+    sa.Column("credit_note_id", sa.Text, sa.ForeignKey("credit_notes.id")),
     sa.Column("step", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -133,6 +246,7 @@ outbox = sa.Table(
     sa.Column("error", sa.Text),
 )
 sa.Index("outbox_due", outbox.c.status, outbox.c.next_attempt_at)
+sa.Index("outbox_by_invoice", outbox.c.invoice_id)
 
 stripe_events = sa.Table(
     "stripe_events",

@@ -79,6 +79,27 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that changes the schema. SQLite cannot alter a table in every way, so some are built
+    anew under their name: its foreign keys are off meanwhile, and checked before the commit."""
+    if engine.dialect.name != "sqlite":
+        with writing(engine) as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        connection.execution_options(write=True)
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF")  # does nothing inside a transaction
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                assert not broken, f"the migration left rows without what they refer to: {broken[:3]}"
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that reads one consistent snapshot."""
     with engine.connect() as connection:

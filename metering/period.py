@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -85,6 +85,20 @@ def format_instant(instant: int) -> str:
 def hour_of(instant: int) -> int:
     """The number of the hour since the epoch: hours are compared and stored as integers."""
     return instant // HOUR_US
+
+
+def day_of(instant: int) -> date:
+    """The day, in UTC, that holds an instant.
+
+    >>> day_of(DAY_US - 1), day_of(DAY_US)
+    (datetime.date(1970, 1, 1), datetime.date(1970, 1, 2))
+    """
+    return to_datetime(instant).date()
+
+
+def day_start(day: date) -> int:
+    """The instant at which a day begins."""
+    return to_instant(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 @functools.total_ordering

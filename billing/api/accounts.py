@@ -15,7 +15,7 @@ from billing.accounts import (
     set_plan,
     show_account,
 )
-from billing.api.auth import Admin, Reader, check_account
+from billing.api.auth import Admin, Reader, author, check_account
 from billing.api.door import Door, TheDoor, answer
 from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
@@ -36,13 +36,43 @@ class AccountPlan(BaseModel):
     plan: str = Field(examples=["starter@2021-02"])
 
 
+class AccountContract(BaseModel):
+    """The term of a contract; `end` is the first day without it."""
+
+    id: str
+    start: str
+    end: str
+
+
+class AccountProgram(BaseModel):
+    """A program that the account is in from `starts_on` on; `ends_on` is the first day without it."""
+
+    program: str
+    percentage: str
+    starts_on: str
+    ends_on: str
+
+
+class AccountProtection(BaseModel):
+    """No more than `charge` (in minor units) a month, until `ends_on`."""
+
+    from_: str = Field(alias="from", examples=["2026-10"])
+    charge: int
+    ends_on: str
+
+
 class AccountAnswer(BaseModel):
     id: str
     name: str
     email: str
     currency: str
     billing_from: str
+    closed_on: str | None
     plans: list[AccountPlan]
+    contracts: list[AccountContract]
+    programs: list[AccountProgram]
+    price_protection: list[AccountProtection]
+    details: dict[str, str | int] = Field(description="What its invoices say, and how they are paid.")
     stripe_customer_id: str | None
 
 
@@ -136,7 +166,14 @@ def accounts_show(door: TheDoor, caller: Reader, account_id: AccountPath) -> Res
 )
 def accounts_set_plan(door: TheDoor, caller: Admin, account_id: AccountPath, body: NewPlan) -> Response:
     """From a month that is not invoiced yet. Sent twice, it changes nothing more."""
-    account = set_plan(door.service.engine, account_id, body.plan, month_of(body.from_, "from"))
+    account = set_plan(
+        door.service.engine,
+        account_id,
+        body.plan,
+        month_of(body.from_, "from"),
+        now=door.service.now(),
+        by=author(caller),
+    )
     return answer(account_data(account))
 
 

@@ -15,10 +15,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from billing.access import authenticate
-from billing.accounts import no_account
 from billing.api.door import TheDoor
 from billing.api.problems import ProblemError
 from billing.repository.keys import ApiKey
+from billing.terms import no_account
 
 Need = Literal["ingest", "read", "admin"]
 
@@ -68,3 +68,8 @@ def check_account(caller: ApiKey, account_id: str) -> None:
     """Raises NotFound for an account other than the one that the key is bound to."""
     if caller.account not in (None, account_id):
         raise no_account(account_id)
+
+
+def author(caller: ApiKey) -> str:
+    """Who acts, as it is recorded with what they change."""
+    return f"key {caller.id}"

@@ -129,7 +129,7 @@ def _may_see(door: Door, caller: ApiKey, version: PlanVersion) -> bool:
         account = show_account(door.service.engine, caller.account)
     except NotFound:
         return False
-    return version.id in {enrolment.plan_id for enrolment in account.enrolments}
+    return version.id in {enrolment.plan_id for enrolment in account.terms.enrolments}
 
 
 def _id(version: PlanVersion) -> str:

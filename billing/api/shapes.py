@@ -23,6 +23,28 @@ class NotBilled(BaseModel):
     reversed: int
 
 
+class ContractMonthAnswer(BaseModel):
+    """Billable runs that committed ones served, and those beyond them."""
+
+    id: str
+    drawn: int | None
+    on_demand: int
+
+
+class CreditNoteAnswer(BaseModel):
+    """`amount` in minor units; `usage` says that less was billed for the month, `goodwill` does not."""
+
+    id: str
+    number: str
+    invoice: str
+    kind: str
+    amount: int
+    reason: str
+    author: str
+    issued_at: str
+    stripe_credit_note_id: str | None
+
+
 class LineAnswer(BaseModel):
     kind: str
     description: str
@@ -30,6 +52,8 @@ class LineAnswer(BaseModel):
     unit_price: str | None = Field(description="Of one task run, in major units.")
     exact_amount: str = Field(description="In major units, unrounded.")
     amount: int = Field(description="In minor units, rounded once.")
+    month: str | None = Field(None, description="Of an adjustment: the month it is for.")
+    reference: str | None = Field(None, description="Of a credit: which one it consumes.")
 
 
 class InvoiceSummary(BaseModel):
@@ -60,16 +84,21 @@ class Sending(BaseModel):
 
 
 class InvoiceAnswer(InvoiceSummary):
-    cutoff: int = Field(description="The position in the order of commits up to which events count.")
+    cutoff: int | None = Field(description="The position in the order of commits up to which events count.")
     cutoff_at: str | None
     rule_version: str
     not_billed: NotBilled
     usage_by_day: dict[str, dict[str, int]]
-    run_list_sha256: str = Field(description="The digest of runs.csv.")
+    run_list_sha256: str | None = Field(description="The digest of runs.csv.")
     lines: list[LineAnswer]
     over_soft_limit: int
     notes: list[str]
+    contract: ContractMonthAnswer | None
+    credit_notes: list[CreditNoteAnswer]
+    bill_to: dict[str, str | int] = Field(description="Who it is made out to, as of issue.")
     replaces: str | None = Field(description="The void invoice that this one was issued instead of.")
+    voided_at: str | None
+    void_reason: str | None
     issued_at: str | None
     invoice_pdf: str | None
     sending: Sending | None
@@ -91,6 +120,7 @@ class PreviewAnswer(BaseModel):
     total: int
     over_soft_limit: int
     notes: list[str]
+    contract: ContractMonthAnswer | None = None
     status: str
     cutoff: int
     cutoff_at: str | None

@@ -73,7 +73,7 @@ def list_(as_json: AsJson = False) -> None:
         return
     shown = table("account", "name", "plan", "currency", "billing from", "email")
     for account in accounts:
-        plan = account.enrolment(this_month).plan_id
+        plan = account.terms.plan(this_month)
         shown.add_row(
             account.id, account.name, plan, account.currency, str(account.billing_from), account.email
         )
@@ -108,7 +108,7 @@ def set_plan(
     from billing.accounts import set_plan as enrol
 
     with open_service() as service:
-        account = enrol(service.engine, id, plan, from_month)
+        account = enrol(service.engine, id, plan, from_month, now=service.now())
     if as_json:
         print_json(account_data(account))
     else:
@@ -116,7 +116,7 @@ def set_plan(
 
 
 def _print(account: Account) -> None:
-    plans = " · ".join(f"{each.plan_id} from {each.from_month}" for each in account.enrolments)
+    plans = " · ".join(f"{each.plan_id} from {each.from_month}" for each in account.terms.enrolments)
     pairs = {
         "account": account.id,
         "name": account.name,

@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from billing.accounts import add_account, show_account
 from billing.app import Service, make_service
-from billing.billing_month import document
 from billing.demo import synthetic
 from billing.demo.customer import CustomerAtStripe
 from billing.demo.workspace import Workspace
@@ -21,7 +20,7 @@ from billing.invoices import show_invoice
 from billing.payments import webhooks
 from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
 from billing.plans import show_plan
-from billing.pricing.invoice import Document
+from billing.pricing.invoice import Basis, Document, compose
 from billing.repository.invoices import Invoice
 from metering.ingestion import IngestReport
 from metering.outcome import Outcome
@@ -112,7 +111,7 @@ class DemoMonth:
         """What the account would have paid if failures, cached results and the like were billed too."""
         counts = Counts({Outcome.BILLABLE: invoice.billable + sum(invoice.not_billed.values())})
         version = show_plan(self.service.engine, invoice.plan, invoice.month)
-        return document(invoice.account, invoice.currency, invoice.month, counts, version)
+        return compose(Basis(invoice.account, invoice.month, invoice.currency, counts, version))
 
     def pay(self, invoice: Invoice) -> int:
         """The customer adds a card and pays at Stripe, which tells us; answers how many webhooks came."""

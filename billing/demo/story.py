@@ -159,7 +159,7 @@ def _proof(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, Any]:
         "6  Proved",
         f"{mine.number} was computed again from its events as of its cutoff: {outcome}.",
         f"The customer can count too: its run list names {listed:,} runs, and the invoice its SHA-256:",
-        mine.run_list_sha256,
+        mine.run_list_sha256 or "",
     )
     assert result.ok, result.differences
     assert listed == mine.billable

@@ -114,6 +114,18 @@ class Contract:
         """This contract with one grant more. Raises ContractError."""
         return replace(self, grants=(*self.grants, grant))
 
+    def with_end(self, end: date, *, extend_grants: bool = False) -> Contract:
+        """This contract with another end of its term. No grant outlives it; `extend_grants`: those that ended
+        with the old term end with the new one. Raises ContractError, also for an end that comes before a
+        grant begins."""
+        grants = [
+            replace(grant, expires_on=end)
+            if grant.expires_on > end or (extend_grants and grant.expires_on == self.end)
+            else grant
+            for grant in self.grants
+        ]
+        return replace(self, end=end, grants=tuple(grants))
+
 
 def plan_of(contract: Contract, catalogue: Catalogue) -> PlanVersion:
     """The plan version that prices the contract's on-demand usage; a plan named without a version is the

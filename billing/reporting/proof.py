@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.billing_month import counts_data, document
+from billing.billing_month import counts_data
+from billing.errors import Invalid
 from billing.invoices import show_invoice
-from billing.repository import plans
+from billing.pricing.books import first_month, month_basis
+from billing.pricing.invoice import compose
+from billing.repository import books, plans
 from billing.repository.invoices import Invoice
+from billing.terms import get_account
 from metering.database import reading
 from metering.run_list import month_usage, run_list
 from metering.store import EventStore
@@ -47,19 +51,28 @@ class Verification:
 
 
 def invoice_run_list(engine: sa.Engine, store: EventStore, id_or_number: str) -> Iterator[bytes]:
-    """The CSV of the runs that an invoice bills, line by line, as of its cutoff. Raises NotFound."""
+    """The CSV of the runs that an invoice bills, line by line, as of its cutoff. Raises NotFound, and
+    Invalid for an invoice of a contract."""
     invoice = show_invoice(engine, id_or_number)
+    if invoice.cutoff is None:
+        raise Invalid(f"invoice {invoice.number} is for a contract, and has no task runs", field="id")
     return run_list(store.runs(invoice.account, invoice.month.start, invoice.month.end, invoice.cutoff))
 
 
 def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verification:
-    """Recompute an invoice from the events as of its cutoff and the plan version it was priced by. Raises
-    NotFound."""
+    """Recompute an invoice from the events as of its cutoff, and from the account's books as it found them:
+    terms, other documents, credit. Raises NotFound."""
     invoice = show_invoice(engine, id_or_number)
+    if invoice.cutoff is None:
+        return _verify_contract_invoice(engine, invoice)
     with reading(engine) as connection:
-        version = plans.catalogue(connection).get(invoice.plan)
-    usage = month_usage(store.runs(invoice.account, invoice.month.start, invoice.month.end, invoice.cutoff))
-    again = document(invoice.account, invoice.currency, invoice.month, usage.counts, version)
+        account = get_account(connection, invoice.account)
+        catalogue = plans.catalogue(connection)
+        held = books.load(connection, account, before=invoice.entry)
+    month = invoice.month
+    usage = month_usage(store.runs(invoice.account, month.start, month.end, invoice.cutoff))
+    days = store.days(invoice.account, first_month(held, month).start, month.end, invoice.cutoff)
+    again = compose(month_basis(held, catalogue, month, days))
     pairs: list[tuple[str, object, object]] = [
         ("billable", invoice.billable, usage.counts.billable),
         ("not_billed", dict(invoice.not_billed), usage.counts.not_billed),
@@ -69,6 +82,8 @@ def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verificat
             {day: counts_data(counts) for day, counts in usage.by_day.items()},
         ),
         ("run_list_sha256", invoice.run_list_sha256, usage.run_list_sha256),
+        ("plan", invoice.plan, again.plan),
+        ("drawn", invoice.drawn, None if again.contract is None else again.contract.drawn),
         ("lines", _lines(invoice), [line.to_data() for line in again.lines]),
         ("total", invoice.total, again.total),
         ("total", invoice.total, sum(line.amount for line in invoice.lines)),
@@ -76,6 +91,12 @@ def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verificat
     return Verification(
         invoice.id, tuple(Difference(name, stored, now) for name, stored, now in pairs if stored != now)
     )
+
+
+def _verify_contract_invoice(engine: sa.Engine, invoice: Invoice) -> Verification:
+    total = sum(line.amount for line in invoice.lines)
+    differences = () if total == invoice.total else (Difference("total", invoice.total, total),)
+    return Verification(invoice.id, differences)
 
 
 def _lines(invoice: Invoice) -> list[dict[str, object]]:

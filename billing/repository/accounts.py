@@ -1,32 +1,25 @@
-"""Accounts and their enrolments."""
+"""Accounts, with the terms that hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
-from billing.tables import accounts, enrolments
+from billing.billing_details import NO_DETAILS, BillingDetails
+from billing.pricing.terms import Terms, terms_of
+from billing.repository import terms as terms_repository
+from billing.tables import accounts
 from metering.period import Month
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
-    """The plan version that prices an account from a month on."""
-
-    from_month: Month
-    plan: str
-    version: str
-
-    @property
-    def plan_id(self) -> str:
-        return f"{self.plan}@{self.version}"
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
-    """Who is billed. `enrolments` are in the order of their months; there is at least one."""
+    """Who is billed. `entries` is the number of the last entry in its books; `closed_on` the day on which it
+    was closed, or None."""
 
     id: str
     name: str
@@ -35,16 +28,14 @@ class Account:
     billing_from: Month
     created_at: int
     stripe_customer_id: str | None
-    enrolments: tuple[Enrolment, ...]
-
-    def enrolment(self, month: Month) -> Enrolment:
-        """The enrolment that holds in a month; for a month before all of them, the first."""
-        held = [each for each in self.enrolments if each.from_month <= month]
-        return held[-1] if held else self.enrolments[0]
+    terms: Terms
+    details: BillingDetails = NO_DETAILS
+    closed_on: date | None = None
+    entries: int = 0
 
 
 def add(connection: sa.Connection, account: Account) -> None:
-    """Raises sqlalchemy.exc.IntegrityError if the account exists."""
+    """Store a new account, without its terms. Raises sqlalchemy.exc.IntegrityError if it exists."""
     connection.execute(
         accounts.insert().values(
             id=account.id,
@@ -54,23 +45,26 @@ def add(connection: sa.Connection, account: Account) -> None:
             billing_from=str(account.billing_from),
             created_at=account.created_at,
             stripe_customer_id=account.stripe_customer_id,
+            details=json.dumps(account.details.to_data()),
+            entries=0,
         )
     )
-    for enrolment in account.enrolments:
-        enrol(connection, account.id, enrolment)
 
 
-def enrol(connection: sa.Connection, account_id: str, enrolment: Enrolment) -> None:
-    """From its month on the account has this plan version; later enrolments are replaced."""
-    month = str(enrolment.from_month)
-    connection.execute(
-        enrolments.delete().where(enrolments.c.account_id == account_id, enrolments.c.from_month >= month)
+def next_entry(connection: sa.Connection, account_id: str, after: int | None = None) -> int | None:
+    """Take the next number in the account's books, within the transaction that writes the entry; no other
+    writer gets at these books before it ends. None, and nothing is taken, if `after` is given and is not the
+    last number any more."""
+    statement = (
+        accounts.update()
+        .where(accounts.c.id == account_id)
+        .values(entries=accounts.c.entries + 1)
+        .returning(accounts.c.entries)
     )
-    connection.execute(
-        enrolments.insert().values(
-            account_id=account_id, from_month=month, plan=enrolment.plan, version=enrolment.version
-        )
-    )
+    if after is not None:
+        statement = statement.where(accounts.c.entries == after)
+    entry: int | None = connection.scalar(statement)
+    return entry
 
 
 def get(connection: sa.Connection, account_id: str) -> Account | None:
@@ -84,15 +78,20 @@ def every(connection: sa.Connection, *, after: str = "", limit: int | None = Non
     return _load(connection, query if limit is None else query.limit(limit))
 
 
+def update(connection: sa.Connection, account_id: str, **changes: Any) -> None:
+    """Change what is not terms: name, e-mail, details (as JSON), the day of closing, Stripe's customer."""
+    allowed = {"name", "email", "details", "closed_on", "stripe_customer_id"}
+    assert changes.keys() <= allowed, f"terms are changed by entries: {changes.keys() - allowed}"
+    connection.execute(accounts.update().where(accounts.c.id == account_id).values(**changes))
+
+
 def set_stripe_customer(connection: sa.Connection, account_id: str, customer_id: str) -> None:
-    connection.execute(
-        accounts.update().where(accounts.c.id == account_id).values(stripe_customer_id=customer_id)
-    )
+    update(connection, account_id, stripe_customer_id=customer_id)
 
 
 def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Account]:
     rows = connection.execute(query).all()
-    plans = _enrolments(connection, [row.id for row in rows])
+    changes = terms_repository.changes(connection, [row.id for row in rows])
     return [
         Account(
             row.id,
@@ -102,24 +101,10 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
             Month.parse(row.billing_from),
             row.created_at,
             row.stripe_customer_id,
-            tuple(plans[row.id]),
+            terms_of(changes[row.id]),
+            BillingDetails(**json.loads(row.details)),
+            None if row.closed_on is None else date.fromisoformat(row.closed_on),
+            row.entries,
         )
         for row in rows
     ]
-
-
-def _enrolments(connection: sa.Connection, ids: list[str]) -> dict[str, list[Enrolment]]:
-    found: dict[str, list[Enrolment]] = {account_id: [] for account_id in ids}
-    for part in _parts(ids):
-        query = (
-            sa.select(enrolments)
-            .where(enrolments.c.account_id.in_(part))
-            .order_by(enrolments.c.account_id, enrolments.c.from_month)
-        )
-        for row in connection.execute(query):
-            found[row.account_id].append(Enrolment(Month.parse(row.from_month), row.plan, row.version))
-    return found
-
-
-def _parts(ids: list[str], size: int = 1000) -> Iterable[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

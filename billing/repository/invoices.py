@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,15 +12,24 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.pricing.line import Line, LineKind
-from billing.tables import invoice_lines, invoice_numbers, invoices
+from billing.repository.numbers import next_number
+from billing.repository.parts import parts
+from billing.tables import invoice_lines, invoices
 from metering.period import Month
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice as it is stored. `replaces` is the id of the void invoice that it was issued instead of;
-    `usage_by_day` maps `YYYY-MM-DD` to counts by outcome, `billable` among
-    them. `cutoff` is a position in the order of commits; `cutoff_at` the clock's time of that commit."""
+    """An invoice as it is stored. `usage_by_day` maps `YYYY-MM-DD` to counts by outcome, `billable` among
+    them. `cutoff` is a position in the order of commits; `cutoff_at` the clock's time of that commit.
+    `contract` is the id of the contract under which the month was, and `drawn` the part of `billable` that
+    its committed runs served.
+
+    An invoice of kind `contract` has no run, no cutoff, no usage and no run list; its `cutoff_at` is the
+    start of the day as of which it was issued, its `month` that day's.
+
+    `entry` is its place in the account's books, `void_entry` that of its voiding. `replaces` is the id of the
+    void invoice that it was issued instead of. `bill_to` says who it was made out to, as of issue."""
 
     id: str
     account: str
@@ -31,19 +40,26 @@ class Invoice:
     currency: str
     plan: str
     rule_version: str
-    run_id: str
-    cutoff: int
+    run_id: str | None
+    cutoff: int | None
     cutoff_at: int | None
     billable: int
     not_billed: Mapping[str, int]
     usage_by_day: Mapping[str, Mapping[str, int]]
-    run_list_sha256: str
+    run_list_sha256: str | None
     lines: tuple[Line, ...]
     total: int
     amount_paid: int
     created_at: int
     issued_at: int | None
     replaces: str | None = None
+    contract: str | None = None
+    drawn: int | None = None
+    entry: int | None = None
+    void_entry: int | None = None
+    voided_at: int | None = None
+    void_reason: str | None = None
+    bill_to: Mapping[str, Any] = field(default_factory=dict)
     stripe_invoice_id: str | None = None
     stripe_status: str | None = None
     hosted_invoice_url: str | None = None
@@ -81,15 +97,48 @@ def last_void(connection: sa.Connection, account_id: str, month: Month) -> str |
     return connection.scalar(query.order_by(invoices.c.number.desc()).limit(1))
 
 
-def live_after(connection: sa.Connection, account_id: str, month: Month) -> list[Invoice]:
-    """The usage invoices of an account for later months, drafts and void ones left out."""
+def live_usage_invoices(
+    connection: sa.Connection, account_id: str, *, before: int | None = None
+) -> list[Invoice]:
+    """The usage invoices of an account that are in its books and not void, by month; as the entry with the
+    number `before` found them, where given."""
     query = sa.select(invoices).where(
-        invoices.c.account_id == account_id,
-        invoices.c.month > str(month),
+        invoices.c.account_id == account_id, invoices.c.kind == "usage", invoices.c.entry.is_not(None)
+    )
+    if before is None:
+        query = query.where(invoices.c.status != "void")
+    else:
+        query = query.where(
+            invoices.c.entry < before,
+            sa.or_(invoices.c.status != "void", invoices.c.void_entry > before),
+        )
+    return _load(connection, query.order_by(invoices.c.month))
+
+
+def contract_invoices(
+    connection: sa.Connection, contract_id: str, *, before: int | None = None
+) -> list[Invoice]:
+    """The invoices of kind `contract` that are not void, oldest first; as the entry with the number `before`
+    found them, where given."""
+    query = sa.select(invoices).where(invoices.c.contract_id == contract_id, invoices.c.kind == "contract")
+    if before is None:
+        query = query.where(invoices.c.status != "void")
+    else:
+        query = query.where(
+            invoices.c.entry < before,
+            sa.or_(invoices.c.status != "void", invoices.c.void_entry > before),
+        )
+    return _load(connection, query.order_by(invoices.c.entry))
+
+
+def accounts_invoiced_before(connection: sa.Connection, month: Month) -> set[str]:
+    """The accounts with a live usage invoice of an earlier month: those that a month may have to adjust."""
+    query = sa.select(invoices.c.account_id).where(
+        invoices.c.month < str(month),
         invoices.c.kind == "usage",
         invoices.c.status.not_in(("draft", "void")),
     )
-    return _load(connection, query.order_by(invoices.c.month))
+    return set(connection.scalars(query.distinct()))
 
 
 def months_with_usage_invoice(connection: sa.Connection, account_id: str) -> set[Month]:
@@ -125,18 +174,8 @@ def delete_draft(connection: sa.Connection, invoice_id: str) -> None:
 
 
 def give_number(connection: sa.Connection, invoice: Invoice) -> Invoice:
-    """Take the next number of the invoice's month. Within the transaction that finalizes: if that rolls back,
-    the number was never taken."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = (
-        insert(invoice_numbers)
-        .values(prefix=str(invoice.month), last=1)
-        .on_conflict_do_update(
-            index_elements=[invoice_numbers.c.prefix], set_={"last": invoice_numbers.c.last + 1}
-        )
-        .returning(invoice_numbers.c.last)
-    )
-    number = f"{invoice.month}-{connection.scalar(statement):06d}"
+    """Take the next number of the invoice's month, within the transaction that finalizes."""
+    number = f"{invoice.month}-{next_number(connection, str(invoice.month)):06d}"
     connection.execute(invoices.update().where(invoices.c.id == invoice.id).values(number=number))
     return replace(invoice, number=number)
 
@@ -183,7 +222,8 @@ def uses_plan(connection: sa.Connection, plan_id: str) -> bool:
 def update(connection: sa.Connection, invoice_id: str, **changes: Any) -> None:
     """Change what may change after finalization: status, payment, and what Stripe calls the invoice."""
     allowed = {
-        "status", "amount_paid", "stripe_invoice_id", "stripe_status", "hosted_invoice_url", "invoice_pdf"
+        "status", "amount_paid", "stripe_invoice_id", "stripe_status", "hosted_invoice_url", "invoice_pdf",
+        "void_entry", "voided_at", "void_reason",
     }  # fmt: skip
     assert changes.keys() <= allowed, f"a finalized invoice never changes: {changes.keys() - allowed}"
     connection.execute(invoices.update().where(invoices.c.id == invoice_id).values(**changes))
@@ -193,6 +233,8 @@ def _columns(invoice: Invoice) -> dict[str, Any]:
     columns = {column.name: getattr(invoice, column.name, None) for column in invoices.columns}
     return columns | {
         "account_id": invoice.account,
+        "contract_id": invoice.contract,
+        "bill_to": json.dumps(dict(invoice.bill_to)),
         "month": str(invoice.month),
         "not_billed": json.dumps(dict(invoice.not_billed)),
         "usage_by_day": json.dumps({day: dict(counts) for day, counts in invoice.usage_by_day.items()}),
@@ -207,6 +249,8 @@ def _line_columns(line: Line) -> dict[str, Any]:
         "unit_price": None if line.unit_price is None else format(line.unit_price, "f"),
         "exact_amount": format(line.exact_amount, "f"),
         "amount": line.amount,
+        "month": None if line.month is None else str(line.month),
+        "reference": line.reference,
     }
 
 
@@ -218,11 +262,13 @@ def _load(connection: sa.Connection, query: sa.Select[Any]) -> list[Invoice]:
 
 def _invoice(row: sa.Row[Any], lines: tuple[Line, ...]) -> Invoice:
     values = dict(row._mapping)
-    account = values.pop("account_id")
+    account, contract = values.pop("account_id"), values.pop("contract_id")
     return Invoice(
         **values
         | {
             "account": account,
+            "contract": contract,
+            "bill_to": json.loads(row.bill_to),
             "month": Month.parse(row.month),
             "not_billed": json.loads(row.not_billed),
             "usage_by_day": json.loads(row.usage_by_day),
@@ -233,7 +279,7 @@ def _invoice(row: sa.Row[Any], lines: tuple[Line, ...]) -> Invoice:
 
 def _lines(connection: sa.Connection, ids: list[str]) -> dict[str, list[Line]]:
     found: dict[str, list[Line]] = {invoice_id: [] for invoice_id in ids}
-    for part in _parts(ids):
+    for part in parts(ids):
         query = (
             sa.select(invoice_lines)
             .where(invoice_lines.c.invoice_id.in_(part))
@@ -248,10 +294,8 @@ def _lines(connection: sa.Connection, ids: list[str]) -> dict[str, list[Line]]:
                     None if row.unit_price is None else Decimal(row.unit_price),
                     Decimal(row.exact_amount),
                     row.amount,
+                    None if row.month is None else Month.parse(row.month),
+                    row.reference,
                 )
             )
     return found
-
-
-def _parts(ids: list[str], size: int = 1000) -> Iterable[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

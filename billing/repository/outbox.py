@@ -34,6 +34,8 @@ class Intent:
 def add(connection: sa.Connection, invoice_id: str, now: int) -> None:
     connection.execute(
         outbox.insert().values(
+            id=invoice_id,
+            kind="send",
             invoice_id=invoice_id,
             step=STEPS[0],
             status="pending",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
@@ -35,6 +36,9 @@ class EventStore(Protocol):
     def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
         """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
         ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
+
+    def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
+        """The counts of each day (UTC) that has task runs in the period, by the same events as `runs`."""
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,

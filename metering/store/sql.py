@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from metering.database import reading, writing
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome, Statement, winner
+from metering.period import DAY_US, day_of
 from metering.store import Cutoff, run_key
 from metering.store.append import Append, statement_of
 from metering.store.counters import Counters
@@ -86,13 +88,7 @@ class SqlEventStore:
         with reading(self._engine) as connection:
             plain = (
                 sa.select(task_runs)
-                .where(
-                    task_runs.c.account_id == account_id,
-                    task_runs.c.revised == 0,
-                    task_runs.c.position <= cutoff,
-                    task_runs.c.ended_at >= start,
-                    task_runs.c.ended_at < end,
-                )
+                .where(*_plain(account_id, start, end, cutoff))
                 .order_by(task_runs.c.run_key)
                 .execution_options(yield_per=5000)
             )
@@ -105,6 +101,23 @@ class SqlEventStore:
                 self._revised_runs(connection, account_id, start, end, cutoff, labels),
             ]
             yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+
+    def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
+        account_id = self._names.account_id(account)
+        if account_id is None or start >= end:
+            return {}
+        found: dict[int, Counter[Outcome]] = defaultdict(Counter)
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            day = (task_runs.c.ended_at // sa.literal_column(str(DAY_US))).label("day")
+            quantity = sa.func.count().label("quantity")
+            query = sa.select(day, task_runs.c.outcome, quantity)
+            query = query.where(*_plain(account_id, start, end, cutoff))
+            for row in connection.execute(query.group_by(day, task_runs.c.outcome)):
+                found[row.day][Outcome(row.outcome)] += row.quantity
+            for run in self._revised_runs(connection, account_id, start, end, cutoff, labels):
+                found[run.ended_at // DAY_US][run.outcome] += 1
+        return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
 
     def _revised_runs(
         self,
@@ -140,6 +153,17 @@ class SqlEventStore:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _plain(account_id: int, start: int, end: int, cutoff: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Runs of which one event is known, that end in the period and were committed up to the cutoff."""
+    return (
+        task_runs.c.account_id == account_id,
+        task_runs.c.revised == 0,
+        task_runs.c.position <= cutoff,
+        task_runs.c.ended_at >= start,
+        task_runs.c.ended_at < end,
+    )
 
 
 def _rows(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> list[NewRun]:

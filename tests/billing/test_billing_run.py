@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from billing.errors import NotFound, Refused
 from billing.invoices import invoice_data, list_invoices, preview, show_invoice
 from billing.plans import load_plan_text
+from billing.pricing.line import LineKind
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository import invoices
 from billing.tables import invoices as invoices_table
@@ -243,26 +244,27 @@ def test_a_reissued_invoice_names_the_void_one(world: World) -> None:
     assert verify(world.engine, world.store, second.id).ok
 
 
-def test_a_run_that_moved_to_an_earlier_month_is_not_billed_twice(world: World) -> None:
-    """October is invoiced; then events say that its runs ended in September, which has no invoice yet."""
-    world.account(since="2026-09")
+DOLLAR_A_RUN = """{"plan": "dollar", "version": "1", "effective_from": "2021-01-01", "currency": "USD",
+    "brackets": [{"up_to": null, "unit_price": "1"}]}"""
+
+
+def test_a_run_that_moved_to_an_earlier_month_is_billed_there_and_credited_here(world: World) -> None:
+    """October is invoiced; then events say that one of its runs ended in September, which has no invoice yet.
+    September bills it; what October billed for it comes back with November."""
+    load_plan_text(world.engine, DOLLAR_A_RUN, "dollar.json", world.instant)
+    world.account(since="2026-09", plan="dollar")
     world.send([event("a", end="2026-10-01T00:00:05Z"), event("b", end="2026-10-01T00:00:05Z")])
-    world.service.run_month(OCTOBER)
+    assert [i.total for i in world.service.run_month(OCTOBER).invoices] == [200]
     world.send([event("a", end="2026-09-30T23:59:55Z")], runs(2, day="2026-09-05"))
-    september = OCTOBER.previous()
-    report = world.service.run_month(september)
-    assert report.invoices == []
-    assert report.failed == [
-        (
-            "acme",
-            "1 task runs that late events moved into 2026-09 are billed by invoice 2026-10-000001 already; "
-            "void that invoice, run 2026-09, then 2026-10 again",
-        )
+    assert [i.total for i in world.service.run_month(OCTOBER.previous()).invoices] == [300]
+    world.instant = OCTOBER.next().end + 24 * HOUR_US
+    november = world.service.run_month(OCTOBER.next()).invoices[0]
+    assert [(line.kind, line.month, line.quantity, line.amount) for line in november.lines] == [
+        (LineKind.ADJUSTMENT, OCTOBER, -1, -100),
+        (LineKind.CARRIED, None, 1, 100),
     ]
-    with writing(world.engine) as connection:
-        invoices.update(connection, list_invoices(world.engine)[0].id, status="void")
-    assert [i.billable for i in world.service.run_month(september).invoices] == [3]
-    assert [i.billable for i in world.service.run_month(OCTOBER).invoices] == [1]
+    assert verify(world.engine, world.store, november.id).ok
+    assert world.service.run_month(OCTOBER.next()).skipped == 1
 
 
 def test_one_account_that_cannot_be_billed_does_not_keep_the_others_from_it(world: World) -> None:

@@ -123,14 +123,15 @@ def test_nothing_is_marked_as_done_before_there_is_anything_to_do(world: World) 
 def test_a_month_in_which_an_account_failed_is_run_again(world: World) -> None:
     world.account(since="2023-11")
     world.send(runs(1, day="2023-11-20"))
-    enrolments = billing.tables.enrolments
+    terms = billing.tables.account_terms
     with writing(world.engine) as connection:
-        connection.execute(enrolments.update().values(version="none"))
+        agreed = connection.scalar(sa.select(terms.c.data))
+        connection.execute(terms.update().values(data=agreed.replace("2021-02", "none")))
     with freeze_time("2023-12-02T00:00:30Z"):
         assert _months(_jobs(world).billing_run()) == ["2023-11"]
     assert list_invoices(world.engine) == []
     with writing(world.engine) as connection:
-        connection.execute(enrolments.update().values(version="2021-02"))
+        connection.execute(terms.update().values(data=agreed))
     with freeze_time("2023-12-02T01:00:30Z"):
         assert _months(_jobs(world).billing_run()) == ["2023-11"]
         assert _jobs(world).billing_run() == []

@@ -44,7 +44,12 @@ def test_accounts(client: Client) -> None:
         "email": "a@acme.test",
         "currency": "USD",
         "billing_from": "2026-10",
+        "closed_on": None,
         "plans": [{"from": "2026-10", "plan": "starter@2021-02"}],
+        "contracts": [],
+        "programs": [],
+        "price_protection": [],
+        "details": {},
         "stripe_customer_id": None,
     }
     assert client.get("/v1/accounts/acme").json() == made.json()

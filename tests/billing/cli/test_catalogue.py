@@ -35,7 +35,12 @@ def test_an_account_is_added_and_shown(cli_on_both: Cli) -> None:
         "email": "a@acme.example",
         "currency": "USD",
         "billing_from": "2024-03",
+        "closed_on": None,
         "plans": [{"from": "2024-03", "plan": "starter@2021-02"}],
+        "contracts": [],
+        "programs": [],
+        "price_protection": [],
+        "details": {},
         "stripe_customer_id": None,
     }
     assert cli.json("accounts", "show", "acme") == added
@@ -59,7 +64,7 @@ def test_a_plan_may_not_reach_into_an_invoiced_month(cli: Cli) -> None:
     cli.done("ingest", "-", stdin=lines(event(1)))
     cli.done("run", "2024-03")
     refused = cli("accounts", "set-plan", "acme", "standard", "--from", "2024-03")
-    assert "invoiced for 2024-03 already; choose a later month" in refused.error
+    assert "invoiced for 2024-03 already, which this would change; choose a later month" in refused.error
     assert refused.code == 2
 
 

@@ -1,0 +1,76 @@
+"""What an account's invoices say of the customer, and how they are to be paid: a value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from billing.errors import Invalid
+
+LONGEST = 200
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
+_TAX_ID_TYPE = re.compile(r"[a-z]{2}_[a-z]{2,12}", re.ASCII).fullmatch
+COLLECTIONS = ("automatic", "charge", "send")
+
+
+@dataclass(frozen=True, slots=True)
+class BillingDetails:
+    """Empty text: not given. `country` is a code such as DE; `tax_id_type` is one of Stripe's, such as
+    `eu_vat`. `collection`: `charge` the payment method that Stripe has, `send` the invoice to be paid within
+    `days_until_due`, or `automatic`: charge where there is a payment method, else send."""
+
+    line1: str = ""
+    line2: str = ""
+    city: str = ""
+    postal_code: str = ""
+    state: str = ""
+    country: str = ""
+    tax_id_type: str = ""
+    tax_id: str = ""
+    purchase_order: str = ""
+    collection: str = "automatic"
+    days_until_due: int = 30
+
+    def __post_init__(self) -> None:
+        """Raises Invalid, naming the field."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "days_until_due":
+                if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 365:
+                    raise Invalid("days_until_due must be a whole number from 1 to 365", field=field.name)
+            else:
+                check_text(field.name, value)
+        if self.country and _COUNTRY(self.country) is None:
+            raise Invalid(f"country {self.country!r} is not a code such as DE", field="country")
+        if bool(self.tax_id) != bool(self.tax_id_type):
+            raise Invalid("a tax id needs its type, such as eu_vat, and a type its id", field="tax_id")
+        if self.tax_id_type and _TAX_ID_TYPE(self.tax_id_type) is None:
+            raise Invalid(f"tax_id_type {self.tax_id_type!r} is not one such as eu_vat", field="tax_id_type")
+        if self.collection not in COLLECTIONS:
+            raise Invalid(
+                f"collection {self.collection!r} is not one of {', '.join(COLLECTIONS)}", field="collection"
+            )
+
+    def to_data(self) -> dict[str, Any]:
+        """Those that are not as they are by default."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(NO_DETAILS, name)}
+
+
+def check_text(field: str, text: object) -> None:
+    """Raises Invalid for a text that cannot be kept or shown in one line."""
+    # What UTF-8 cannot say, half a pair of surrogates, no database holds.
+    if (
+        not isinstance(text, str)
+        or len(text) > LONGEST
+        or "\0" in text
+        or text.encode("utf-8", "replace").decode() != text
+    ):
+        raise Invalid(
+            f"{field} must have at most {LONGEST} characters, none of them NUL or half a character",
+            field=field,
+        )
+
+
+# What holds where nobody said otherwise.
+NO_DETAILS = BillingDetails()

@@ -1,0 +1,100 @@
+"""What was agreed with accounts: changes that are only ever added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.pricing.terms import Change
+from billing.pricing.terms_data import change_from_data, change_to_data
+from billing.repository.parts import parts
+from billing.tables import account_terms
+
+# An application to a program that was turned down: kept with its facts, and no change of terms.
+REFUSED = "program_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class TermsEntry:
+    """A change as it was recorded. `data` is in the shape of `terms_data`, and may hold facts beside it, such
+    as those of an application. `amendment`: it reached into a month that was invoiced already."""
+
+    entry: int
+    kind: str
+    data: Mapping[str, Any]
+    amendment: bool
+    author: str
+    reason: str
+    recorded_at: int
+
+
+def add(
+    connection: sa.Connection,
+    account_id: str,
+    entry: int,
+    change: Change,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    amendment: bool = False,
+    by: str,
+    reason: str = "",
+    now: int,
+) -> None:
+    """Record a change under a number that was taken in the account's books. `facts` go beside its data."""
+    kind, data = change_to_data(change)
+    values = TermsEntry(entry, kind, {**(facts or {}), **data}, amendment, by, reason, now)
+    add_entry(connection, account_id, values)
+
+
+def add_entry(connection: sa.Connection, account_id: str, entry: TermsEntry) -> None:
+    connection.execute(
+        account_terms.insert().values(
+            account_id=account_id,
+            entry=entry.entry,
+            kind=entry.kind,
+            data=json.dumps(dict(entry.data)),
+            amendment=entry.amendment,
+            author=entry.author,
+            reason=entry.reason,
+            recorded_at=entry.recorded_at,
+        )
+    )
+
+
+def history(connection: sa.Connection, account_id: str) -> list[TermsEntry]:
+    """All that was recorded for an account, in order."""
+    query = sa.select(account_terms).where(account_terms.c.account_id == account_id)
+    return [
+        TermsEntry(
+            row.entry,
+            row.kind,
+            json.loads(row.data),
+            row.amendment,
+            row.author,
+            row.reason,
+            row.recorded_at,
+        )
+        for row in connection.execute(query.order_by(account_terms.c.entry))
+    ]
+
+
+def changes(
+    connection: sa.Connection, ids: list[str], *, before: int | None = None
+) -> dict[str, list[Change]]:
+    """The changes of several accounts, in order; those with a number below `before`, where given."""
+    found: dict[str, list[Change]] = {account_id: [] for account_id in ids}
+    for part in parts(ids):
+        query = (
+            sa.select(account_terms)
+            .where(account_terms.c.account_id.in_(part), account_terms.c.kind != REFUSED)
+            .order_by(account_terms.c.account_id, account_terms.c.entry)
+        )
+        if before is not None:
+            query = query.where(account_terms.c.entry < before)
+        for row in connection.execute(query):
+            found[row.account_id].append(change_from_data(row.kind, json.loads(row.data)))
+    return found
