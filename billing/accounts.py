@@ -11,13 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.billing_details import NO_DETAILS, BillingDetails, check_text
+from billing.contracts import opening_contract, record_contract
 from billing.credits import grant_credit, positive_amount
 from billing.errors import Invalid, Refused
+from billing.grandfathering import protection_of
 from billing.pricing.currency import currency as known_currency
 from billing.pricing.errors import PricingError
-from billing.pricing.money import parse_amount, plain
-from billing.pricing.price_protection import PriceProtection
-from billing.pricing.terms import Enrolment, Protection, Terms
+from billing.pricing.money import plain
+from billing.pricing.terms import Enrolment, Terms
 from billing.repository import accounts, plans
 from billing.repository.accounts import Account
 from billing.repository.credits import CreditKind
@@ -50,13 +51,16 @@ def add_account(
     legacy_charge: str | None = None,
     protected_until: date | None = None,
     opening_credit: str | None = None,
+    opening_runs: int | None = None,
+    opening_runs_until: date | None = None,
     details: BillingDetails = NO_DETAILS,
     by: str = OPERATOR,
 ) -> Account:
     """Add an account, enrolled in a plan version from `billing_from` on (by default the month of `now`, so
     that imported history is never billed by accident). `legacy_charge` (in major units, as text) and
-    `protected_until`: price protection from the start. `opening_credit`: what the account brings along, in
-    major units. Raises Invalid or Refused."""
+    `protected_until`: price protection from the start. `opening_credit` (major units)
+    and `opening_runs` (paid for elsewhere, usable until the first of a month): what the account brings.
+    Raises Invalid or Refused."""
     if _ID(account_id) is None:
         raise Invalid(
             f"account id {account_id!r} is not usable; use 1 to 64 of the characters A-Z a-z 0-9 . _ -",
@@ -65,6 +69,11 @@ def add_account(
     start = billing_from or Month.of(now)
     _check_names(name, email)
     _known_currency(currency)
+    if (opening_runs is None) != (opening_runs_until is None):
+        raise Invalid(
+            "opening runs need the day until which they may be used, the first of a month",
+            field="opening_runs_until",
+        )
     if (legacy_charge is None) != (protected_until is None):
         raise Invalid("price protection needs both a legacy charge and the date until which it holds")
     with writing(engine) as connection:
@@ -73,17 +82,19 @@ def add_account(
         enrolment = _enrolment(connection, plan, start, currency)
         account = Account(account_id, name or account_id, email, currency, start, now, None, Terms(), details)
         accounts.add(connection, account)
-        account = change_terms(connection, account_id, enrolment, by=by, now=now)
+        change_terms(connection, account_id, enrolment, by=by, now=now)
         if legacy_charge is not None and protected_until is not None:
             change = protection_of(start, legacy_charge, protected_until, currency)
-            account = change_terms(connection, account_id, change, by=by, now=now)
+            change_terms(connection, account_id, change, by=by, now=now)
         if opening_credit is not None:
             amount = positive_amount(opening_credit, currency, "opening_credit")
             grant_credit(
                 connection, account_id, CreditKind.OPENING, amount, "opening balance", by=by, now=now
             )
-            account = get_account(connection, account_id)
-    return account
+        if opening_runs is not None and opening_runs_until is not None:
+            contract = opening_contract(account_id, currency, plan, start, opening_runs, opening_runs_until)
+            record_contract(connection, contract, by=by, now=now)
+        return get_account(connection, account_id)
 
 
 def set_plan(
@@ -111,34 +122,6 @@ def set_plan(
             )
         change = _enrolment(connection, plan, from_month, account.currency)
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
-
-
-def protect(
-    engine: sa.Engine,
-    account_id: str,
-    charge: str,
-    until: date,
-    *,
-    now: int,
-    from_month: Month | None = None,
-    by: str = OPERATOR,
-    amend: bool = False,
-    reason: str = "",
-) -> Account:
-    """Price protection from a month on, by default the current one: no more than the charge (in major units)
-    a month, until a date. Raises NotFound, Invalid, Refused."""
-    with writing(engine) as connection:
-        account = get_account(connection, account_id)
-        change = protection_of(from_month or Month.of(now), charge, until, account.currency)
-        return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
-
-
-def protection_of(from_month: Month, charge: str, until: date, currency: str) -> Protection:
-    """Raises Invalid."""
-    try:
-        return Protection(from_month, PriceProtection(parse_amount(charge, currency), until))
-    except PricingError as error:
-        raise Invalid(str(error), field="legacy_charge") from None
 
 
 def update_account(

@@ -14,6 +14,7 @@ from billing.access import NewKey, first_admin_key
 from billing.billing_run import Progress, RunReport, run_month
 from billing.payments.outbox import Delivery, send_due
 from billing.plans import load_shipped
+from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
 from billing.schema import is_current, upgrade
 from metering import clock
@@ -105,6 +106,7 @@ class Service:
         with reading(self.engine) as connection:
             report.invoices = [invoices.get(connection, each.id) or each for each in report.invoices]
         report.sent = len(delivery.sent)
+        self.reward_referrals()
         account_of = {invoice.id: invoice.account for invoice in report.invoices}
         for invoice_id, message in (delivery.waiting | delivery.failed).items():
             report.failed.append((account_of.get(invoice_id, invoice_id), f"not sent: {message}"))
@@ -115,7 +117,13 @@ class Service:
         """Send whatever is due, of any month; nothing where Stripe is not configured."""
         if self.gateway is None:
             return Delivery()
-        return send_due(self.engine, self.gateway, self.now)
+        delivery = send_due(self.engine, self.gateway, self.now)
+        self.reward_referrals()
+        return delivery
+
+    def reward_referrals(self) -> list[tuple[str, str]]:
+        """Reward who referred an account that has paid by now; cheap where nobody has."""
+        return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:

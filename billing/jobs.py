@@ -17,7 +17,9 @@ from apscheduler.triggers.cron import CronTrigger
 
 from billing.app import Service
 from billing.billing_run import unrun_months
+from billing.grandfathering import protections_ending
 from billing.repository import idempotency, jobs
+from billing.run_balance import record_runs
 from metering import clock
 from metering.database import reading, writing
 from metering.period import (
@@ -101,11 +103,17 @@ class Jobs:
             return len(delivery.sent)
 
     def daily(self) -> int:
-        """Expiry: forget answers to requests that can no longer be repeated. Answers how many."""
+        """Write down yesterday's drawing and today's expiry of committed runs, reward referrals, say which
+        price protections end soon, and forget answers to requests that can no longer be repeated. Answers how
+        many of these."""
         with self._lease(DAILY) as lease:
             if lease is None:
                 return 0
             now = self.service.now()
+            recorded = record_runs(self.service.engine, self.service.store, now)
+            log.info("run ledgers", recorded=recorded, rewarded=len(self.service.reward_referrals()))
+            for ending in protections_ending(self.service.engine, now):
+                log.info("price protection ends soon", **ending)
             with writing(self.service.engine) as connection:
                 forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US)
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)

@@ -114,6 +114,10 @@ class Contract:
         """This contract with one grant more. Raises ContractError."""
         return replace(self, grants=(*self.grants, grant))
 
+    def with_plan(self, plan: str) -> Contract:
+        """This contract with another plan for on-demand usage."""
+        return replace(self, plan=plan)
+
     def with_end(self, end: date, *, extend_grants: bool = False) -> Contract:
         """This contract with another end of its term. No grant outlives it; `extend_grants`: those that ended
         with the old term end with the new one. Raises ContractError, also for an end that comes before a
@@ -127,11 +131,11 @@ class Contract:
         return replace(self, end=end, grants=tuple(grants))
 
 
-def plan_of(contract: Contract, catalogue: Catalogue) -> PlanVersion:
-    """The plan version that prices the contract's on-demand usage; a plan named without a version is the
-    newest in effect when the term starts. Raises UnknownPlan, and CurrencyMismatch if the plan has another
-    currency than the contract."""
-    version = catalogue.resolve(contract.plan, Month(contract.start.year, contract.start.month))
+def plan_of(contract: Contract, catalogue: Catalogue, month: Month | None = None) -> PlanVersion:
+    """The plan version that prices the contract's on-demand usage from a month on, by default from its start;
+    a plan named without a version is the newest in effect then. Raises UnknownPlan, and CurrencyMismatch if
+    the plan has another currency than the contract."""
+    version = catalogue.resolve(contract.plan, month or Month(contract.start.year, contract.start.month))
     if version.currency != contract.currency:
         raise CurrencyMismatch(
             f"contract {contract.id} is in {contract.currency}, "

@@ -67,6 +67,12 @@ def next_entry(connection: sa.Connection, account_id: str, after: int | None = N
     return entry
 
 
+def lock(connection: sa.Connection, account_id: str) -> None:
+    """No other writer gets at the account's books before this transaction ends, and no entry is made. On
+    SQLite there is one writer at a time anyway."""
+    connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+
+
 def get(connection: sa.Connection, account_id: str) -> Account | None:
     found = _load(connection, sa.select(accounts).where(accounts.c.id == account_id))
     return found[0] if found else None

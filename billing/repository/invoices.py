@@ -131,6 +131,11 @@ def contract_invoices(
     return _load(connection, query.order_by(invoices.c.entry))
 
 
+def was_contract_invoiced(connection: sa.Connection, contract_id: str) -> bool:
+    """Whether any invoice, void ones too, names the contract."""
+    return connection.scalar(sa.select(sa.exists().where(invoices.c.contract_id == contract_id))) or False
+
+
 def accounts_invoiced_before(connection: sa.Connection, month: Month) -> set[str]:
     """The accounts with a live usage invoice of an earlier month: those that a month may have to adjust."""
     query = sa.select(invoices.c.account_id).where(

@@ -14,8 +14,12 @@ from billing.pricing.terms_data import change_from_data, change_to_data
 from billing.repository.parts import parts
 from billing.tables import account_terms
 
-# An application to a program that was turned down: kept with its facts, and no change of terms.
+# Entries that change no terms. An application to a program that was turned down is kept with its facts.
 REFUSED = "program_refused"
+# What happened to the account as a whole.
+CLOSED = "closed"
+REOPENED = "reopened"
+NOT_TERMS = (REFUSED, CLOSED, REOPENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def changes(
     for part in parts(ids):
         query = (
             sa.select(account_terms)
-            .where(account_terms.c.account_id.in_(part), account_terms.c.kind != REFUSED)
+            .where(account_terms.c.account_id.in_(part), account_terms.c.kind.not_in(NOT_TERMS))
             .order_by(account_terms.c.account_id, account_terms.c.entry)
         )
         if before is not None:

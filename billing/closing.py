@@ -1,0 +1,85 @@
+"""The end of an account, and what is left of it (docs/rules.md §6, Closing)."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import sqlalchemy as sa
+
+from billing.credits import show_credit
+from billing.errors import Refused
+from billing.pricing.drawdown import draw
+from billing.repository import accounts, invoices, terms
+from billing.repository.accounts import Account
+from billing.repository.terms import CLOSED, REOPENED, TermsEntry
+from billing.run_balance import usage_of_term
+from billing.terms import get_account
+from metering.database import reading, writing
+from metering.period import Month, day_of
+from metering.store import EventStore
+
+
+def close_account(
+    engine: sa.Engine, store: EventStore, account_id: str, *, on: date | None = None, by: str, now: int
+) -> dict[str, object]:
+    """Close an account on a day, by default today: months up to that day's are billed as ever, the last one
+    by the last invoice; usage of later months is not billed but reported by their runs. Late events are
+    still adjusted. Answers what is left. Raises NotFound, Refused."""
+    day = on or day_of(now)
+    with writing(engine) as connection:
+        account = get_account(connection, account_id)
+        if account.closed_on is not None:
+            raise Refused(f"account {account_id} was closed on {account.closed_on}")
+        _record(connection, account_id, CLOSED, {"on": day.isoformat()}, by, now)
+        accounts.update(connection, account_id, closed_on=day.isoformat())
+    return what_is_left(engine, store, account_id)
+
+
+def reopen_account(engine: sa.Engine, account_id: str, *, by: str, now: int) -> Account:
+    """Raises NotFound, or Refused if the account is not closed."""
+    with writing(engine) as connection:
+        if get_account(connection, account_id).closed_on is None:
+            raise Refused(f"account {account_id} is not closed")
+        _record(connection, account_id, REOPENED, {}, by, now)
+        accounts.update(connection, account_id, closed_on=None)
+        return get_account(connection, account_id)
+
+
+def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[str, object]:
+    """What an account that closes leaves behind: its last invoices to come, committed runs that were not
+    used, and credit. Raises NotFound."""
+    with reading(engine) as connection:
+        account = get_account(connection, account_id)
+        invoiced = invoices.months_with_usage_invoice(connection, account_id)
+    assert account.closed_on is not None
+    last = Month(account.closed_on.year, account.closed_on.month)
+    begin = min(account.billing_from, last)
+    usage = store.usage(account_id, begin.start, last.end, by="month")
+    to_come = [month for each in usage.windows if (month := Month.of(each.start)) not in invoiced]
+    return {
+        "account": account_id,
+        "closed_on": account.closed_on.isoformat(),
+        "invoices_to_come": [str(month) for month in to_come],
+        "grants": [
+            {
+                "contract": contract.id,
+                "grant": grant_id,
+                "runs_left": runs,
+                "expires_on": next(g.expires_on for g in contract.grants if g.id == grant_id).isoformat(),
+            }
+            for contract in account.terms.contracts
+            if contract.end > account.closed_on
+            for grant_id, runs in draw(contract.grants, usage_of_term(store, contract)).left.items()
+            if runs
+        ],
+        "credit": show_credit(engine, account_id)["balance"],
+        "currency": account.currency,
+    }
+
+
+def _record(
+    connection: sa.Connection, account_id: str, kind: str, data: dict[str, str], by: str, now: int
+) -> None:
+    entry = accounts.next_entry(connection, account_id)
+    assert entry is not None
+    terms.add_entry(connection, account_id, TermsEntry(entry, kind, data, False, by, "", now))

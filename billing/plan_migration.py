@@ -1,0 +1,192 @@
+"""Moving accounts to another plan version from a month on, with a preview of who would pay more
+(docs/rules.md §3, Which version applies; §5, 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import sqlalchemy as sa
+
+from billing.errors import BillingError, Invalid
+from billing.pricing.adjustment import priced
+from billing.pricing.basis import Basis
+from billing.pricing.catalogue import Catalogue, PlanVersion
+from billing.pricing.errors import PricingError
+from billing.pricing.invoice import compose
+from billing.pricing.price_protection import PriceProtection
+from billing.pricing.terms import Enrolment, Protection, Terms, changed
+from billing.repository import accounts, plans
+from billing.repository.accounts import Account
+from billing.terms import change_terms, get_account
+from metering.database import reading, writing
+from metering.period import Month
+from metering.store import EventStore
+from metering.usage import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One account: what the compared month's usage costs on its present terms and on the new ones, in minor
+    units of its currency. `protected_at` is the charge that protects it, where it is."""
+
+    account: str
+    from_plan: str
+    to_plan: str
+    currency: str
+    now: int
+    then: int
+    protected_at: int | None = None
+
+    def to_data(self) -> dict[str, object]:
+        return {
+            "account": self.account,
+            "from_plan": self.from_plan,
+            "to_plan": self.to_plan,
+            "currency": self.currency,
+            "now": self.now,
+            "then": self.then,
+            "change": self.then - self.now,
+            "protected_at": self.protected_at,
+        }
+
+
+@dataclass(slots=True)
+class MigrationReport:
+    """`compared` is the month whose usage was priced twice. `skipped` accounts stay as they are, `failed`
+    ones could not be moved; both with a sentence."""
+
+    plan: str
+    from_month: Month
+    compared: Month
+    dry_run: bool
+    moved: list[Moved] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def to_data(self) -> dict[str, object]:
+        """In the shape of JSON answers; those who would pay more come first, by how much."""
+        in_order = sorted(self.moved, key=lambda each: (each.now - each.then, each.account))
+        return {
+            "plan": self.plan,
+            "from": str(self.from_month),
+            "compared": str(self.compared),
+            "dry_run": self.dry_run,
+            "pay_more": sum(each.then > each.now for each in self.moved),
+            "accounts": [each.to_data() for each in in_order],
+            "skipped": [{"account": account, "message": message} for account, message in self.skipped],
+            "failed": [{"account": account, "message": message} for account, message in self.failed],
+        }
+
+
+def migrate_plan(
+    engine: sa.Engine,
+    store: EventStore,
+    plan: str,
+    from_month: Month,
+    *,
+    account_ids: Sequence[str] = (),
+    protect_until: date | None = None,
+    dry_run: bool = False,
+    by: str,
+    now: int,
+) -> MigrationReport:
+    """Enrol accounts in a plan version from a month on: those named, or all that are on another version of
+    the same plan. The usage of the last whole month is priced on both, as if it were that month's.
+    `protect_until`: who would pay more is held to what it would pay now, until that day. `dry_run` changes
+    nothing. Raises NotFound for an unknown account, Invalid for an unknown plan."""
+    with reading(engine) as connection:
+        catalogue = plans.catalogue(connection)
+        version = _resolve(catalogue, plan, from_month)
+        if account_ids:
+            chosen = [get_account(connection, each) for each in dict.fromkeys(account_ids)]
+        else:
+            chosen = [
+                each
+                for each in accounts.every(connection)
+                if each.terms.plan(from_month).partition("@")[0] == version.plan
+            ]
+    compared = Month.of(now).previous()
+    report = MigrationReport(version.id, from_month, compared, dry_run)
+    for account in chosen:
+        reason = _left_alone(account, version, from_month)
+        if reason is not None:
+            report.skipped.append((account.id, reason))
+            continue
+        counts = store.usage(account.id, compared.start, compared.end, by="month").counts
+        try:
+            moved, terms = _compare(account, version, from_month, counts, catalogue, protect_until)
+            if not dry_run:
+                _enrol(engine, account, terms, from_month, by=by, now=now)
+        except (BillingError, PricingError) as error:
+            report.failed.append((account.id, str(error)))
+        else:
+            report.moved.append(moved)
+    return report
+
+
+def _resolve(catalogue: Catalogue, plan: str, month: Month) -> PlanVersion:
+    try:
+        return catalogue.resolve(plan, month)
+    except PricingError as error:
+        raise Invalid(str(error), field="plan") from None
+
+
+def _left_alone(account: Account, version: PlanVersion, month: Month) -> str | None:
+    contract = account.terms.contract(month)
+    if account.closed_on is not None:
+        return f"closed on {account.closed_on}"
+    if contract is not None:
+        return f"under contract {contract.id} until {contract.end}"
+    if account.terms.plan(month) == version.id:
+        return f"on {version.id} already"
+    return None
+
+
+def _compare(
+    account: Account,
+    version: PlanVersion,
+    month: Month,
+    counts: Counts,
+    catalogue: Catalogue,
+    protect_until: date | None,
+) -> tuple[Moved, Terms]:
+    """The two prices, and the terms that the account would have."""
+    now = _price(account, account.terms, month, counts, catalogue)
+    after = changed(account.terms, Enrolment(month, version.plan, version.version))
+    moved = Moved(
+        account.id,
+        account.terms.plan(month),
+        version.id,
+        account.currency,
+        now,
+        _price(account, after, month, counts, catalogue),
+    )
+    if protect_until is None or moved.then <= moved.now:
+        return moved, after
+    protected = changed(after, Protection(month, PriceProtection(now, protect_until)))
+    then = _price(account, protected, month, counts, catalogue)
+    return replace(moved, then=then, protected_at=now), protected
+
+
+def _price(account: Account, terms: Terms, month: Month, counts: Counts, catalogue: Catalogue) -> int:
+    """What usage would cost in a month on these terms, no credit and no other document considered."""
+    basis = Basis(
+        account.id,
+        month,
+        account.currency,
+        counts,
+        catalogue.get(terms.plan(month)),
+        programs=terms.programs,
+        protection=terms.protection(month),
+    )
+    return priced(compose(basis).lines).amount
+
+
+def _enrol(engine: sa.Engine, account: Account, terms: Terms, month: Month, *, by: str, now: int) -> None:
+    reason = "plan migration"
+    with writing(engine) as connection:
+        change_terms(connection, account.id, terms.enrolments[-1], by=by, now=now, reason=reason)
+        if terms.protections and terms.protections[-1] not in account.terms.protections:
+            change_terms(connection, account.id, terms.protections[-1], by=by, now=now, reason=reason)
