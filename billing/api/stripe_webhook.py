@@ -63,4 +63,6 @@ async def webhook(
         secret.get_secret_value(),
         service.now(),
     )
+    if handled == "applied":
+        await run_in_threadpool(service.reward_referrals)
     return answer({"handled": handled})
