@@ -53,6 +53,18 @@ def test_only_the_gateway_knows_the_sdk_of_stripe() -> None:
     assert using == ["billing/payments/stripe_gateway.py"]
 
 
+def test_a_command_does_not_wait_for_what_only_reports_need() -> None:
+    """Pandas takes longer to import than everything else together."""
+    modules = (
+        "billing.cli",
+        "billing.app",
+        "billing.reporting.contract_report",
+        "billing.reporting.contract_page",
+    )
+    found = "{'pandas', 'numpy', 'jinja2'} & set(sys.modules)"
+    _run(sys.executable, "-c", f"import sys, {', '.join(modules)}; assert not {found}, {found}")
+
+
 def test_the_migrations_make_the_tables_of_the_code(engine: sa.Engine) -> None:
     both = [metering.store.tables.metadata, billing.tables.metadata]
     with engine.connect() as connection:

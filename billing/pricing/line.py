@@ -11,8 +11,11 @@ from metering.period import Month
 
 
 class LineKind(enum.StrEnum):
-    """What a line is for. The order here is the order on every invoice."""
+    """What a line is for. The order here is the order on every invoice. The first two are on invoices of kind
+    `contract` alone, the others on those of kind `usage`."""
 
+    INSTALMENT = "instalment"
+    SERVICE = "service"
     USAGE = "usage"
     ON_DEMAND = "on_demand"
     PROGRAM_DISCOUNT = "program_discount"
@@ -32,8 +35,9 @@ class Line:
     none; `exact_amount` is in major units and unrounded, `amount` is what is charged, in minor units. A float
     in any of them raises TypeError.
 
-    `month` is set on an adjustment alone: the month it is for. `reference` is set on a credit alone: the id
-    of the account credit it consumes."""
+    `month` is set on an adjustment alone: the month it is for. `reference` is what a line is booked on: on a
+    credit the id of the account credit it consumes, on an instalment `grant/` and the grant's id, on a
+    service `service/` and its number in the contract. Other lines have none."""
 
     kind: LineKind
     description: str

@@ -170,6 +170,8 @@ def test_unsound_steps_are_caught() -> None:
 
 def test_the_kinds_are_named_in_their_order() -> None:
     assert [kind.value for kind in LineKind] == [
+        "instalment",
+        "service",
         "usage",
         "on_demand",
         "program_discount",
