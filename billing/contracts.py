@@ -175,7 +175,7 @@ def show_contract(engine: sa.Engine, contract_id: str, *, account: str | None = 
     with reading(engine) as connection:
         contract = _get(connection, contract_id)
     if account not in (None, contract.account):
-        raise _no_contract(contract_id)
+        raise no_contract(contract_id)
     return contract
 
 
@@ -210,11 +210,11 @@ def contract_data(engine: sa.Engine, contract: Contract) -> dict[str, object]:
 def _get(connection: sa.Connection, contract_id: str) -> Contract:
     owner = contracts.account_of(connection, contract_id)
     if owner is None:
-        raise _no_contract(contract_id)
+        raise no_contract(contract_id)
     return get_account(connection, owner).terms.find_contract(contract_id)
 
 
-def _no_contract(contract_id: str) -> NotFound:
+def no_contract(contract_id: str) -> NotFound:
     return NotFound(f"there is no contract {contract_id!r}; see: billing contracts list", field="id")
 
 

@@ -17,6 +17,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from billing.app import Service
 from billing.billing_run import unrun_months
+from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
 from billing.repository import idempotency, jobs
 from billing.run_balance import record_runs
@@ -27,6 +28,7 @@ from metering.period import (
     HOUR_US,
     MINUTE_US,
     Month,
+    day_of,
     format_instant,
     hour_of,
     to_datetime,
@@ -103,14 +105,16 @@ class Jobs:
             return len(delivery.sent)
 
     def daily(self) -> int:
-        """Write down yesterday's drawing and today's expiry of committed runs, reward referrals, say which
-        price protections end soon, and forget answers to requests that can no longer be repeated. Answers how
-        many of these."""
+        """Write down yesterday's drawing and today's expiry of committed runs, invoice what is due of
+        contracts, reward referrals, say which price protections end soon, and forget answers to requests that
+        can no longer be repeated. Answers how many of these."""
         with self._lease(DAILY) as lease:
             if lease is None:
                 return 0
             now = self.service.now()
             recorded = record_runs(self.service.engine, self.service.store, now)
+            for invoice in invoice_contracts(self.service.engine, day_of(now), now=now):
+                log.info("contract invoiced", contract=invoice.contract, invoice=invoice.number)
             log.info("run ledgers", recorded=recorded, rewarded=len(self.service.reward_referrals()))
             for ending in protections_ending(self.service.engine, now):
                 log.info("price protection ends soon", **ending)

@@ -135,6 +135,10 @@ class Month:
     def end(self) -> int:
         return self.next().start
 
+    @property
+    def last_day(self) -> date:
+        return day_of(self.end - 1)
+
     def next(self) -> Month:
         return Month(self.year + 1, 1) if self.number == 12 else Month(self.year, self.number + 1)
 

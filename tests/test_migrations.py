@@ -65,7 +65,8 @@ def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> N
             f"INSERT INTO accounts VALUES ('acme', 'Acme', '', 'USD', '2026-10', {NOW}, 'cus_1')",
             "INSERT INTO enrolments VALUES ('acme', '2026-12', 'standard', '2021-02')",
             "INSERT INTO enrolments VALUES ('acme', '2026-10', 'starter', '2021-02')",
-            f"INSERT INTO billing_runs VALUES ('run_1', '2026-10', NULL, FALSE, {cutoff}, NULL, 1, 2, '{{}}')",
+            "INSERT INTO billing_runs VALUES "
+            f"('run_1', '2026-10', NULL, FALSE, {cutoff}, NULL, 1, 2, '{{}}')",
         ):
             connection.exec_driver_sql(statement)
         for number, status in ((1, "void"), (2, "open")):
@@ -89,7 +90,7 @@ def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> N
             connection.execute(
                 sa.text(
                     "INSERT INTO invoice_lines VALUES (:id, 0, 'usage', "
-                    "'Task runs 1 to 10,000, free', 3, '0', '0', 0)"
+                    "'Task runs 1 to 10,000 (free)', 3, '0', '0', 0)"
                 ),
                 {"id": f"inv_{number}"},
             )
@@ -105,7 +106,7 @@ def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> N
     assert (account.entries, account.stripe_customer_id) == (4, "cus_1")
     second = show_invoice(empty, "2026-10-000002")
     assert (second.entry, second.run_list_sha256) == (4, digest)
-    assert [d.field for d in verify(empty, SqlEventStore(empty), second.id).differences] in ([], ["lines"])
+    assert verify(empty, SqlEventStore(empty), second.id).differences == ()
     with reading(empty) as connection:
         sent = connection.execute(sa.text("SELECT id, kind, invoice_id, step, status FROM outbox")).one()
     assert tuple(sent) == ("inv_2", "send", "inv_2", "finalize", "done")

@@ -186,27 +186,29 @@ class ContractReport:
 
 def contract_report(
     contract: Contract,
-    version: PlanVersion,
+    versions: Mapping[Month, PlanVersion],
     usage_by_day: Mapping[date, int],
     *,
     invoiced: Mapping[str, int],
     delivered: Mapping[int, date],
     as_of: date,
 ) -> ContractReport:
-    """The report on a contract as of the end of a day. `version` prices on-demand usage; `usage_by_day` holds
-    the billable runs of the term that are known, those of days after `as_of` count for nothing; `invoiced` is
-    as `contract_invoice.due_lines` takes it; `delivered` has the day of delivery by the service's number.
+    """The report on a contract as of the end of a day. `versions` has the plan version that prices on-demand
+    usage for each month of the term; `usage_by_day` holds the billable runs of the term that are known, those
+    of days after `as_of` count for nothing; `invoiced` is as `contract_invoice.due_lines` takes it;
+    `delivered` has the day of delivery by the service's number.
 
-    Raises CurrencyMismatch if the plan has another currency than the contract, ValueError for usage outside
+    Raises CurrencyMismatch if a plan has another currency than the contract, ValueError for usage outside
     of the term, and what `draw` and `due_lines` raise.
     """
     from billing.reporting.contract_series import daily, monthly  # pandas, which is slow to import
 
-    if version.currency != contract.currency:
-        raise CurrencyMismatch(
-            f"contract {contract.id} is in {contract.currency}, "
-            f"but plan {version.id} is priced in {version.currency}"
-        )
+    for version in versions.values():
+        if version.currency != contract.currency:
+            raise CurrencyMismatch(
+                f"contract {contract.id} is in {contract.currency}, "
+                f"but plan {version.id} is priced in {version.currency}"
+            )
     for day in usage_by_day:
         if not contract.start <= day < contract.end:
             raise ValueError(f"usage on {day} is outside of the term of contract {contract.id}")
@@ -215,7 +217,7 @@ def contract_report(
     drawdown = draw(contract.grants, usage)
     # A row more than the term has days: what expires as it ends is effective on `end`.
     days = daily(contract.grants, drawdown, contract.start, min(as_of, contract.end))
-    months = _months(monthly(days, contract.end), version)
+    months = _months(monthly(days, contract.end), versions)
     known = days.iloc[: (until - contract.start).days + 1]
     pace = Pace(tuple(map(int, (known["drawn"] + known["on_demand"]).tail(WINDOW))))
     projection = project(contract, usage, until, list(known["balance"]), pace)
@@ -224,7 +226,7 @@ def contract_report(
     statuses = service_status(contract, invoiced, as_of)
     return ContractReport(
         contract=contract,
-        plan=version.id,
+        plan=contract.plan,
         as_of=as_of,
         committed=committed,
         used=int(days["drawn"].sum()),
@@ -239,12 +241,12 @@ def contract_report(
         ),
         effective_unit_price=unit_price(price, committed, contract.currency),
         list_unit_price=unit_price(
-            sum(rated_amount(row.billable, version) for row in months),
+            sum(rated_amount(row.billable, versions[row.month]) for row in months),
             sum(row.billable for row in months),
             contract.currency,
         ),
         top_up=top_up(
-            projection.on_demand, {row.month: row.on_demand for row in months}, version, price, committed
+            projection.on_demand, {row.month: row.on_demand for row in months}, versions, price, committed
         ),
         instalments=instalment_status(contract, invoiced, as_of),
         services=tuple(ServiceRow(each, _delivered(delivered.get(each.number), as_of)) for each in statuses),
@@ -252,11 +254,11 @@ def contract_report(
     )
 
 
-def _months(table: pd.DataFrame, version: PlanVersion) -> tuple[ReportMonth, ...]:
+def _months(table: pd.DataFrame, versions: Mapping[Month, PlanVersion]) -> tuple[ReportMonth, ...]:
     return tuple(
         ReportMonth(
             month=Month.parse(str(month)),
-            on_demand_amount=rated_amount(int(row["on_demand"]), version),
+            on_demand_amount=rated_amount(int(row["on_demand"]), versions[Month.parse(str(month))]),
             **{str(name): int(runs) for name, runs in row.items()},
         )
         for month, row in table.to_dict("index").items()

@@ -48,7 +48,7 @@ def unit_price(amount: int, runs: int, code: str) -> Decimal | None:
 def top_up(
     ahead: Mapping[Month, int],
     so_far: Mapping[Month, int],
-    version: PlanVersion,
+    versions: Mapping[Month, PlanVersion],
     price: int,
     committed: int,
 ) -> TopUp | None:
@@ -58,10 +58,11 @@ def top_up(
     if not runs or not committed:
         return None
     added = sum(
-        rated_amount(so_far.get(month, 0) + more, version) - rated_amount(so_far.get(month, 0), version)
+        rated_amount(so_far.get(month, 0) + more, versions[month])
+        - rated_amount(so_far.get(month, 0), versions[month])
         for month, more in ahead.items()
     )
-    step = currency(version.currency).step
+    step = currency(next(iter(versions.values())).currency).step
     return TopUp(runs, _half_up(runs * price, committed * step) * step, added)
 
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from billing.billing_month import counts_data
+from billing.contract_invoices import invoiced_amounts
 from billing.errors import Invalid
 from billing.invoices import show_invoice
 from billing.pricing.books import first_month, month_basis
+from billing.pricing.contract_invoice import due_lines
 from billing.pricing.invoice import compose
 from billing.repository import books, plans
 from billing.repository.invoices import Invoice
 from billing.terms import get_account
 from metering.database import reading
+from metering.period import day_of
 from metering.run_list import month_usage, run_list
 from metering.store import EventStore
 
@@ -94,9 +97,21 @@ def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verificat
 
 
 def _verify_contract_invoice(engine: sa.Engine, invoice: Invoice) -> Verification:
-    total = sum(line.amount for line in invoice.lines)
-    differences = () if total == invoice.total else (Difference("total", invoice.total, total),)
-    return Verification(invoice.id, differences)
+    """Recompute what was due of the contract, as it was agreed and invoiced before."""
+    assert invoice.contract is not None and invoice.cutoff_at is not None
+    with reading(engine) as connection:
+        account = get_account(connection, invoice.account)
+        held = books.load(connection, account, before=invoice.entry).terms
+        invoiced = invoiced_amounts(connection, invoice.contract, before=invoice.entry)
+    contract = held.find_contract(invoice.contract)
+    again = due_lines(contract, invoiced, day_of(invoice.cutoff_at))
+    pairs: list[tuple[str, object, object]] = [
+        ("lines", _lines(invoice), [line.to_data() for line in again]),
+        ("total", invoice.total, sum(line.amount for line in again)),
+    ]
+    return Verification(
+        invoice.id, tuple(Difference(name, stored, now) for name, stored, now in pairs if stored != now)
+    )
 
 
 def _lines(invoice: Invoice) -> list[dict[str, object]]:

@@ -31,7 +31,9 @@ def contracts(draw_: st.DrawFn) -> Contract:
 
 
 def report(contract: Contract, usage: dict[date, int], as_of: date) -> ContractReport:
-    return contract_report(contract, PRICES, usage, invoiced={}, delivered={}, as_of=as_of)
+    return contract_report(
+        contract, dict.fromkeys(contract.months, PRICES), usage, invoiced={}, delivered={}, as_of=as_of
+    )
 
 
 def price_of(runs: int) -> int:

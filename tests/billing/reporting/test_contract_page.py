@@ -58,7 +58,7 @@ def usage(last: str, runs: int = 3_000) -> dict[date, int]:
 def report(contract: Contract, as_of: str, known: dict[date, int] | None = None) -> ContractReport:
     return contract_report(
         contract,
-        STANDARD,
+        dict.fromkeys(contract.months, STANDARD),
         usage(min(as_of, "2026-12-31")) if known is None else known,
         invoiced={"grant/g1": 30_000},
         delivered={1: day("2026-01-20")},

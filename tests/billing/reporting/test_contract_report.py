@@ -44,7 +44,12 @@ def report(
     delivered: Mapping[int, date] | None = None,
 ) -> ContractReport:
     found = contract_report(
-        contract, version, usage, invoiced=invoiced or {}, delivered=delivered or {}, as_of=day(as_of)
+        contract,
+        dict.fromkeys(contract.months, version),
+        usage,
+        invoiced=invoiced or {},
+        delivered=delivered or {},
+        as_of=day(as_of),
     )
     assert found.committed - found.used - found.expired == found.remaining
     known = {each: runs for each, runs in usage.items() if each <= day(as_of)}
