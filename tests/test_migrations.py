@@ -90,7 +90,7 @@ def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> N
             connection.execute(
                 sa.text(
                     "INSERT INTO invoice_lines VALUES (:id, 0, 'usage', "
-                    "'Task runs 1 to 10,000 (free)', 3, '0', '0', 0)"
+                    "'Task runs 1 to 3 (free)', 3, '0', '0', 0)"
                 ),
                 {"id": f"inv_{number}"},
             )
