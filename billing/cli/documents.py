@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+# Lines whose quantity counts task runs.
+ABOUT_RUNS = ("usage", "on_demand", "adjustment")
+
+
 def print_document(data: Mapping[str, Any]) -> None:
     """An invoice or a preview, given in the shape of JSON answers."""
     currency = data["currency"]
@@ -44,9 +48,8 @@ def lines_table(data: Mapping[str, Any]) -> Table:
     shown = table("line", "task runs", "unit price", "amount", numbers=("task runs", "unit price", "amount"))
     for line in data["lines"]:
         price = line["unit_price"] or ""
-        shown.add_row(
-            line["description"], f"{line['quantity']:,}", price, format_amount(line["amount"], currency)
-        )
+        runs = f"{line['quantity']:,}" if line["kind"] in ABOUT_RUNS else ""
+        shown.add_row(line["description"], runs, price, format_amount(line["amount"], currency))
     shown.add_section()
     shown.add_row("total", "", "", format_amount(data["total"], currency), style="bold")
     return shown

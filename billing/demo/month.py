@@ -13,18 +13,24 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from billing.accounts import add_account, show_account
 from billing.app import Service, make_service
-from billing.demo import synthetic
+from billing.contract_invoices import invoice_contracts, report_contract
+from billing.contracts import load_contract_text
+from billing.demo import agreed, synthetic
 from billing.demo.customer import CustomerAtStripe
 from billing.demo.workspace import Workspace
 from billing.invoices import show_invoice
 from billing.payments import webhooks
 from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
 from billing.plans import show_plan
+from billing.pricing.days import first_day
 from billing.pricing.invoice import Basis, Document, compose
+from billing.programs import apply_program
+from billing.reporting.contract_page import contract_page
+from billing.reporting.contract_report import ContractReport
 from billing.repository.invoices import Invoice
 from metering.ingestion import IngestReport
 from metering.outcome import Outcome
-from metering.period import HOUR_US, SECOND_US, Month
+from metering.period import HOUR_US, SECOND_US, Month, day_of
 from metering.settings import Settings
 from metering.sources import Admission, decode
 from metering.streams import ingest_stream
@@ -66,6 +72,42 @@ class DemoMonth:
         for each in synthetic.CUSTOMERS:
             if each.plan is not None:
                 self._add(each.account, each.name, each.email, each.plan, self.month)
+
+    def agree(self) -> None:
+        """A contract with one customer, a program for another."""
+        engine, now = self.service.engine, self.service.now()
+        load_contract_text(engine, agreed.contract_file(self.month), "contract.json", by="demo", now=now)
+        apply_program(
+            engine,
+            agreed.IN_PROGRAM,
+            agreed.PROGRAM,
+            percent=agreed.PERCENT,
+            starts_on=first_day(self.month),
+            until=agreed.year_later(self.month),
+            by="demo",
+            now=now,
+        )
+
+    def invoice_contract(self) -> Invoice:
+        """What is due of the contract, issued and sent."""
+        (invoice,) = invoice_contracts(
+            self.service.engine, day_of(self.service.now()), now=self.service.now()
+        )
+        self.service.send_due()
+        return show_invoice(self.service.engine, invoice.id)
+
+    def contract_page(self) -> tuple[ContractReport, Path]:
+        """The contract's report as of the end of the month, and its page for the customer."""
+        report, customer = report_contract(
+            self.service.engine, self.service.store, agreed.CONTRACT, self.month.last_day
+        )
+        path = self.workspace.folder / f"{agreed.CONTRACT}.html"
+        path.write_text(contract_page(report, customer), "utf-8")
+        return report, path
+
+    def write_late_events(self) -> Path:
+        """What arrives after the month was invoiced, as a file."""
+        return self.workspace.write_events(f"{self.month}-late", agreed.late_events(self.month))
 
     def _add(self, account: str, name: str, email: str, plan: str, since: Month) -> None:
         add_account(

@@ -105,6 +105,7 @@ class Screen:
             f"  export BILLING_DATABASE_URL={workspace.database_url}",
             f"  {billing} usage northwind-analytics --month {month} --by month --group-by flow",
             f"  {billing} invoices list",
+            f"  {billing} preview northwind-analytics --month {month.next()}",
             f"  {billing} invoices show {number}",
             f"  {billing} invoices runs {number} | sha256sum",
             f"  {billing} ingest {workspace.folder / f'{month}.ndjson.gz'}  # all duplicates",

@@ -8,6 +8,7 @@ from typing import Any
 
 from billing.billing_run import RunReport
 from billing.cli.output import note, progress
+from billing.demo import agreed
 from billing.demo.month import CAPTURE_ACCOUNT, DemoMonth, demo_month
 from billing.demo.screen import Screen, name_of
 from billing.invoices import invoice_data, invoice_summary, list_invoices, preview
@@ -32,6 +33,7 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
             note(f"{folder} is made anew.")
         screen.opening()
         demo.add_accounts()
+        demo.agree()
         figures: dict[str, object] = {"folder": str(folder), "database": demo.workspace.database_url}
         figures["capture"] = _capture(demo, screen)
         figures["month"] = _month(demo, screen)
@@ -41,6 +43,8 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
         figures["invoice"] = _one_invoice(demo, screen, mine)
         figures["paid"] = _payment(demo, screen, mine)
         figures["verify"] = _proof(demo, screen, mine)
+        figures["agreed"] = _agreed(demo, screen, report)
+        figures["late"] = _late(demo, screen)
         screen.further(demo.workspace, demo.month, mine.number or mine.id)
     note(f"All of this took {(now_instant() - began) / SECOND_US:.1f} s.")
     return figures
@@ -164,3 +168,47 @@ def _proof(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, Any]:
     assert result.ok, result.differences
     assert listed == mine.billable
     return result.to_data()
+
+
+def _agreed(demo: DemoMonth, screen: Screen, run: RunReport) -> dict[str, object]:
+    """What a contract and a program did to the month's invoices."""
+    engine = demo.service.engine
+    invoices = {each.account: invoice_data(engine, each) for each in run.invoices}
+    ours, theirs = invoices[agreed.UNDER_CONTRACT], invoices[agreed.IN_PROGRAM]
+    instalment = demo.invoice_contract()
+    report, page = demo.contract_page()
+    screen.section(
+        "7  Agreed",
+        f"{name_of(agreed.UNDER_CONTRACT)} bought {agreed.COMMITTED_RUNS:,} runs for a year. They were drawn "
+        "day by day and ran",
+        "out. What came after is on demand, by the plan's whole schedule, its free runs included:",
+    )
+    screen.lines(ours)
+    screen.text(
+        f"{report.used:,} runs were drawn, {report.remaining:,} are left; {page} shows the customer how.",
+        "What is due of the contract is invoiced apart:",
+    )
+    screen.lines(invoice_data(engine, instalment))
+    screen.text(f"{name_of(agreed.IN_PROGRAM)} is in the program {agreed.PROGRAM}, {agreed.PERCENT} % off:")
+    screen.lines(theirs)
+    return {
+        "contract": report.to_data(),
+        "contract_invoice": invoice_data(engine, instalment),
+        "on_demand": ours,
+        "program": theirs,
+    }
+
+
+def _late(demo: DemoMonth, screen: Screen) -> dict[str, object]:
+    """Events that come after their month was invoiced: nothing is edited, the next invoice adjusts."""
+    with progress("metering late events", unit="bytes") as show:
+        report = demo.ingest(demo.write_late_events(), show)
+    following = demo.month.next()
+    document = preview(demo.service.engine, demo.service.store, agreed.LATE, following)
+    screen.section(
+        "8  Late",
+        f"{report.accepted:,} task runs of {name_of(agreed.LATE)} arrive after the invoice, which stays",
+        f"as it is. The invoice for {following} will bill the difference, and would come to this now:",
+    )
+    screen.lines(document)
+    return {"ingest": report.to_data(), "preview": document}

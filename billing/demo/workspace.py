@@ -27,7 +27,7 @@ class Workspace:
             )
         folder.mkdir(parents=True, exist_ok=True)
         # Only what the demo writes: what else somebody put there stays.
-        for old in (*folder.glob(f"{_DATABASE}*"), *folder.glob("*.ndjson.gz")):
+        for old in (*folder.glob(f"{_DATABASE}*"), *folder.glob("*.ndjson.gz"), *folder.glob("*.html")):
             old.unlink()
         (folder / _MARK).write_text("billing demo replaces its files in this folder each time it runs.\n")
 

@@ -159,7 +159,7 @@ def _claims(contract: Contract, invoiced: Mapping[str, int]) -> Iterator[_Claim]
 
 
 def _runs(quantity: int) -> str:
-    return "1 committed task run" if quantity == 1 else f"{quantity:,} committed task runs"
+    return "1 task run" if quantity == 1 else f"{quantity:,} task runs"
 
 
 def _require_invoiced(amount: int, code: str) -> int:

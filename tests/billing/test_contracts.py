@@ -118,7 +118,7 @@ def test_the_ledger_is_only_ever_added_to(world: World) -> None:
 
 def test_what_is_due_is_invoiced_once(world: World) -> None:
     assert invoice(world, "2026-01-10") == [
-        ("2026-01-000001", [("Instalment 1 of 4, due 2026-01-01: 10 committed task runs (grant g1)", 2501)])
+        ("2026-01-000001", [("Instalment 1 of 4, due 2026-01-01: 10 task runs (grant g1)", 2501)])
     ]
     assert invoice(world, "2026-01-14") == []
     go_to(world, "2026-07-01")

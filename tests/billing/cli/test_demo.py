@@ -95,7 +95,10 @@ def test_each_customer_is_billed_by_the_rules(figures: dict[str, Any], truth: Tr
     assert billable["northwind-analytics"] > 100_000
     beyond = (billable["northwind-analytics"] - 100_000) * 125  # in thousandths of a cent
     assert totals["northwind-analytics"] == 22_500 + (beyond + 500) // 1000
-    assert totals["halden-health"] == ((billable["halden-health"] - 10_000) * 5 + 5) // 10
+    # 25,000 committed runs, then 10,000 free ones on demand.
+    assert totals["halden-health"] == ((billable["halden-health"] - 35_000) * 5 + 5) // 10
+    full = ((billable["brightwater-labs"] - 10_000) * 25 + 50) // 100
+    assert totals["brightwater-labs"] == full - (full + 1) // 2
     assert billable["pelican-robotics"] < 10_000
     assert (totals["pelican-robotics"], totals["tinkers-guild"]) == (0, 0)
     assert run["unassigned"] == [{"account": "orchard-school", "billable": billable["orchard-school"]}]
@@ -109,6 +112,23 @@ def test_one_is_paid_and_its_invoice_is_proved(figures: dict[str, Any]) -> None:
     assert paid["amount_paid"] > 0
     assert {each["status"] for each in invoices.values()} == {"paid", "open"}
     assert figures["verify"]["ok"] is True
+
+
+def test_what_was_agreed_and_what_came_late(figures: dict[str, Any], truth: Truth) -> None:
+    agreed, late = figures["agreed"], figures["late"]
+    assert (agreed["contract"]["used"], agreed["contract"]["remaining"]) == (25_000, 0)
+    drawn_and_beyond = agreed["on_demand"]["contract"]
+    assert drawn_and_beyond["drawn"] == 25_000
+    assert drawn_and_beyond["on_demand"] == truth.runs["halden-health"]["billable"] - 25_000
+    assert [line["amount"] for line in agreed["contract_invoice"]["lines"]] == [25_00, 250_00]
+    assert agreed["contract_invoice"]["status"] == "open"
+    (line,) = late["preview"]["lines"]
+    assert (line["kind"], line["month"], line["quantity"], line["amount"]) == (
+        "adjustment",
+        "2026-10",
+        1200,
+        150,
+    )
 
 
 def test_it_tells_the_same_story_again(place: Path, figures: dict[str, Any]) -> None:

@@ -50,11 +50,11 @@ def test_nothing_is_due_before_the_first_date() -> None:
 
 def test_each_quarter_is_due_from_its_day_on() -> None:
     assert due(ACME, {}, "2026-01-01") == [
-        ("Instalment 1 of 4, due 2026-01-01: 1,000,000 committed task runs (grant g1)", 22_500)
+        ("Instalment 1 of 4, due 2026-01-01: 1,000,000 task runs (grant g1)", 22_500)
     ]
     assert due(ACME, {"grant/g1": 22_500}, "2026-03-31") == []
     assert due(ACME, {"grant/g1": 22_500}, "2026-04-01") == [
-        ("Instalment 2 of 4, due 2026-04-01: 1,000,000 committed task runs (grant g1)", 22_500)
+        ("Instalment 2 of 4, due 2026-04-01: 1,000,000 task runs (grant g1)", 22_500)
     ]
     assert due(ACME, {"grant/g1": 90_000}, "2030-01-01") == []
 
@@ -72,7 +72,7 @@ def test_a_line() -> None:
     instalment, service = due_lines(contract, {}, day("2026-01-01"))
     assert instalment.to_data() == {
         "kind": "instalment",
-        "description": "Instalment 1 of 4, due 2026-01-01: 1 committed task run (grant g)",
+        "description": "Instalment 1 of 4, due 2026-01-01: 1 task run (grant g)",
         "quantity": 1,
         "unit_price": None,
         "exact_amount": "0.25",
@@ -108,7 +108,7 @@ def test_a_grant_added_after_the_last_date_is_due_on_its_own_day() -> None:
     more = ACME.with_grant(grant("g2", 5_000, "2026-10-02", price=301))
     assert books.invoice(more, "2026-10-01") == []
     assert due(more, books.invoiced, "2026-10-02") == [
-        ("Instalment 1 of 1, due 2026-10-02: 5,000 committed task runs (grant g2)", 301)
+        ("Instalment 1 of 1, due 2026-10-02: 5,000 task runs (grant g2)", 301)
     ]
 
 
@@ -126,7 +126,7 @@ def test_an_earlier_end_asks_for_the_rest_of_what_has_fallen_due() -> None:
     assert books.invoice(ACME, "2026-01-01") == [22_500]
     shorter = acme(grant("g1", 1_000_000, until="2026-07-01", price=90_000), end=day("2026-07-01"))
     assert due(shorter, books.invoiced, "2026-02-10") == [
-        ("Rest of instalment 1 of 2, due 2026-01-01: 1,000,000 committed task runs (grant g1)", 22_500)
+        ("Rest of instalment 1 of 2, due 2026-01-01: 1,000,000 task runs (grant g1)", 22_500)
     ]
     assert books.invoice(shorter, "2026-02-10") == [22_500]
     assert books.invoice(shorter, "2026-04-01") == [45_000]
