@@ -38,7 +38,7 @@ def contract_file(month: Month) -> str:
             "plan": "standard@2021-02",
             "currency": "USD",
             "instalments": "quarterly",
-            "grants": [{"id": "g1", "runs": COMMITTED_RUNS, "price": "100.00"}],
+            "grants": [{"id": "g1", "runs": COMMITTED_RUNS, "price": "60.00"}],
             "services": [{"description": "Onboarding", "price": "250.00", "due_on": f"{month}-01"}],
         },
         indent=1,
