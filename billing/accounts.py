@@ -144,6 +144,8 @@ def update_account(
 ) -> Account:
     """Change what is not terms: the name, the e-mail address, billing details (fields of BillingDetails).
     Invoices made before keep what they say. Raises NotFound, Invalid."""
+    if name is None and email is None and not details:
+        raise Invalid("say what changes: the name, the e-mail address, or billing details", field="name")
     _check_names(name or "", email or "")
     unknown = details.keys() - {each.name for each in fields(BillingDetails)}
     assert not unknown, f"no billing details: {unknown}"

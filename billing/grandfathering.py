@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -66,7 +67,7 @@ def protection_of(
 
 def protections_ending(
     engine: sa.Engine, now: int, *, within_days: int | None = LISTED_DAYS
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """The protections that hold now and end within so many days (None: all that hold), the next to end first,
     in the shape of JSON answers; `charge` in minor units."""
     today = day_of(now)
