@@ -150,6 +150,7 @@ def update_account(
     unknown = details.keys() - {each.name for each in fields(BillingDetails)}
     assert not unknown, f"no billing details: {unknown}"
     with writing(engine) as connection:
+        accounts.lock(connection, account_id)  # the details that stay are those that hold now
         account = get_account(connection, account_id)
         made = replace(account.details, **details)
         changes: dict[str, Any] = {"details": json.dumps(made.to_data())}

@@ -94,7 +94,7 @@ def add_grant(
             amount = parse_amount(price, contract.currency)
         except PricingError as error:
             raise Invalid(f"the price {error}", field="price") from None
-        new_id = grant_id or _next_grant_id(contract)
+        new_id = _next_grant_id(contract) if grant_id is None else grant_id
         grant = Grant(new_id, runs, amount, granted_on, expires_on or contract.end)
         change = MoreRuns(contract_id, grant)
         change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)

@@ -14,7 +14,7 @@ from billing.errors import Invalid, Refused
 from billing.pricing.errors import AmountError, PricingError, ProgramRefused
 from billing.pricing.money import parse_amount, round_to_minor
 from billing.pricing.program_application import Application, require_eligible
-from billing.pricing.program_discount import Program, program_name
+from billing.pricing.program_discount import Program, ProgramName, program_name
 from billing.pricing.terms import ProgramEnd
 from billing.repository import accounts, referrals, terms
 from billing.repository.accounts import Account
@@ -54,12 +54,16 @@ def apply_program(
     try:
         name = program_name(program)
         joined = Program(name, _percentage(percent), starts_on or today, until)
+        if name is ProgramName.STARTUPS:
+            _require_facts(founded_on, raised)
         cents = None if raised is None else parse_amount(raised, "USD")
         application = Application(name, today, founded_on, cents)
     except AmountError as error:
         raise Invalid(str(error), field="raised") from None
     except PricingError as error:
         raise Invalid(str(error), field=error.field or "program") from None
+    if cents is not None and cents < 0:
+        raise Invalid(f"raised must be 0 or more, not {raised}", field="raised")
     facts = {
         "applied_on": today.isoformat(),
         "founded_on": None if founded_on is None else founded_on.isoformat(),
@@ -101,6 +105,13 @@ def leave_program(
         raise Invalid(str(error), field="program") from None
     with writing(engine) as connection:
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
+
+
+def _require_facts(founded_on: date | None, raised: str | None) -> None:
+    if founded_on is None:
+        raise Invalid("program startups: say when it was founded", field="founded_on")
+    if raised is None:
+        raise Invalid("program startups: say how much it has raised, in USD", field="raised")
 
 
 def _percentage(text: str) -> Decimal:

@@ -52,7 +52,9 @@ def _amount_as_text(value: object) -> object:
 
 AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Amount = Annotated[
-    str, BeforeValidator(_amount_as_text), Field(description='In major units, as text: "100.00".')
+    str,
+    BeforeValidator(_amount_as_text),
+    Field(max_length=100, description='In major units, as text: "100.00".'),
 ]
 Runs = Annotated[int, Field(strict=True, description="A quantity of task runs.")]
 Amend = Annotated[

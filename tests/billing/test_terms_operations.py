@@ -86,7 +86,7 @@ def test_a_protection_does_not_end_before_it_begins(world: World) -> None:
     assert refused.value.field == "protect_until"
 
 
-@pytest.mark.parametrize("reason", ["\0", "\ud800", "x" * 201])
+@pytest.mark.parametrize("reason", ["\0", "\ud800", "x" * 201, "two\nlines", "\x1b[2J", "a\u2028b"])
 def test_a_reason_that_cannot_be_kept(world: World, reason: str) -> None:
     now = world.instant
     with pytest.raises(Invalid, match="reason"):
@@ -95,7 +95,9 @@ def test_a_reason_that_cannot_be_kept(world: World, reason: str) -> None:
         close_account(world.engine, world.store, "acme", by=BY, now=now, reason=reason)
     facts: dict[str, Any] = {"percent": "5", "until": date(2028, 1, 1), "by": BY, "now": now}
     with pytest.raises(Invalid, match="reason"):  # before the application is judged, and kept
-        apply_program(world.engine, "acme", "startups", reason=reason, **facts)
+        apply_program(
+            world.engine, "acme", "startups", reason=reason, founded_on=date(2001, 1, 1), raised="1", **facts
+        )
     assert len(list_terms(world.engine, "acme")) == 1
 
 

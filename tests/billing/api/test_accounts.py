@@ -81,6 +81,7 @@ def test_an_account_is_updated(client: Client) -> None:
         ({"details": {"days_until_due": 366}}, "details.days_until_due"),
         ({"details": {"planet": "Mars"}}, "details.planet"),
         ({"details": {"city": "\0"}}, "details.city"),
+        ({"name": "two\nlines"}, "name"),
     ]:
         assert_problem(client.ask("PATCH", "/v1/accounts/acme", json=body), 422, field=field)
     assert_problem(client.ask("PATCH", "/v1/accounts/ghost", json={"name": "x"}), 404)
@@ -209,13 +210,26 @@ REFUSED: list[tuple[str, Any, int, str | None]] = [
     (PROTECTION, {"charge": "1", "until": "2026-11-01"}, 422, "until"),
     (PROTECTION, {"charge": "1", "until": "2027-12-01", "from": "2026-10"}, 409, "from"),
     (PROTECTION, {"charge": "1", "until": "2027-12-01", "for": "x"}, 422, "for"),
+    (PROGRAMS, {"program": "startups", "percent": "5", "until": "2027-12-01"}, 422, "founded_on"),
+    (
+        PROGRAMS,
+        {"program": "startups", "percent": "5", "until": "2027-12-01", "founded_on": "2026-01-01"},
+        422,
+        "raised",
+    ),
+    (
+        PROGRAMS,
+        {"program": "academia", "percent": "5", "until": "2027-12-01", "raised": "-1"},
+        422,
+        "raised",
+    ),
     (PROGRAMS, {"program": "gold", "percent": "5", "until": "2027-12-01"}, 422, "program"),
     (PROGRAMS, {"program": "academia", "percent": 101, "until": "2027-12-01"}, 422, "percent"),
     (PROGRAMS, {"program": "academia", "percent": "NaN", "until": "2027-12-01"}, 422, "percent"),
     (PROGRAMS, {"program": "academia", "percent": "5", "until": "2026-01-01"}, 422, "until"),
     (
         PROGRAMS,
-        {"program": "startups", "percent": "5", "until": "2027-01-01", "raised": "1.005"},
+        {"program": "academia", "percent": "5", "until": "2027-01-01", "raised": "1.005"},
         422,
         "raised",
     ),

@@ -146,6 +146,7 @@ REFUSED: list[tuple[str, Any, int, str | None]] = [
     (f"{URL}/grants", GRANT | {"price": "NaN"}, 422, "price"),
     (f"{URL}/grants", GRANT | {"price": 1.5}, 422, "price"),
     (f"{URL}/grants", GRANT | {"id": "g1"}, 422, "id"),
+    (f"{URL}/grants", GRANT | {"id": ""}, 422, "id"),
     (f"{URL}/grants", GRANT | {"colour": "red"}, 422, "colour"),
     ("/v1/contracts/none/grants", GRANT, 404, "id"),
     (f"{URL}/amendments", {}, 422, "end"),

@@ -153,7 +153,8 @@ def test_a_program_is_joined_and_left(cli: Cli) -> None:
 def test_an_application_that_fails_is_kept_with_the_reason(cli: Cli) -> None:
     cli.done("accounts", "add", "acme")
     words = ["accounts", "apply-program", "acme", "startups", "--percent", "50", "--until", "2999-01-01"]
-    assert "must say when it was founded" in cli(*words).error
+    assert "say when it was founded" in cli(*words).error
+    assert len(cli.json("accounts", "history", "acme")) == 1
     old = cli(*words, "--founded-on", "2001-01-01", "--raised", "5")
     assert "less than 3 years old" in old.error
     assert old.code == 2
