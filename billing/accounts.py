@@ -71,20 +71,30 @@ def add_account(
     _known_currency(currency)
     if (opening_runs is None) != (opening_runs_until is None):
         raise Invalid(
-            "opening runs need the day until which they may be used, the first of a month",
-            field="opening_runs_until",
+            "opening runs need both their number and the day until which they may be used, the first of a "
+            "month",
+            field="opening_runs_until" if opening_runs_until is None else "opening_runs",
         )
     if (legacy_charge is None) != (protected_until is None):
-        raise Invalid("price protection needs both a legacy charge and the date until which it holds")
+        raise Invalid(
+            "price protection needs both a legacy charge and the date until which it holds",
+            field="protected_until" if protected_until is None else "legacy_charge",
+        )
     with writing(engine) as connection:
-        if accounts.get(connection, account_id) is not None:
-            raise Refused(f"account {account_id} exists already", field="id")
         enrolment = _enrolment(connection, plan, start, currency)
         account = Account(account_id, name or account_id, email, currency, start, now, None, Terms(), details)
-        accounts.add(connection, account)
+        if not accounts.add(connection, account):
+            raise Refused(f"account {account_id} exists already", field="id")
         change_terms(connection, account_id, enrolment, by=by, now=now)
         if legacy_charge is not None and protected_until is not None:
-            change = protection_of(start, legacy_charge, protected_until, currency)
+            change = protection_of(
+                start,
+                legacy_charge,
+                protected_until,
+                currency,
+                charge_field="legacy_charge",
+                until_field="protected_until",
+            )
             change_terms(connection, account_id, change, by=by, now=now)
         if opening_credit is not None:
             amount = positive_amount(opening_credit, currency, "opening_credit")
@@ -134,10 +144,13 @@ def update_account(
 ) -> Account:
     """Change what is not terms: the name, the e-mail address, billing details (fields of BillingDetails).
     Invoices made before keep what they say. Raises NotFound, Invalid."""
+    if name is None and email is None and not details:
+        raise Invalid("say what changes: the name, the e-mail address, or billing details", field="name")
     _check_names(name or "", email or "")
     unknown = details.keys() - {each.name for each in fields(BillingDetails)}
     assert not unknown, f"no billing details: {unknown}"
     with writing(engine) as connection:
+        accounts.lock(connection, account_id)  # the details that stay are those that hold now
         account = get_account(connection, account_id)
         made = replace(account.details, **details)
         changes: dict[str, Any] = {"details": json.dumps(made.to_data())}

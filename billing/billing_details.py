@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,6 +12,8 @@ from billing.errors import Invalid
 LONGEST = 200
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 _TAX_ID_TYPE = re.compile(r"[a-z]{2}_[a-z]{2,12}", re.ASCII).fullmatch
+# Control characters, ends of lines, and half a pair of surrogates, which no database holds.
+_NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
 COLLECTIONS = ("automatic", "charge", "send")
 
 
@@ -59,15 +62,13 @@ class BillingDetails:
 
 def check_text(field: str, text: object) -> None:
     """Raises Invalid for a text that cannot be kept or shown in one line."""
-    # What UTF-8 cannot say, half a pair of surrogates, no database holds.
     if (
         not isinstance(text, str)
         or len(text) > LONGEST
-        or "\0" in text
-        or text.encode("utf-8", "replace").decode() != text
+        or any(unicodedata.category(character) in _NOT_IN_A_LINE for character in text)
     ):
         raise Invalid(
-            f"{field} must have at most {LONGEST} characters, none of them NUL or half a character",
+            f"{field} must be one line of at most {LONGEST} characters, without control characters",
             field=field,
         )
 

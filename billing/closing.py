@@ -6,41 +6,67 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from billing.billing_details import check_text
 from billing.credits import show_credit
 from billing.errors import Refused
+from billing.pricing.contract import Contract
+from billing.pricing.days import first_day
 from billing.pricing.drawdown import draw
 from billing.repository import accounts, invoices, terms
 from billing.repository.accounts import Account
 from billing.repository.terms import CLOSED, REOPENED, TermsEntry
 from billing.run_balance import usage_of_term
-from billing.terms import get_account
+from billing.terms import get_account, invoiced_months
 from metering.database import reading, writing
 from metering.period import Month, day_of
 from metering.store import EventStore
 
 
 def close_account(
-    engine: sa.Engine, store: EventStore, account_id: str, *, on: date | None = None, by: str, now: int
+    engine: sa.Engine,
+    store: EventStore,
+    account_id: str,
+    *,
+    on: date | None = None,
+    by: str,
+    now: int,
+    reason: str = "",
 ) -> dict[str, object]:
     """Close an account on a day, by default today: months up to that day's are billed as ever, the last one
     by the last invoice; usage of later months is not billed but reported by their runs. Late events are
-    still adjusted. Answers what is left. Raises NotFound, Refused."""
+    still adjusted. Answers what is left. Raises NotFound, Invalid, or Refused: if it is closed, and for a
+    day before months that are invoiced."""
+    check_text("reason", reason)
     day = on or day_of(now)
     with writing(engine) as connection:
+        accounts.lock(connection, account_id)
         account = get_account(connection, account_id)
         if account.closed_on is not None:
-            raise Refused(f"account {account_id} was closed on {account.closed_on}")
-        _record(connection, account_id, CLOSED, {"on": day.isoformat()}, by, now)
+            raise Refused(
+                f"account {account_id} was closed on {account.closed_on}; to change that, reopen it first: "
+                f"billing accounts reopen {account_id}"
+            )
+        later = [month for month in invoiced_months(connection, account_id) if first_day(month) > day]
+        if later:
+            raise Refused(
+                f"account {account_id} is invoiced for {max(later)}; "
+                "close it on a day of that month or later",
+                field="on",
+            )
+        _record(connection, account_id, CLOSED, {"on": day.isoformat()}, by, now, reason)
         accounts.update(connection, account_id, closed_on=day.isoformat())
     return what_is_left(engine, store, account_id)
 
 
-def reopen_account(engine: sa.Engine, account_id: str, *, by: str, now: int) -> Account:
-    """Raises NotFound, or Refused if the account is not closed."""
+def reopen_account(engine: sa.Engine, account_id: str, *, by: str, now: int, reason: str = "") -> Account:
+    """The account is billed again as if it had never been closed. Raises NotFound, Invalid, or Refused if it
+    is not closed."""
+    check_text("reason", reason)
     with writing(engine) as connection:
+        accounts.lock(connection, account_id)
         if get_account(connection, account_id).closed_on is None:
-            raise Refused(f"account {account_id} is not closed")
-        _record(connection, account_id, REOPENED, {}, by, now)
+            raise Refused(f"account {account_id} is not closed; there is nothing to reopen")
+        _record(connection, account_id, REOPENED, {}, by, now, reason)
         accounts.update(connection, account_id, closed_on=None)
         return get_account(connection, account_id)
 
@@ -53,9 +79,10 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
         invoiced = invoices.months_with_usage_invoice(connection, account_id)
     assert account.closed_on is not None
     last = Month(account.closed_on.year, account.closed_on.month)
-    begin = min(account.billing_from, last)
-    usage = store.usage(account_id, begin.start, last.end, by="month")
-    to_come = [month for each in usage.windows if (month := Month.of(each.start)) not in invoiced]
+    to_come: list[Month] = []
+    if account.billing_from <= last:
+        usage = store.usage(account_id, account.billing_from.start, last.end, by="month")
+        to_come = [month for each in usage.windows if (month := Month.of(each.start)) not in invoiced]
     return {
         "account": account_id,
         "closed_on": account.closed_on.isoformat(),
@@ -65,21 +92,34 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
                 "contract": contract.id,
                 "grant": grant_id,
                 "runs_left": runs,
-                "expires_on": next(g.expires_on for g in contract.grants if g.id == grant_id).isoformat(),
+                "expires_on": expires_on.isoformat(),
             }
             for contract in account.terms.contracts
-            if contract.end > account.closed_on
-            for grant_id, runs in draw(contract.grants, usage_of_term(store, contract)).left.items()
-            if runs
+            for grant_id, runs, expires_on in _left(store, contract, account.closed_on)
         ],
         "credit": show_credit(engine, account_id)["balance"],
         "currency": account.currency,
     }
 
 
+def _left(store: EventStore, contract: Contract, closed_on: date) -> list[tuple[str, int, date]]:
+    """The grants that have not expired when the account closes, with the runs that are left."""
+    lasting = {grant.id: grant.expires_on for grant in contract.grants if grant.expires_on > closed_on}
+    if not lasting:
+        return []
+    left = draw(contract.grants, usage_of_term(store, contract)).left
+    return [(grant_id, left[grant_id], day) for grant_id, day in lasting.items() if left[grant_id]]
+
+
 def _record(
-    connection: sa.Connection, account_id: str, kind: str, data: dict[str, str], by: str, now: int
+    connection: sa.Connection,
+    account_id: str,
+    kind: str,
+    data: dict[str, str],
+    by: str,
+    now: int,
+    reason: str,
 ) -> None:
     entry = accounts.next_entry(connection, account_id)
     assert entry is not None
-    terms.add_entry(connection, account_id, TermsEntry(entry, kind, data, False, by, "", now))
+    terms.add_entry(connection, account_id, TermsEntry(entry, kind, data, False, by, reason, now))

@@ -10,14 +10,14 @@ from datetime import date
 import sqlalchemy as sa
 
 from billing.errors import Invalid, NotFound, Refused
-from billing.pricing.contract import Contract, Grant, Instalments, plan_of
+from billing.pricing.contract import LONGEST_ID, Contract, Grant, Instalments, plan_of
 from billing.pricing.contract_file import contract_to_data, parse_contract_file
 from billing.pricing.days import first_day
 from billing.pricing.errors import PricingError
 from billing.pricing.money import parse_amount
 from billing.pricing.terms import MoreRuns, NewEnd, NewPlan, Withdrawal
 from billing.repository import accounts, contracts, invoices, plans
-from billing.terms import change_terms, get_account
+from billing.terms import change_terms, get_account, invoiced_months
 from metering.database import reading, writing
 from metering.period import Month, format_instant
 
@@ -30,7 +30,7 @@ def load_contract_text(
     try:
         contract = parse_contract_file(text, name)
     except PricingError as error:
-        raise Invalid(str(error), field="contract") from None
+        raise Invalid(str(error), field=error.field or "contract") from None
     return add_contract(engine, contract, by=by, now=now, amend=amend, reason=reason)
 
 
@@ -61,11 +61,13 @@ def record_contract(
             f"{account.currency}; write the contract in that currency",
             field="currency",
         )
-    owner = contracts.account_of(connection, contract.id)
-    if owner is not None:
-        raise Refused(f"there is a contract {contract.id} already, of account {owner}", field="id")
     fixed = _with_fixed_plan(connection, contract)
-    contracts.add(connection, fixed.id, account.id)
+    owner = contracts.add(connection, fixed.id, account.id)
+    if owner is not None:
+        raise Refused(
+            f"there is a contract {contract.id} already, of account {owner}; give this one another id",
+            field="id",
+        )
     change_terms(connection, account.id, fixed, by=by, now=now, amend=amend, reason=reason)
     return fixed
 
@@ -87,12 +89,12 @@ def add_grant(
     """More runs: `price` is that of the grant as a whole, in major units; it expires with the contract's term
     unless said otherwise; without an id it gets the next of g1, g2, … Raises NotFound, Invalid, Refused."""
     with writing(engine) as connection:
-        contract = _get(connection, contract_id)
+        contract = _locked(connection, contract_id)
         try:
             amount = parse_amount(price, contract.currency)
         except PricingError as error:
             raise Invalid(f"the price {error}", field="price") from None
-        new_id = grant_id or _next_grant_id(contract)
+        new_id = _next_grant_id(contract) if grant_id is None else grant_id
         grant = Grant(new_id, runs, amount, granted_on, expires_on or contract.end)
         change = MoreRuns(contract_id, grant)
         change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)
@@ -114,12 +116,14 @@ def amend_contract(
 ) -> Contract:
     """Another end of the term, or another plan for on-demand usage from a month on, or both. `extend_grants`:
     grants that ended with the old term end with the new one. Raises NotFound, Invalid, Refused."""
+    if extend_grants and end is None:
+        raise Invalid("grants are extended with the term; say its new end as well", field="end")
     if end is None and plan is None:
         raise Invalid("say what changes: another end, or another plan from a month on", field="end")
     if (plan is None) != (from_month is None):
         raise Invalid("another plan needs the month from which it holds, and a month its plan", field="plan")
     with writing(engine) as connection:
-        contract = _get(connection, contract_id)
+        contract = _locked(connection, contract_id)
         changes: list[NewEnd | NewPlan] = []
         if end is not None:
             changes.append(NewEnd(contract_id, end, extend_grants))
@@ -135,11 +139,16 @@ def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int,
     """Take back a contract that was recorded by mistake: as long as nothing of it was invoiced and no invoice
     of its months was issued. Raises NotFound, Refused."""
     with writing(engine) as connection:
-        contract = _get(connection, contract_id)
+        contract = _locked(connection, contract_id)
+        instead = f"end it instead: billing contracts amend {contract_id} --end DATE"
         if invoices.was_contract_invoiced(connection, contract_id):
+            raise Refused(f"contract {contract_id} was invoiced; {instead}", field="id")
+        months = [each for each in invoiced_months(connection, contract.account) if contract.covers(each)]
+        if months:
             raise Refused(
-                f"contract {contract_id} was invoiced; end it instead: "
-                f"billing contracts amend {contract_id} --end DATE"
+                f"account {contract.account} is invoiced for {max(months)}, in the term of contract "
+                f"{contract_id}; {instead}",
+                field="id",
             )
         change_terms(connection, contract.account, Withdrawal(contract_id), by=by, now=now, reason=reason)
         contracts.remove(connection, contract_id)
@@ -149,13 +158,14 @@ def deliver(engine: sa.Engine, contract_id: str, service: str, on: date, *, by: 
     """A service was delivered on a day; `service` is its number in the contract, or its description. Raises
     NotFound, Invalid, Refused if it was delivered before."""
     with writing(engine) as connection:
-        contract = _get(connection, contract_id)
-        # Writers of one account's books wait for one another.
-        accounts.lock(connection, contract.account)
+        contract = _locked(connection, contract_id)
         number = _service_number(contract, service)
         before = contracts.delivered(connection, contract_id).get(number)
         if before is not None:
-            raise Refused(f"service {number} of contract {contract_id} was delivered on {before}")
+            raise Refused(
+                f"service {number} of contract {contract_id} was delivered on {before} already",
+                field="service",
+            )
         contracts.deliver(connection, contract_id, number, on, by=by, now=now)
     return contract
 
@@ -180,18 +190,27 @@ def show_contract(engine: sa.Engine, contract_id: str, *, account: str | None = 
 
 
 def contract_data(engine: sa.Engine, contract: Contract) -> dict[str, object]:
-    """A contract in the shape of its file, with what was delivered, the balance of each grant as the ledger
-    has it, and how it was amended."""
+    """A contract in the shape of its file, with the plans that price its on-demand usage and from when on,
+    what was delivered, what is left of each grant as the ledger has it, and the ledger."""
     with reading(engine) as connection:
+        repriced = get_account(connection, contract.account).terms.repriced
         entries = contracts.ledger(connection, contract.id)
         delivered = contracts.delivered(connection, contract.id)
     data = contract_to_data(contract)
-    services = data["services"]
+    grants, services = data["grants"], data["services"]
+    assert isinstance(grants, list)
     assert isinstance(services, list)
+    for grant in grants:
+        grant["left"] = sum(entry.quantity for entry in entries if entry.grant == grant["id"])
     for number, service in enumerate(services, start=1):
         on = delivered.get(number)
         service["delivered_on"] = None if on is None else on.isoformat()
+    later = [(str(each.from_month), each.plan) for each in repriced if each.contract == contract.id]
     return data | {
+        "plans": [
+            {"from": from_month, "plan": plan}
+            for from_month, plan in [(f"{contract.start:%Y-%m}", contract.plan), *later]
+        ],
         "balance": sum(entry.quantity for entry in entries),
         "ledger": [
             {
@@ -212,6 +231,12 @@ def _get(connection: sa.Connection, contract_id: str) -> Contract:
     if owner is None:
         raise no_contract(contract_id)
     return get_account(connection, owner).terms.find_contract(contract_id)
+
+
+def _locked(connection: sa.Connection, contract_id: str) -> Contract:
+    """The contract, while no other writer gets at its account's books. Raises NotFound."""
+    accounts.lock(connection, _get(connection, contract_id).account)
+    return _get(connection, contract_id)
 
 
 def no_contract(contract_id: str) -> NotFound:
@@ -262,7 +287,7 @@ def opening_contract(
     """The contract of an account that moves in with runs it has paid for elsewhere. Raises Invalid."""
     try:
         return Contract(
-            id=f"{account_id}-opening",
+            id=f"{account_id}-opening"[-LONGEST_ID:],
             account=account_id,
             start=first_day(start),
             end=until,
@@ -272,4 +297,5 @@ def opening_contract(
             grants=(Grant("opening", runs, 0, first_day(start), until),),
         )
     except PricingError as error:
-        raise Invalid(str(error), field="opening_runs") from None
+        field = "opening_runs" if error.field == "runs" else "opening_runs_until"
+        raise Invalid(str(error), field=field) from None

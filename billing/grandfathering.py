@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,24 +35,39 @@ def protect(
     reason: str = "",
 ) -> Account:
     """Price protection from a month on, by default the current one: no more than the charge (in major units)
-    a month, until a date. Raises NotFound, Invalid, Refused."""
+    a month, in the months whose first day is before `until`. Raises NotFound, Invalid, Refused."""
     with writing(engine) as connection:
         account = get_account(connection, account_id)
         change = protection_of(from_month or Month.of(now), charge, until, account.currency)
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
 
 
-def protection_of(from_month: Month, charge: str, until: date, currency: str) -> Protection:
-    """Raises Invalid."""
+def protection_of(
+    from_month: Month,
+    charge: str,
+    until: date,
+    currency: str,
+    *,
+    charge_field: str = "charge",
+    until_field: str = "until",
+) -> Protection:
+    """`charge` in major units. Raises Invalid, naming the field as the caller calls it."""
     try:
-        return Protection(from_month, PriceProtection(parse_amount(charge, currency), until))
+        price = PriceProtection(parse_amount(charge, currency), until)
     except PricingError as error:
-        raise Invalid(str(error), field="legacy_charge") from None
+        raise Invalid(str(error), field=until_field if error.field == "until" else charge_field) from None
+    if not price.covers(from_month):
+        raise Invalid(
+            f"price protection from {from_month} on would end on {until}, before it begins; "
+            "choose a later end or an earlier month",
+            field=until_field,
+        )
+    return Protection(from_month, price)
 
 
 def protections_ending(
     engine: sa.Engine, now: int, *, within_days: int | None = LISTED_DAYS
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """The protections that hold now and end within so many days (None: all that hold), the next to end first,
     in the shape of JSON answers; `charge` in minor units."""
     today = day_of(now)

@@ -13,13 +13,14 @@ from billing.errors import BillingError, Invalid
 from billing.pricing.adjustment import priced
 from billing.pricing.basis import Basis
 from billing.pricing.catalogue import Catalogue, PlanVersion
+from billing.pricing.days import first_day
 from billing.pricing.errors import PricingError
 from billing.pricing.invoice import compose
 from billing.pricing.price_protection import PriceProtection
 from billing.pricing.terms import Enrolment, Protection, Terms, changed
 from billing.repository import accounts, plans
 from billing.repository.accounts import Account
-from billing.terms import change_terms, get_account
+from billing.terms import change_terms, check_change, get_account
 from metering.database import reading, writing
 from metering.period import Month
 from metering.store import EventStore
@@ -95,7 +96,14 @@ def migrate_plan(
     """Enrol accounts in a plan version from a month on: those named, or all that are on another version of
     the same plan. The usage of the last whole month is priced on both, as if it were that month's.
     `protect_until`: who would pay more is held to what it would pay now, until that day. `dry_run` changes
-    nothing. Raises NotFound for an unknown account, Invalid for an unknown plan."""
+    nothing, and fails where the change would. Raises NotFound for an unknown account, Invalid for an unknown
+    plan, or for a protection that ends before it begins."""
+    if protect_until is not None and protect_until <= first_day(from_month):
+        raise Invalid(
+            f"a protection until {protect_until} would end before it begins in {from_month}; choose a later "
+            "day",
+            field="protect_until",
+        )
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
         version = _resolve(catalogue, plan, from_month)
@@ -117,8 +125,11 @@ def migrate_plan(
         counts = store.usage(account.id, compared.start, compared.end, by="month").counts
         try:
             moved, terms = _compare(account, version, from_month, counts, catalogue, protect_until)
-            if not dry_run:
-                _enrol(engine, account, terms, from_month, by=by, now=now)
+            changes = _new(account.terms, terms)
+            if dry_run:
+                _check(engine, account, changes)
+            else:
+                _record(engine, account, changes, by=by, now=now)
         except (BillingError, PricingError) as error:
             report.failed.append((account.id, str(error)))
         else:
@@ -141,6 +152,12 @@ def _left_alone(account: Account, version: PlanVersion, month: Month) -> str | N
         return f"under contract {contract.id} until {contract.end}"
     if account.terms.plan(month) == version.id:
         return f"on {version.id} already"
+    agreed = [each for each in account.terms.enrolments if each.from_month > month]
+    if agreed:
+        return (
+            f"will be on {agreed[0].plan_id} from {agreed[0].from_month} on, which this would undo; "
+            f"move it by itself: billing accounts set-plan {account.id}"
+        )
     return None
 
 
@@ -184,9 +201,21 @@ def _price(account: Account, terms: Terms, month: Month, counts: Counts, catalog
     return priced(compose(basis).lines).amount
 
 
-def _enrol(engine: sa.Engine, account: Account, terms: Terms, month: Month, *, by: str, now: int) -> None:
-    reason = "plan migration"
+def _new(before: Terms, after: Terms) -> list[Enrolment | Protection]:
+    """The changes that lead from one to the other: an enrolment, and perhaps a protection."""
+    protections = [each for each in after.protections if each not in before.protections]
+    return [after.enrolments[-1], *protections]
+
+
+def _check(engine: sa.Engine, account: Account, changes: list[Enrolment | Protection]) -> None:
+    with reading(engine) as connection:
+        for change in changes:
+            check_change(connection, account, change)
+
+
+def _record(
+    engine: sa.Engine, account: Account, changes: list[Enrolment | Protection], *, by: str, now: int
+) -> None:
     with writing(engine) as connection:
-        change_terms(connection, account.id, terms.enrolments[-1], by=by, now=now, reason=reason)
-        if terms.protections and terms.protections[-1] not in account.terms.protections:
-            change_terms(connection, account.id, terms.protections[-1], by=by, now=now, reason=reason)
+        for change in changes:
+            change_terms(connection, account.id, change, by=by, now=now, reason="plan migration")

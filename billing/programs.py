@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import sqlalchemy as sa
 
+from billing.billing_details import check_text
 from billing.credits import grant_credit
 from billing.errors import Invalid, Refused
-from billing.pricing.errors import PricingError, ProgramRefused
+from billing.pricing.errors import AmountError, PricingError, ProgramRefused
 from billing.pricing.money import parse_amount, round_to_minor
 from billing.pricing.program_application import Application, require_eligible
-from billing.pricing.program_discount import Program, program_name
+from billing.pricing.program_discount import Program, ProgramName, program_name
 from billing.pricing.terms import ProgramEnd
 from billing.repository import accounts, referrals, terms
 from billing.repository.accounts import Account
@@ -24,6 +26,8 @@ from metering.period import day_of
 
 # What the referred account must really have paid before the referrer is rewarded, in major units.
 PAID_AT_LEAST = "1"
+
+_PERCENTAGE = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,20})?", re.ASCII).fullmatch
 
 
 def apply_program(
@@ -45,14 +49,21 @@ def apply_program(
     `percent` off on the days from `starts_on` (by default today) up to `until`, the first day without.
     `raised` is in USD. One that fails is recorded with the reason, and raises Refused. Raises NotFound,
     Invalid."""
+    check_text("reason", reason)
     today = day_of(now)
     try:
         name = program_name(program)
         joined = Program(name, _percentage(percent), starts_on or today, until)
+        if name is ProgramName.STARTUPS:
+            _require_facts(founded_on, raised)
         cents = None if raised is None else parse_amount(raised, "USD")
         application = Application(name, today, founded_on, cents)
+    except AmountError as error:
+        raise Invalid(str(error), field="raised") from None
     except PricingError as error:
-        raise Invalid(str(error), field="program") from None
+        raise Invalid(str(error), field=error.field or "program") from None
+    if cents is not None and cents < 0:
+        raise Invalid(f"raised must be 0 or more, not {raised}", field="raised")
     facts = {
         "applied_on": today.isoformat(),
         "founded_on": None if founded_on is None else founded_on.isoformat(),
@@ -96,11 +107,17 @@ def leave_program(
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
 
 
+def _require_facts(founded_on: date | None, raised: str | None) -> None:
+    if founded_on is None:
+        raise Invalid("program startups: say when it was founded", field="founded_on")
+    if raised is None:
+        raise Invalid("program startups: say how much it has raised, in USD", field="raised")
+
+
 def _percentage(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise Invalid(f"percent {text!r} is not a number such as 50", field="percent") from None
+    if _PERCENTAGE(text) is None:
+        raise Invalid(f"percent {text[:40]!r} is not a number such as 50 or 12.5", field="percent")
+    return Decimal(text)
 
 
 def refer(engine: sa.Engine, referrer: str, referred: str, *, by: str, now: int) -> dict[str, object]:

@@ -12,6 +12,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from billing.billing_month import window_counts
+from billing.contracts import contract_data, show_contract
 from billing.pricing.books import term_usage
 from billing.pricing.contract import Contract
 from billing.pricing.drawdown import draw
@@ -35,14 +36,27 @@ def record_contract_runs(engine: sa.Engine, store: EventStore, contract_id: str,
     today = day_of(now)
     with writing(engine) as connection:
         owner = contracts.account_of(connection, contract_id)
-        assert owner is not None
-        accounts.lock(connection, owner)
+        if owner is not None:
+            accounts.lock(connection, owner)
+            owner = contracts.account_of(connection, contract_id)
+        if owner is None:
+            return []  # withdrawn meanwhile
         contract = get_account(connection, owner).terms.find_contract(contract_id)
         over = {day: runs for day, runs in usage_of_term(store, contract).items() if day < today}
         held = contracts.ledger(connection, contract_id)
         new = to_record(held, contract.grants, draw(contract.grants, over), as_of=today, recorded_at=now)
         contracts.record(connection, contract_id, len(held), new)
     return list(new)
+
+
+def contract_with_balance(
+    engine: sa.Engine, store: EventStore, contract_id: str, now: int, *, account: str | None = None
+) -> dict[str, object]:
+    """A contract in the shape of JSON answers, its ledger brought up to date before; of one account only,
+    where given. Raises NotFound."""
+    show_contract(engine, contract_id, account=account)
+    record_contract_runs(engine, store, contract_id, now)
+    return contract_data(engine, show_contract(engine, contract_id, account=account))
 
 
 def record_runs(engine: sa.Engine, store: EventStore, now: int) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
-from billing.pricing.errors import ContractError, PricingError
-from billing.pricing.terms import Change, changed
+from billing.pricing.errors import ContractError, ContractsOverlap, PricingError
+from billing.pricing.terms import Change, NewEnd, ProgramEnd, Terms, changed
 from billing.repository import accounts, invoices, terms
 from billing.repository.accounts import Account
 from billing.repository.terms import TermsEntry
@@ -44,26 +45,13 @@ def change_terms(
     """Record a change within the caller's transaction; answers the account as it is then. A change that
     changes the price of an invoiced month is refused unless `amend`; it is then billed or credited by the
     next invoice, as an adjustment. Raises NotFound, Invalid, or Refused."""
+    check_text("reason", reason)
     entry = accounts.next_entry(connection, account_id)
     account = get_account(connection, account_id)
     assert entry is not None
-    try:
-        after = changed(account.terms, change)
-        reached = [
-            month
-            for month in _invoiced(connection, account_id)
-            if after.in_month(month) != account.terms.in_month(month)
-        ]
-    except ContractError as error:
-        raise Invalid(str(error), field="contract") from None
-    except PricingError as error:
-        raise Invalid(str(error)) from None
+    reached = reached_by(connection, account, _changed(account.terms, change))
     if reached and not amend:
-        raise Refused(
-            f"account {account_id} is invoiced for {max(reached)} already, which this would change; choose a "
-            "later month, or make it an amendment, which the next invoice bills or credits: --amend",
-            field="from",
-        )
+        raise _reaches_invoiced(account_id, max(reached), change)
     terms.add(
         connection,
         account_id,
@@ -76,6 +64,27 @@ def change_terms(
         now=now,
     )
     return get_account(connection, account_id)
+
+
+def check_change(connection: sa.Connection, account: Account, change: Change) -> None:
+    """Raises what `change_terms` would for this change, without an amendment; records nothing."""
+    reached = reached_by(connection, account, _changed(account.terms, change))
+    if reached:
+        raise _reaches_invoiced(account.id, max(reached), change)
+
+
+def reached_by(connection: sa.Connection, account: Account, after: Terms) -> list[Month]:
+    """The invoiced months whose price may be another on these terms than on the account's."""
+    return [
+        month
+        for month in invoiced_months(connection, account.id)
+        if after.in_month(month) != account.terms.in_month(month)
+    ]
+
+
+def invoiced_months(connection: sa.Connection, account_id: str) -> list[Month]:
+    """The months with a live usage invoice."""
+    return [each.month for each in invoices.live_usage_invoices(connection, account_id)]
 
 
 def list_terms(engine: sa.Engine, account_id: str) -> list[dict[str, object]]:
@@ -98,5 +107,20 @@ def _entry_data(entry: TermsEntry) -> dict[str, object]:
     }
 
 
-def _invoiced(connection: sa.Connection, account_id: str) -> list[Month]:
-    return [each.month for each in invoices.live_usage_invoices(connection, account_id)]
+def _changed(before: Terms, change: Change) -> Terms:
+    try:
+        return changed(before, change)
+    except ContractsOverlap as error:
+        raise Refused(str(error), field=error.field) from None
+    except PricingError as error:
+        field = error.field or ("contract" if isinstance(error, ContractError) else None)
+        raise Invalid(str(error), field=field) from None
+
+
+def _reaches_invoiced(account_id: str, month: Month, change: Change) -> Refused:
+    field = {NewEnd: "end", ProgramEnd: "on"}.get(type(change), "from")
+    return Refused(
+        f"account {account_id} is invoiced for {month} already, which this would change; choose a later "
+        "month, or make it an amendment, which the next invoice bills or credits: --amend",
+        field=field,
+    )

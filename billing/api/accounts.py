@@ -1,8 +1,12 @@
-"""/v1/accounts: who is billed, and by which plan."""
+"""/v1/accounts: who is billed; adding, showing, updating, closing. What is agreed with them is in
+`account_terms`, their credit in `account_credit`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,68 +16,26 @@ from billing.accounts import (
     account_data,
     add_account,
     list_accounts,
-    set_plan,
     show_account,
+    update_account,
 )
+from billing.api.account_shapes import AccountAnswer, Details
 from billing.api.auth import Admin, Reader, author, check_account
 from billing.api.door import Door, TheDoor, answer
 from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
-from billing.api.params import month_of
-from billing.errors import NotFound
+from billing.api.params import Amount, Reason, Runs, day_of, month_of
+from billing.billing_details import BillingDetails
+from billing.closing import close_account, reopen_account
+from billing.errors import Invalid, NotFound
 from billing.repository.accounts import Account
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 AccountPath = Annotated[str, Path(description="The account.", examples=["acme"])]
 
-
-class AccountPlan(BaseModel):
-    """From a month on, a plan version."""
-
-    from_: str = Field(alias="from", examples=["2026-10"])
-    plan: str = Field(examples=["starter@2021-02"])
-
-
-class AccountContract(BaseModel):
-    """The term of a contract; `end` is the first day without it."""
-
-    id: str
-    start: str
-    end: str
-
-
-class AccountProgram(BaseModel):
-    """A program that the account is in from `starts_on` on; `ends_on` is the first day without it."""
-
-    program: str
-    percentage: str
-    starts_on: str
-    ends_on: str
-
-
-class AccountProtection(BaseModel):
-    """No more than `charge` (in minor units) a month, until `ends_on`."""
-
-    from_: str = Field(alias="from", examples=["2026-10"])
-    charge: int
-    ends_on: str
-
-
-class AccountAnswer(BaseModel):
-    id: str
-    name: str
-    email: str
-    currency: str
-    billing_from: str
-    closed_on: str | None
-    plans: list[AccountPlan]
-    contracts: list[AccountContract]
-    programs: list[AccountProgram]
-    price_protection: list[AccountProtection]
-    details: dict[str, str | int] = Field(description="What its invoices say, and how they are paid.")
-    stripe_customer_id: str | None
+_DETAILS = frozenset(each.name for each in fields(BillingDetails))
 
 
 class NewAccount(BaseModel):
@@ -94,17 +56,55 @@ class NewAccount(BaseModel):
     name: str = ""
     email: str = ""
     currency: str | None = Field(None, description="By default the service's.")
+    legacy_charge: Amount | None = Field(None, description="Price protection: at most this a month …")
+    protected_until: str | None = Field(None, description="… until this day, `YYYY-MM-DD`.")
+    opening_credit: Amount | None = Field(None, description="Credit that the account brings.")
+    opening_runs: Runs | None = Field(None, description="Task runs it has paid for elsewhere, usable …")
+    opening_runs_until: str | None = Field(None, description="… until this day, the first of a month.")
+    details: Details = Details()
 
 
-class NewPlan(BaseModel):
-    """The plan version that prices the account from a month on."""
+class AccountChanges(BaseModel):
+    """What is given is changed; an empty text takes one away."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"plan": "standard", "from": "2026-11"}]}
+        extra="forbid", json_schema_extra={"examples": [{"name": "Acme AG", "details": {"country": "DE"}}]}
     )
 
-    plan: str = Field(description="`standard` (its newest version in effect then) or `standard@2021-02`.")
-    from_: str = Field(alias="from", description="A month, `YYYY-MM`.")
+    name: str = ""
+    email: str = ""
+    details: Details = Details()
+
+
+class Closing(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"on": "2026-12-31"}]})
+
+    on: str | None = Field(None, description="A day; its month is the last one billed. By default today.")
+    reason: Reason = ""
+
+
+class Reopening(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "they came back"}]})
+
+    reason: Reason = ""
+
+
+class GrantLeft(BaseModel):
+    contract: str
+    grant: str
+    runs_left: int
+    expires_on: str
+
+
+class ClosedAnswer(BaseModel):
+    """What is left of an account that was closed; `credit` in minor units."""
+
+    account: str
+    closed_on: str
+    invoices_to_come: list[str] = Field(description="Months that have task runs and no invoice yet.")
+    grants: list[GrantLeft]
+    credit: int
+    currency: str
 
 
 @router.get(
@@ -130,10 +130,13 @@ def accounts_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
 async def accounts_add(
     request: Request, door: TheDoor, caller: Admin, body: NewAccount, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Enrols it in a plan version from `billing_from` on."""
+    """Enrols it in a plan version from `billing_from` on. An account that moves in may bring price
+    protection, credit, and task runs that it has paid for elsewhere."""
     service = door.service
 
     def make() -> Created:
+        with _in_details():
+            details = BillingDetails(**body.details.given())
         account = add_account(
             service.engine,
             body.id,
@@ -143,6 +146,13 @@ async def accounts_add(
             billing_from=month_of(body.billing_from, "billing_from") if body.billing_from else None,
             name=body.name,
             email=body.email,
+            legacy_charge=body.legacy_charge,
+            protected_until=day_of(body.protected_until, "protected_until"),
+            opening_credit=body.opening_credit,
+            opening_runs=body.opening_runs,
+            opening_runs_until=day_of(body.opening_runs_until, "opening_runs_until"),
+            details=details,
+            by=author(caller),
         )
         return Created(account_data(account), location=f"/v1/accounts/{account.id}")
 
@@ -159,22 +169,84 @@ def accounts_show(door: TheDoor, caller: Reader, account_id: AccountPath) -> Res
     return answer(account_data(show_account(door.service.engine, account_id)))
 
 
+@router.patch(
+    "/{account_id}",
+    summary="Update an account",
+    responses=good(AccountAnswer) | KEYED | errors(404),
+)
+def accounts_update(door: TheDoor, _caller: Admin, account_id: AccountPath, body: AccountChanges) -> Response:
+    """Its name, its e-mail address, and its billing details. Invoices made before keep what they say."""
+    changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"details"})
+    with _in_details():
+        account = update_account(door.service.engine, account_id, **changes, **body.details.given())
+    return answer(account_data(account))
+
+
 @router.post(
-    "/{account_id}/plan",
-    summary="Change an account's plan",
+    "/{account_id}/close",
+    summary="Close an account",
+    responses=good(ClosedAnswer) | KEYED | errors(404, 409),
+)
+async def accounts_close(
+    request: Request,
+    door: TheDoor,
+    caller: Admin,
+    account_id: AccountPath,
+    body: Closing,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Answers what is left. Usage of later months is not billed but reported by their runs."""
+    service = door.service
+
+    def make() -> Created:
+        left = close_account(
+            service.engine,
+            service.store,
+            account_id,
+            on=day_of(body.on, "on"),
+            by=author(caller),
+            now=service.now(),
+            reason=body.reason,
+        )
+        return Created(left, 200)
+
+    return await once(service, request, caller, idempotency_key, make)
+
+
+@router.post(
+    "/{account_id}/reopen",
+    summary="Reopen an account",
     responses=good(AccountAnswer) | KEYED | errors(404, 409),
 )
-def accounts_set_plan(door: TheDoor, caller: Admin, account_id: AccountPath, body: NewPlan) -> Response:
-    """From a month that is not invoiced yet. Sent twice, it changes nothing more."""
-    account = set_plan(
-        door.service.engine,
-        account_id,
-        body.plan,
-        month_of(body.from_, "from"),
-        now=door.service.now(),
-        by=author(caller),
-    )
-    return answer(account_data(account))
+async def accounts_reopen(
+    request: Request,
+    door: TheDoor,
+    caller: Admin,
+    account_id: AccountPath,
+    body: Reopening,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """It is billed again as if it had never been closed."""
+    service = door.service
+
+    def make() -> Created:
+        account = reopen_account(
+            service.engine, account_id, by=author(caller), now=service.now(), reason=body.reason
+        )
+        return Created(account_data(account), 200)
+
+    return await once(service, request, caller, idempotency_key, make)
+
+
+@contextmanager
+def _in_details() -> Iterator[None]:
+    """Names a detail at fault as the body does."""
+    try:
+        yield
+    except Invalid as error:
+        if error.field in _DETAILS:
+            raise Invalid(str(error), field=f"details.{error.field}") from None
+        raise
 
 
 def _own(door: Door, account_id: str) -> list[Account]:

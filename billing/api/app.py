@@ -9,8 +9,11 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from billing.api import (
+    account_credit,
+    account_terms,
     accounts,
     billing_runs,
+    contracts,
     events,
     health,
     invoices,
@@ -25,7 +28,20 @@ from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
 
-_NOUNS = (events, accounts, usage, plans, invoices, billing_runs, keys, stripe_webhook, health)
+_NOUNS = (
+    events,
+    accounts,
+    account_terms,
+    account_credit,
+    usage,
+    plans,
+    contracts,
+    invoices,
+    billing_runs,
+    keys,
+    stripe_webhook,
+    health,
+)
 
 
 def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:

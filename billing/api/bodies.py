@@ -1,10 +1,36 @@
-"""A request's body as bytes, to a limit: what is too long is refused before it is held."""
+"""A request's body: as bytes, to a limit, so that what is too long is refused before it is held; and as a
+document in one of several formats."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from fastapi import Request
 
 from billing.api.problems import ProblemError
+from billing.errors import Invalid
+
+_SUFFIX_OF: Mapping[str, str] = {
+    "application/json": ".json",
+    "application/yaml": ".yaml",
+    "application/toml": ".toml",
+}
+
+
+async def read_document(request: Request) -> tuple[str, str]:
+    """A document as its text, and a name whose suffix says how to read it. Raises ProblemError (415), or
+    Invalid."""
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    suffix = _SUFFIX_OF.get(content_type)
+    if suffix is None:
+        raise ProblemError(
+            415, f"Content-Type {content_type!r} is not read here; send one of {', '.join(_SUFFIX_OF)}"
+        )
+    try:
+        text = (await request.body()).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Invalid("the body is not UTF-8 text", field="body") from None
+    return text, f"the body{suffix}"
 
 
 def declared_length(header: str | None) -> int:

@@ -64,3 +64,23 @@ PLAN: dict[str, Any] = {
         {"up_to": None, "unit_price": "0.00125"},
     ],
 }
+
+CONTRACT: dict[str, Any] = {
+    "id": "acme-2027",
+    "account": "acme",
+    "start": "2027-01-01",
+    "end": "2028-01-01",
+    "plan": "standard@2021-02",
+    "currency": "USD",
+    "instalments": "quarterly",
+    "grants": [
+        {
+            "id": "g1",
+            "runs": 1_000_000,
+            "price": "900.00",
+            "granted_on": "2027-01-01",
+            "expires_on": "2028-01-01",
+        }
+    ],
+    "services": [{"description": "Onboarding", "price": "1500.00", "due_on": "2027-01-01"}],
+}

@@ -21,8 +21,10 @@ in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the ne
 TAGS = [
     {"name": "events", "description": "What ran: the meter's input."},
     {"name": "accounts", "description": "Who is billed."},
+    {"name": "credit", "description": "What accounts have in hand, and the referrals that earn it."},
     {"name": "usage", "description": "What counts and what does not, and what it would cost."},
     {"name": "plans", "description": "Price schedules; a version never changes."},
+    {"name": "contracts", "description": "Committed usage: task runs that are paid for in advance."},
     {"name": "invoices", "description": "What was billed, and the proof of it."},
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "keys", "description": "Who may do what."},

@@ -1,13 +1,16 @@
-"""Months and instants in queries and bodies; what is wrong with one names its field."""
+"""Months, days, instants and amounts in queries and bodies; what is wrong with one names its field."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from datetime import date
+from typing import Annotated, overload
 
 from fastapi import Query
+from pydantic import BeforeValidator, Field
 
 from billing.errors import Invalid
+from billing.pricing.days import parse_day
 from metering.period import HOUR_US, Month, parse_bound
 
 MonthQuery = Annotated[
@@ -24,6 +27,44 @@ def month_of(text: str, field: str = "month") -> Month:
         return Month.parse(text)
     except ValueError as error:
         raise Invalid(f"{field}: {error}", field=field) from None
+
+
+@overload
+def day_of(text: str, field: str) -> date: ...
+@overload
+def day_of(text: str | None, field: str) -> date | None: ...
+def day_of(text: str | None, field: str) -> date | None:
+    """A day, `YYYY-MM-DD`; None where there is none. Raises Invalid."""
+    if text is None:
+        return None
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise Invalid(f"{field}: {error}", field=field) from None
+
+
+def _amount_as_text(value: object) -> object:
+    """A whole number may be written as such; of a float, who knows what was written."""
+    if isinstance(value, float):
+        raise ValueError('write an amount as text, such as "100.00"')
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Amount = Annotated[
+    str,
+    BeforeValidator(_amount_as_text),
+    Field(max_length=100, description='In major units, as text: "100.00".'),
+]
+Runs = Annotated[int, Field(strict=True, description="A quantity of task runs.")]
+Amend = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Also where it reaches into invoiced months; the next invoice bills or credits it.",
+    ),
+]
+Reason = Annotated[str, Field(description="Why, for the history.")]
 
 
 def whole_hour(text: str, field: str) -> int:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from billing.accounts import show_account
-from billing.api.auth import Admin, Reader
+from billing.api.auth import Admin, Reader, author
+from billing.api.bodies import read_document
 from billing.api.door import Door, TheDoor, answer
 from billing.api.examples import PLAN
 from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
-from billing.api.problems import ProblemError
-from billing.errors import Invalid, NotFound
+from billing.api.params import AccountId, day_of, month_of
+from billing.errors import NotFound
+from billing.plan_migration import migrate_plan
 from billing.plans import list_plans, load_plan_text, show_plan
 from billing.pricing.catalogue import PlanVersion
 from billing.repository.keys import ApiKey
 from metering.period import Month
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"])
-
-_SUFFIX_OF: Mapping[str, str] = {
-    "application/json": ".json",
-    "application/yaml": ".yaml",
-    "application/toml": ".toml",
-}
 
 
 class BracketAnswer(BaseModel):
@@ -45,6 +40,54 @@ class PlanAnswer(BaseModel):
     currency: str
     soft_limit: int | None
     brackets: list[BracketAnswer]
+
+
+class NewMigration(BaseModel):
+    """From a month on; of all accounts on another version of the plan, or of those named."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"from": "2027-01", "dry_run": True}]}
+    )
+
+    from_: str = Field(alias="from", description="A month, `YYYY-MM`.")
+    accounts: list[AccountId] = Field([], description="These only.")
+    protect_until: str | None = Field(
+        None, description="Who would pay more is held to what it would pay now, until this day."
+    )
+    dry_run: bool = Field(False, strict=True, description="Change nothing.")
+
+
+class MovedAnswer(BaseModel):
+    """What the compared month's usage costs before and after, in minor units; `protected_at` is the charge
+    that protects the account, where it is."""
+
+    account: str
+    from_plan: str
+    to_plan: str
+    currency: str
+    now: int
+    then: int
+    change: int
+    protected_at: int | None
+
+
+class LeftAlone(BaseModel):
+    account: str
+    message: str
+
+
+class MigrationAnswer(BaseModel):
+    plan: str
+    from_: str = Field(alias="from")
+    compared: str = Field(description="The month whose usage was priced twice.")
+    dry_run: bool
+    pay_more: int = Field(description="How many accounts pay more.")
+    accounts: list[MovedAnswer]
+    skipped: list[LeftAlone]
+    failed: list[LeftAlone]
+
+
+PlanPath = Annotated[str, Path(description="`starter` (its newest version in effect) or `starter@2021-02`.")]
 
 
 def _content() -> dict[str, Any]:
@@ -86,20 +129,11 @@ async def plans_load(
     request: Request, door: TheDoor, caller: Admin, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """One plan version or several, all or nothing. A version that exists with other content is refused."""
-    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    suffix = _SUFFIX_OF.get(content_type)
-    if suffix is None:
-        raise ProblemError(
-            415, f"Content-Type {content_type!r} is not read here; send one of {', '.join(_SUFFIX_OF)}"
-        )
-    try:
-        text = (await request.body()).decode("utf-8")
-    except UnicodeDecodeError:
-        raise Invalid("the body is not UTF-8 text", field="body") from None
+    text, name = await read_document(request)
     service = door.service
 
     def make() -> Created:
-        new = load_plan_text(service.engine, text, f"the body{suffix}", service.now())
+        new = load_plan_text(service.engine, text, name, service.now())
         return Created([version.to_data() for version in new], 201 if new else 200)
 
     return await once(service, request, caller, idempotency_key, make)
@@ -113,7 +147,7 @@ async def plans_load(
 def plans_show(
     door: TheDoor,
     caller: Reader,
-    plan: Annotated[str, Path(description="`starter` (its newest version in effect) or `starter@2021-02`.")],
+    plan: PlanPath,
 ) -> Response:
     version = show_plan(door.service.engine, plan, Month.of(door.service.now()))
     if not _may_see(door, caller, version):
@@ -121,15 +155,49 @@ def plans_show(
     return answer(version.to_data())
 
 
+@router.post(
+    "/{plan}/migrations",
+    summary="Move accounts to a plan version",
+    responses=good(MigrationAnswer) | KEYED | errors(404, 409),
+)
+async def plans_migrate(
+    request: Request,
+    door: TheDoor,
+    caller: Admin,
+    plan: PlanPath,
+    body: NewMigration,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """The usage of the last whole month is priced on both plans; who would pay more comes first. `failed`
+    accounts stay as they are."""
+    service = door.service
+
+    def make() -> Created:
+        report = migrate_plan(
+            service.engine,
+            service.store,
+            plan,
+            month_of(body.from_, "from"),
+            account_ids=body.accounts,
+            protect_until=day_of(body.protect_until, "protect_until"),
+            dry_run=body.dry_run,
+            by=author(caller),
+            now=service.now(),
+        )
+        return Created(report.to_data(), 200)
+
+    return await once(service, request, caller, idempotency_key, make)
+
+
 def _may_see(door: Door, caller: ApiKey, version: PlanVersion) -> bool:
-    """A bound key sees the plans that its account is or was enrolled in: others may be another's terms."""
+    """A bound key sees the plans that price some month of its account: others may be another's terms."""
     if caller.account is None:
         return True
     try:
         account = show_account(door.service.engine, caller.account)
     except NotFound:
         return False
-    return version.id in {enrolment.plan_id for enrolment in account.terms.enrolments}
+    return version.id in account.terms.plan_ids()
 
 
 def _id(version: PlanVersion) -> str:

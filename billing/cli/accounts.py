@@ -1,21 +1,21 @@
-"""billing accounts …"""
+"""billing accounts …: adding, showing, closing. The terms are in `account_terms`, credit in
+`account_credit`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from datetime import date
+from typing import Annotated, Any
 
 import typer
 
+from billing.cli import account_details as detail
 from billing.cli.commands import command, noun
-from billing.cli.options import AccountArgument, AsJson, read_month
-from billing.cli.output import console, fields, print_json, say, table
+from billing.cli.options import OPERATOR, AccountArgument, AsJson, Reason, read_date, read_month
+from billing.cli.output import console, print_json, say, table
 from billing.cli.service import open_service
 from metering.period import Month
 
-if TYPE_CHECKING:
-    from billing.repository.accounts import Account
-
-group = noun("Who is billed: add accounts, and choose their plans.")
+group = noun("Who is billed: accounts, what is agreed with them, and their credit.")
 
 
 @command(group, "add", example="billing accounts add acme --plan starter --billing-from 2026-10")
@@ -30,16 +30,51 @@ def add(
             parser=read_month, metavar="MONTH", help="First month to bill; by default the current one."
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="The customer's name on invoices; by default the id.")] = "",
-    email: Annotated[str, typer.Option(help="Where Stripe sends invoices.")] = "",
+    name: detail.Name = None,
+    email: detail.Email = None,
     currency: Annotated[
         str | None, typer.Option(help="ISO 4217 code; by default BILLING_CURRENCY.", metavar="USD")
     ] = None,
+    legacy_charge: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Price protection: never more than this a month, until …"),
+    ] = None,
+    protected_until: Annotated[
+        date | None,
+        typer.Option(parser=read_date, metavar="DATE", help="… this day, the first without protection."),
+    ] = None,
+    opening_credit: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="Credit that the account brings.")
+    ] = None,
+    opening_runs: Annotated[
+        int | None, typer.Option(metavar="RUNS", help="Task runs it has paid for elsewhere, usable until …")
+    ] = None,
+    opening_runs_until: Annotated[
+        date | None,
+        typer.Option(parser=read_date, metavar="DATE", help="… this day, the first of a month."),
+    ] = None,
+    line1: detail.Line1 = None,
+    line2: detail.Line2 = None,
+    city: detail.City = None,
+    postal_code: detail.PostalCode = None,
+    state: detail.State = None,
+    country: detail.Country = None,
+    tax_id_type: detail.TaxIdType = None,
+    tax_id: detail.TaxId = None,
+    purchase_order: detail.PurchaseOrder = None,
+    collection: detail.Collection = None,
+    days_until_due: detail.DaysUntilDue = None,
     as_json: AsJson = False,
 ) -> None:
     """Add an account, enrolled in a plan. Months before --billing-from are never billed."""
-    from billing.accounts import account_data, add_account
+    from billing.accounts import add_account
+    from billing.billing_details import BillingDetails
 
+    details: dict[str, Any] = detail.given(
+        line1=line1, line2=line2, city=city, postal_code=postal_code, state=state, country=country,
+        tax_id_type=tax_id_type, tax_id=tax_id, purchase_order=purchase_order, collection=collection,
+        days_until_due=days_until_due,
+    )  # fmt: skip
     with open_service() as service:
         account = add_account(
             service.engine,
@@ -48,18 +83,53 @@ def add(
             currency=currency or service.settings.currency,
             plan=plan,
             billing_from=billing_from,
-            name=name,
-            email=email,
+            name=name or "",
+            email=email or "",
+            legacy_charge=legacy_charge,
+            protected_until=protected_until,
+            opening_credit=opening_credit,
+            opening_runs=opening_runs,
+            opening_runs_until=opening_runs_until,
+            details=BillingDetails(**details),
         )
-    if as_json:
-        print_json(account_data(account))
-    else:
-        _print(account)
+    show_changed(account, as_json)
+
+
+@command(group, "update", example="billing accounts update acme --country DE --collection send")
+def update(
+    id: AccountArgument,
+    name: detail.Name = None,
+    email: detail.Email = None,
+    line1: detail.Line1 = None,
+    line2: detail.Line2 = None,
+    city: detail.City = None,
+    postal_code: detail.PostalCode = None,
+    state: detail.State = None,
+    country: detail.Country = None,
+    tax_id_type: detail.TaxIdType = None,
+    tax_id: detail.TaxId = None,
+    purchase_order: detail.PurchaseOrder = None,
+    collection: detail.Collection = None,
+    days_until_due: detail.DaysUntilDue = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change an account's name, e-mail address or billing details; an empty text takes one away. Invoices
+    made before keep what they say."""
+    from billing.accounts import update_account
+
+    changes: dict[str, Any] = detail.given(
+        name=name, email=email, line1=line1, line2=line2, city=city, postal_code=postal_code, state=state,
+        country=country, tax_id_type=tax_id_type, tax_id=tax_id, purchase_order=purchase_order,
+        collection=collection, days_until_due=days_until_due,
+    )  # fmt: skip
+    with open_service() as service:
+        account = update_account(service.engine, id, **changes)
+    show_changed(account, as_json)
 
 
 @command(group, "list", example="billing accounts list --json")
 def list_(as_json: AsJson = False) -> None:
-    """List all accounts with the plans they are enrolled in now."""
+    """List all accounts with the plans that price this month."""
     from billing.accounts import account_data, list_accounts
 
     with open_service() as service:
@@ -74,56 +144,67 @@ def list_(as_json: AsJson = False) -> None:
     shown = table("account", "name", "plan", "currency", "billing from", "email")
     for account in accounts:
         plan = account.terms.plan(this_month)
-        shown.add_row(
-            account.id, account.name, plan, account.currency, str(account.billing_from), account.email
-        )
+        since = str(account.billing_from)
+        if account.closed_on is not None:
+            since += f", closed {account.closed_on}"
+        shown.add_row(account.id, account.name, plan, account.currency, since, account.email)
     console().print(shown)
 
 
 @command(group, "show", example="billing accounts show acme")
 def show(id: AccountArgument, as_json: AsJson = False) -> None:
-    """Show an account and every plan it was, is or will be enrolled in."""
-    from billing.accounts import account_data, show_account
+    """Show an account: every plan it was, is or will be enrolled in, contracts, programs, price protection,
+    and what its invoices say."""
+    from billing.accounts import show_account
 
     with open_service() as service:
         account = show_account(service.engine, id)
-    if as_json:
-        print_json(account_data(account))
-    else:
-        _print(account)
+    show_changed(account, as_json)
 
 
-@command(group, "set-plan", example="billing accounts set-plan acme standard --from 2026-12")
-def set_plan(
+@command(group, "close", example="billing accounts close acme --on 2026-12-31")
+def close(
     id: AccountArgument,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="starter, or a version: starter@2021-02.")],
-    from_month: Annotated[
-        Month, typer.Option("--from", parser=read_month, metavar="MONTH", help="First month on the new plan.")
-    ],
+    on: Annotated[
+        date | None,
+        typer.Option(
+            parser=read_date, metavar="DATE", help="The day, by default today: its month is billed."
+        ),
+    ] = None,
+    reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
-    """Enrol an account in another plan from the start of a month on. A month that is invoiced already is
-    refused."""
-    from billing.accounts import account_data
-    from billing.accounts import set_plan as enrol
+    """Close an account, and print what is left: invoices to come, committed runs, credit. The month of the
+    day is the last one billed; later usage is not billed but reported."""
+    from billing.cli.account_text import print_left
+    from billing.closing import close_account
 
     with open_service() as service:
-        account = enrol(service.engine, id, plan, from_month, now=service.now())
+        left = close_account(
+            service.engine, service.store, id, on=on, by=OPERATOR, now=service.now(), reason=reason
+        )
+    if as_json:
+        print_json(left)
+    else:
+        print_left(left)
+
+
+@command(group, "reopen", example="billing accounts reopen acme")
+def reopen(id: AccountArgument, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Bill a closed account again, as if it had never been closed."""
+    from billing.closing import reopen_account
+
+    with open_service() as service:
+        account = reopen_account(service.engine, id, by=OPERATOR, now=service.now(), reason=reason)
+    show_changed(account, as_json)
+
+
+def show_changed(account: Any, as_json: bool) -> None:
+    """Print an account as it is now."""
+    from billing.accounts import account_data
+    from billing.cli.account_text import print_account
+
     if as_json:
         print_json(account_data(account))
     else:
-        _print(account)
-
-
-def _print(account: Account) -> None:
-    plans = " · ".join(f"{each.plan_id} from {each.from_month}" for each in account.terms.enrolments)
-    pairs = {
-        "account": account.id,
-        "name": account.name,
-        "email": account.email or "none",
-        "currency": account.currency,
-        "billing from": account.billing_from,
-        "plan": plans,
-        "Stripe customer": account.stripe_customer_id or "none yet: made with the first invoice",
-    }
-    console().print(fields(pairs))
+        print_account(account)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from billing.cli import (
+    account_credit,
+    account_terms,
     accounts,
+    contracts,
     demo,
     ingest,
     init,
@@ -27,7 +30,10 @@ app = noun(
 
 for module in (init, demo, serve, schedule):
     module.add_to(app)
+for topic in (account_terms, account_credit):
+    topic.add_to(accounts.group)
 app.add_typer(accounts.group, name="accounts")
+app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 for module in (ingest, usage, preview, run):
     module.add_to(app)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from billing.cli.commands import command, noun
-from billing.cli.options import AsJson, OptionalMonth
+from billing.cli.errors import LOOK
+from billing.cli.options import OPERATOR, AsJson, OptionalMonth, read_date, read_month
 from billing.cli.output import console, heading, print_json, say, table
 from billing.cli.service import open_service
 from metering.period import Month
@@ -77,6 +80,73 @@ def load(
         say(f"All plan versions of {file.name} were loaded already.")
     for version in new:
         _print(version)
+
+
+@command(group, "migrate", example="billing plans migrate starter@2021-02 --from 2027-01 --dry-run")
+def migrate(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan, or its version, to move to.")],
+    from_month: Annotated[
+        Month, typer.Option("--from", parser=read_month, metavar="MONTH", help="First month on it.")
+    ],
+    account: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="This account; may come many times. By default all of the plan."),
+    ] = None,
+    protect_until: Annotated[
+        date | None,
+        typer.Option(
+            parser=read_date,
+            metavar="DATE",
+            help="Hold those who would pay more to what they pay, until then.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move accounts to a plan version from a month on. Shows what the usage of the last whole month costs
+    before and after, those first who would pay more; exit 1 if any account could not be moved."""
+    from billing.plan_migration import migrate_plan
+
+    with open_service() as service:
+        report = migrate_plan(
+            service.engine,
+            service.store,
+            plan,
+            from_month,
+            account_ids=account or (),
+            protect_until=protect_until,
+            dry_run=dry_run,
+            by=OPERATOR,
+            now=service.now(),
+        )
+    if as_json:
+        print_json(report.to_data())
+    else:
+        _print_migration(report.to_data())
+    if report.failed:
+        raise typer.Exit(LOOK)
+
+
+def _print_migration(data: Mapping[str, Any]) -> None:
+    from billing.pricing.money import format_amount
+
+    says = "would move" if data["dry_run"] else "moved"
+    more = f"; {data['pay_more']:,} would pay more" if data["pay_more"] else ""
+    heading(data["plan"], f" from {data['from']} on: {len(data['accounts']):,} {says}{more}")
+    if data["accounts"]:
+        shown = table("account", "from", "now", "then", "change", numbers=("now", "then", "change"))
+        for each in data["accounts"]:
+            amounts = [format_amount(each[name], each["currency"]) for name in ("now", "then", "change")]
+            shown.add_row(each["account"], each["from_plan"], *amounts)
+        console().print(shown)
+        say(f"A month like {data['compared']}, before and after.")
+    for each in data["accounts"]:
+        if each["protected_at"] is not None:
+            say(f"{each['account']}: protected at {format_amount(each['protected_at'], each['currency'])}")
+    for each in data["skipped"]:
+        say(f"{each['account']}: left alone, {each['message']}")
+    for each in data["failed"]:
+        say(f"{each['account']}: {each['message']}")
 
 
 def _print(version: PlanVersion) -> None:

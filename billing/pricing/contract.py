@@ -17,14 +17,21 @@ from itertools import combinations
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.currency import currency
 from billing.pricing.days import first_day, is_day
-from billing.pricing.errors import AmountError, ContractError, CurrencyError, CurrencyMismatch
+from billing.pricing.errors import (
+    AmountError,
+    ContractError,
+    ContractsOverlap,
+    CurrencyError,
+    CurrencyMismatch,
+)
 from billing.pricing.money import require_whole
 from metering.period import Month
 
 MAX_RUNS = 10**15  # of one grant: keeps every sum of a ledger far inside 64 bits
 _MAX_PRICE = 10**17  # in minor units
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+LONGEST_ID = 64
+_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{LONGEST_ID}}}", re.ASCII)
 
 
 class Instalments(enum.StrEnum):
@@ -74,25 +81,31 @@ class Contract:
 
     def __post_init__(self) -> None:
         if not _is_id(self.id):
-            raise ContractError(f"{self.id!r} is not a contract's id; {_ID_HINT}")
+            raise ContractError(f"{self.id!r} is not a contract's id; {_ID_HINT}", field="id")
         where = f"contract {self.id}"
         if not _is_id(self.account):
-            raise ContractError(f"{where}: {self.account!r} is not an account's id; {_ID_HINT}")
+            raise ContractError(
+                f"{where}: {self.account!r} is not an account's id; {_ID_HINT}", field="account"
+            )
         if not isinstance(self.plan, str) or not self.plan:
-            raise ContractError(f"{where}: name the plan that prices on-demand usage, such as standard")
+            raise ContractError(
+                f"{where}: name the plan that prices on-demand usage, such as standard", field="plan"
+            )
         if not isinstance(self.instalments, Instalments):
             known = ", ".join(Instalments)
             raise ContractError(f"{where}: instalments {self.instalments!r} is not known; known: {known}")
         try:
             currency(self.currency)
         except CurrencyError as error:
-            raise ContractError(f"{where}: currency {error}") from None
+            raise ContractError(f"{where}: currency {error}", field="currency") from None
         _check_term(where, self.start, self.end)
         for grant in self.grants:
             _check_grant(self, grant)
         ids = [grant.id for grant in self.grants]
         if twice := [id for id in ids if ids.count(id) > 1]:
-            raise ContractError(f"{where}: grant {twice[0]} comes twice; give each grant an id of its own")
+            raise ContractError(
+                f"{where}: grant {twice[0]} comes twice; give each grant an id of its own", field="id"
+            )
         for number, service in enumerate(self.services, start=1):
             _check_service(self, number, service)
 
@@ -145,12 +158,13 @@ def plan_of(contract: Contract, catalogue: Catalogue, month: Month | None = None
 
 
 def refuse_overlap(contracts: Iterable[Contract]) -> None:
-    """An account is under one contract at a time. Raises ContractError that names the two which meet."""
+    """An account is under one contract at a time. Raises ContractsOverlap that names the two which meet."""
     for one, other in combinations(contracts, 2):
         if one.account == other.account and one.start < other.end and other.start < one.end:
-            raise ContractError(
+            raise ContractsOverlap(
                 f"contract {other.id} ({other.start} to {other.end}) overlaps with contract {one.id} "
-                f"({one.start} to {one.end}) of account {one.account}; end one before the other starts"
+                f"({one.start} to {one.end}) of account {one.account}; end one before the other starts",
+                field="start",
             )
 
 
@@ -163,30 +177,37 @@ def _is_id(value: object) -> bool:
 
 def _require_day(where: str, name: str, value: object) -> None:
     if not is_day(value):
-        raise ContractError(f"{where}: {name} must be a date such as 2026-01-01, not {str(value)!r}")
+        raise ContractError(
+            f"{where}: {name} must be a date such as 2026-01-01, not {str(value)!r}", field=name
+        )
 
 
 def _check_term(where: str, start: date, end: date) -> None:
     _require_day(where, "start", start)
     _require_day(where, "end", end)
     if end <= start:
-        raise ContractError(f"{where}: the term ends on {end}, which is not after its start on {start}")
-    for verb, day in (("starts", start), ("ends", end)):
+        raise ContractError(
+            f"{where}: the term ends on {end}, which is not after its start on {start}", field="end"
+        )
+    for name, day in (("start", start), ("end", end)):
         if day.day != 1:
             raise ContractError(
-                f"{where}: the term {verb} on {day}, inside a month; a term is whole months, "
-                "from the first of a month to the first of a later one"
+                f"{where}: the term {name}s on {day}, inside a month; a term is whole months, "
+                "from the first of a month to the first of a later one",
+                field=name,
             )
 
 
 def _check_grant(contract: Contract, grant: Grant) -> None:
     if not _is_id(grant.id):
-        raise ContractError(f"contract {contract.id}: {grant.id!r} is not a grant's id; {_ID_HINT}")
+        raise ContractError(
+            f"contract {contract.id}: {grant.id!r} is not a grant's id; {_ID_HINT}", field="id"
+        )
     where = f"contract {contract.id}, grant {grant.id}"
     runs = grant.runs
     if isinstance(runs, bool) or not isinstance(runs, int) or not 0 < runs <= MAX_RUNS:
         raise ContractError(
-            f"{where}: runs must be a whole number from 1 to {MAX_RUNS:,}, not {_shown(runs)}"
+            f"{where}: runs must be a whole number from 1 to {MAX_RUNS:,}, not {_shown(runs)}", field="runs"
         )
     _check_price(where, grant.price, contract.currency)
     _require_day(where, "granted_on", grant.granted_on)
@@ -194,12 +215,14 @@ def _check_grant(contract: Contract, grant: Grant) -> None:
     if grant.expires_on <= grant.granted_on:
         raise ContractError(
             f"{where}: it expires on {grant.expires_on}, which is not after it is granted "
-            f"on {grant.granted_on}"
+            f"on {grant.granted_on}",
+            field="expires_on",
         )
     if grant.granted_on < contract.start or grant.expires_on > contract.end:
         raise ContractError(
             f"{where}: {grant.granted_on} to {grant.expires_on} is not inside the contract's term, "
-            f"{contract.start} to {contract.end}"
+            f"{contract.start} to {contract.end}",
+            field="granted_on" if grant.granted_on < contract.start else "expires_on",
         )
 
 
@@ -207,7 +230,7 @@ def _check_service(contract: Contract, number: int, service: Service) -> None:
     where = f"contract {contract.id}, service {number}"
     text = service.description
     if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > 200:
-        raise ContractError(f"{where}: describe it in one line of up to 200 characters")
+        raise ContractError(f"{where}: describe it in one line of up to 200 characters", field="description")
     _check_price(where, service.price, contract.currency)
     _require_day(where, "due_on", service.due_on)
 
@@ -216,10 +239,12 @@ def _check_price(where: str, price: int, code: str) -> None:
     try:
         require_whole(price, code)
     except AmountError as error:
-        raise ContractError(f"{where}: the price {error}") from None
+        raise ContractError(f"{where}: the price {error}", field="price") from None
     if not 0 <= price < _MAX_PRICE:
         size = "negative" if price < 0 else "too large"
-        raise ContractError(f"{where}: the price is {size}; it must be 0 or more, of at most 15 digits")
+        raise ContractError(
+            f"{where}: the price is {size}; it must be 0 or more, of at most 15 digits", field="price"
+        )
 
 
 def _shown(value: object) -> str:

@@ -13,13 +13,14 @@ file: this module sees its text alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 
 from billing.pricing.contract import Contract, Grant, Instalments, Service
 from billing.pricing.data_file import read_data
+from billing.pricing.days import parse_day
 from billing.pricing.errors import AmountError, ContractError, CurrencyError
 from billing.pricing.money import parse_amount, plain, to_major
 
@@ -28,7 +29,6 @@ _CONTRACT_KEYS = (
 )  # fmt: skip
 _GRANT_KEYS = ("id", "runs", "price", "granted_on", "expires_on")
 _SERVICE_KEYS = ("description", "price", "due_on")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 def parse_contract_file(text: str, name: str) -> Contract:
@@ -45,7 +45,7 @@ def contract_from_data(data: object) -> Contract:
     term = {"granted_on": start, "expires_on": end}
     code = fields["currency"]
     if not isinstance(code, str):
-        raise ContractError(f"{where}: currency must be text such as USD")
+        raise ContractError(f"{where}: currency must be text such as USD", field="currency")
     return Contract(
         id=_text(where, fields, "id"),
         account=_text(where, fields, "account"),
@@ -71,7 +71,7 @@ def grant_from_data(data: object, *, where: str, code: str, term: Mapping[str, d
     fields = _object(where, data, _GRANT_KEYS, optional=tuple(term))
     runs = fields["runs"]
     if isinstance(runs, bool) or not isinstance(runs, int):
-        raise ContractError(f"{where}: runs must be a whole number, not {str(runs)[:40]!r}")
+        raise ContractError(f"{where}: runs must be a whole number, not {str(runs)[:40]!r}", field="runs")
     return Grant(
         id=_text(where, fields, "id"),
         runs=runs,
@@ -131,23 +131,26 @@ def _object(
     if not isinstance(data, Mapping):
         raise ContractError(f"{where} must be an object with {', '.join(keys)}")
     if unknown := [repr(key) for key in data if key not in keys]:
-        raise ContractError(f"{where}: unknown key {', '.join(unknown)[:80]}; known: {', '.join(keys)}")
+        raise ContractError(
+            f"{where}: unknown key {', '.join(unknown)[:80]}; known: {', '.join(keys)}",
+            field=str(next(key for key in data if key not in keys)),
+        )
     if missing := [key for key in keys if key not in data and key not in optional]:
-        raise ContractError(f"{where}: {', '.join(missing)} is missing")
+        raise ContractError(f"{where}: {', '.join(missing)} is missing", field=missing[0])
     return data
 
 
 def _list(where: str, fields: Mapping[str, object], key: str) -> Iterable[object]:
     value = fields.get(key, [])
     if not isinstance(value, list):
-        raise ContractError(f"{where}: {key} must be a list")
+        raise ContractError(f"{where}: {key} must be a list", field=key)
     return value
 
 
 def _text(where: str, fields: Mapping[str, object], key: str) -> str:
     value = fields[key]
     if not isinstance(value, str):
-        raise ContractError(f"{where}: {key} must be text; put it in quotes")
+        raise ContractError(f"{where}: {key} must be text; put it in quotes", field=key)
     return value
 
 
@@ -157,7 +160,7 @@ def _instalments(where: str, value: object) -> Instalments:
     except ValueError:
         known = ", ".join(Instalments)
         raise ContractError(
-            f"{where}: instalments {str(value)[:40]!r} is not known; known: {known}"
+            f"{where}: instalments {str(value)[:40]!r} is not known; known: {known}", field="instalments"
         ) from None
 
 
@@ -165,12 +168,12 @@ def _date(where: str, fields: Mapping[str, object], key: str) -> date:
     value = fields[key]
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise ContractError(f"{where}: {key} {str(value)[:40]!r} is not a date; write it as YYYY-MM-DD")
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return parse_day(value)
+    raise ContractError(
+        f"{where}: {key} {str(value)[:40]!r} is not a date; write it as YYYY-MM-DD", field=key
+    )
 
 
 def _price(where: str, value: object, code: str) -> int:
@@ -179,10 +182,12 @@ def _price(where: str, value: object, code: str) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise ContractError(f'{where}: price {str(value)[:40]!r} is not an amount; write it like "900.00"')
+        raise ContractError(
+            f'{where}: price {str(value)[:40]!r} is not an amount; write it like "900.00"', field="price"
+        )
     try:
         return parse_amount(value, code)
     except CurrencyError as error:
-        raise ContractError(f"{where}: currency {error}") from None
+        raise ContractError(f"{where}: currency {error}", field="currency") from None
     except AmountError as error:
-        raise ContractError(f"{where}: price {error}") from None
+        raise ContractError(f"{where}: price {error}", field="price") from None

@@ -8,12 +8,13 @@
     │   ├── VersionConflict   a version that exists, with other content
     │   └── UnknownPlan       no such plan or version, or none in effect in the month
     ├── ContractError         a contract that breaks a rule; names the contract, and the grant or service
+    │   └── ContractsOverlap  an account under two contracts at once
     └── TermsError            a program, a price protection or a credit that breaks a rule
         ├── UnknownProgram    no such program
         └── ProgramRefused    an application that does not meet its program; says why
 
-A float where money is meant, or a quantity that is not a whole number, is a mistake of the programmer, not
-of a user: TypeError.
+`field` names the value at fault, where one is. A float where money is meant, or a quantity that is not a
+whole number, is a mistake of the programmer, not of a user: TypeError.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from __future__ import annotations
 
 class PricingError(ValueError):
     """The root: catch this at a door and show its sentence."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class CurrencyError(PricingError):
@@ -48,6 +53,10 @@ class UnknownPlan(CatalogueError):  # noqa: N818
 
 
 class ContractError(PricingError):
+    pass
+
+
+class ContractsOverlap(ContractError):  # noqa: N818
     pass
 
 

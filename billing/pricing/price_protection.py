@@ -26,10 +26,13 @@ class PriceProtection:
 
     def __post_init__(self) -> None:
         if require_amount(self.charge) < 0:
-            raise TermsError("price protection: the old monthly charge is negative; it must be 0 or more")
+            raise TermsError(
+                "price protection: the old monthly charge is negative; it must be 0 or more", field="charge"
+            )
         if not is_day(self.ends_on):
             raise TermsError(
-                f"price protection: its end must be a date such as 2026-01-01, not {str(self.ends_on)!r}"
+                f"price protection: its end must be a date such as 2026-01-01, not {str(self.ends_on)!r}",
+                field="until",
             )
 
     def covers(self, month: Month) -> bool:

@@ -32,7 +32,9 @@ def program_name(text: str) -> ProgramName:
     try:
         return ProgramName(text)
     except ValueError:
-        raise UnknownProgram(f"there is no program {text!r}; known: {', '.join(ProgramName)}") from None
+        raise UnknownProgram(
+            f"there is no program {text!r}; known: {', '.join(ProgramName)}", field="program"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ class Program:
         _check_percentage(where, self.percentage)
         for name, day in (("starts_on", self.starts_on), ("ends_on", self.ends_on)):
             if not is_day(day):
-                raise TermsError(f"{where}: {name} must be a date such as 2026-01-01, not {str(day)!r}")
+                raise TermsError(
+                    f"{where}: {name} must be a date such as 2026-01-01, not {str(day)!r}", field="until"
+                )
         if self.ends_on <= self.starts_on:
             raise TermsError(
-                f"{where}: it ends on {self.ends_on}, which is not after its start on {self.starts_on}"
+                f"{where}: it ends on {self.ends_on}, which is not after its start on {self.starts_on}",
+                field="until",
             )
 
     def covers(self, month: Month) -> bool:
@@ -88,10 +93,13 @@ def program_discount(basis: Basis, before: tuple[Line, ...]) -> tuple[Line, ...]
 def _check_percentage(where: str, percentage: Decimal) -> None:
     require_decimal(percentage)
     if not percentage.is_finite() or not 0 < percentage <= 100:
-        raise TermsError(f"{where}: {percentage}% is not a discount; it is above 0 and at most 100")
+        raise TermsError(
+            f"{where}: {percentage}% is not a discount; it is above 0 and at most 100", field="percent"
+        )
     exponent = percentage.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > MAX_PERCENTAGE_PLACES:
         raise TermsError(
             f"{where}: {plain(percentage)}% has {-exponent} decimal places; "
-            f"at most {MAX_PERCENTAGE_PLACES} are allowed"
+            f"at most {MAX_PERCENTAGE_PLACES} are allowed",
+            field="percent",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from billing.pricing.contract import Contract, Grant, refuse_overlap
 from billing.pricing.days import first_day
@@ -91,8 +92,9 @@ class MonthTerms:
     plan: str
     contract: str | None
     grants: tuple[Grant, ...]
-    program: Program | None
-    protection: PriceProtection | None
+    # When either ends later on is no matter of the month.
+    percentage_off: Decimal | None
+    protected_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,14 @@ class Terms:
         held = [each for each in self.protections if each.from_month <= month]
         return held[-1].price if held and held[-1].price.covers(month) else None
 
+    def plan_ids(self) -> frozenset[str]:
+        """Every plan version that prices some month."""
+        return frozenset(
+            [each.plan_id for each in self.enrolments]
+            + [each.plan for each in self.contracts]
+            + [each.plan for each in self.repriced]
+        )
+
     def find_contract(self, contract_id: str) -> Contract:
         """Raises ContractError if the account has no such contract."""
         for contract in self.contracts:
@@ -149,6 +159,8 @@ class Terms:
         contract = self.contract(month)
         end = first_day(month.next())
         grants = () if contract is None else contract.grants
+        program = best(self.programs, month)
+        protection = self.protection(month)
         return MonthTerms(
             plan=self.plan(month),
             contract=None if contract is None else contract.id,
@@ -158,8 +170,8 @@ class Terms:
                 for grant in sorted(grants, key=lambda each: (each.expires_on, each.granted_on, each.id))
                 if grant.granted_on < end
             ),
-            program=best(self.programs, month),
-            protection=self.protection(month),
+            percentage_off=None if program is None else program.percentage,
+            protected_at=None if protection is None else protection.charge,
         )
 
     def _plan_of(self, contract: Contract, month: Month) -> str:
@@ -227,7 +239,7 @@ def _with(terms: Terms, old: Contract, new: Contract) -> Terms:
 def _left(programs: tuple[Program, ...], end: ProgramEnd) -> tuple[Program, ...]:
     """Programs of that name end by the day; one that would begin only then is gone."""
     if not any(each.name is end.name and each.ends_on > end.ends_on for each in programs):
-        raise TermsError(f"the account is not in program {end.name} on {end.ends_on} or later")
+        raise TermsError(f"the account is not in program {end.name} on {end.ends_on} or later", field="on")
     cut = [
         each
         if each.name is not end.name or each.ends_on <= end.ends_on
@@ -242,5 +254,6 @@ def _check_inside(contract: Contract, month: Month) -> None:
     if not contract.covers(month):
         raise ContractError(
             f"contract {contract.id}: its plan cannot change from {month} on, which is not in its term, "
-            f"{contract.start} to {contract.end}"
+            f"{contract.start} to {contract.end}",
+            field="from",
         )

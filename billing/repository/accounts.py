@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.billing_details import NO_DETAILS, BillingDetails
 from billing.pricing.terms import Terms, terms_of
@@ -34,21 +35,21 @@ class Account:
     entries: int = 0
 
 
-def add(connection: sa.Connection, account: Account) -> None:
-    """Store a new account, without its terms. Raises sqlalchemy.exc.IntegrityError if it exists."""
-    connection.execute(
-        accounts.insert().values(
-            id=account.id,
-            name=account.name,
-            email=account.email,
-            currency=account.currency,
-            billing_from=str(account.billing_from),
-            created_at=account.created_at,
-            stripe_customer_id=account.stripe_customer_id,
-            details=json.dumps(account.details.to_data()),
-            entries=0,
-        )
+def add(connection: sa.Connection, account: Account) -> bool:
+    """Store a new account, without its terms. False, and nothing is written, if it exists."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(accounts).values(
+        id=account.id,
+        name=account.name,
+        email=account.email,
+        currency=account.currency,
+        billing_from=str(account.billing_from),
+        created_at=account.created_at,
+        stripe_customer_id=account.stripe_customer_id,
+        details=json.dumps(account.details.to_data()),
+        entries=0,
     )
+    return connection.scalar(statement.on_conflict_do_nothing().returning(accounts.c.id)) is not None
 
 
 def next_entry(connection: sa.Connection, account_id: str, after: int | None = None) -> int | None:

@@ -6,14 +6,20 @@ from collections.abc import Iterable
 from datetime import date
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.pricing.run_ledger import Entry, EntryKind
 from billing.tables import contracts, deliveries, run_ledger
 
 
-def add(connection: sa.Connection, contract_id: str, account_id: str) -> None:
-    """Whose contract it is. Raises sqlalchemy.exc.IntegrityError if the id is taken."""
-    connection.execute(contracts.insert().values(id=contract_id, account_id=account_id))
+def add(connection: sa.Connection, contract_id: str, account_id: str) -> str | None:
+    """Note whose contract it is. If the id is taken, nothing is written, and the answer is by which
+    account."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(contracts).values(id=contract_id, account_id=account_id).on_conflict_do_nothing()
+    if connection.scalar(statement.returning(contracts.c.id)) is not None:
+        return None
+    return account_of(connection, contract_id)
 
 
 def remove(connection: sa.Connection, contract_id: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from billing.access import revoke_key
 from billing.api import make_app
+from billing.api.examples import CONTRACT
 from billing.app import make_service
 from metering.period import SECOND_US
 from metering.settings import Settings
@@ -26,12 +27,26 @@ OTHERS = {
     "plan": "standard@2021-02",
     "run_id": "run_of_all",
     "key_id": "key_of_other",
+    "contract_id": "other-2027",
+    "program": "academia",
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
     "/v1/accounts": {"id": "new"},
     "/v1/accounts/{account_id}/plan": {"plan": "standard", "from": "2026-12"},
+    "/v1/accounts/{account_id}/protection": {"charge": "1", "until": "2027-12-01"},
+    "/v1/accounts/{account_id}/programs": {"program": "academia", "percent": 5, "until": "2027-12-01"},
+    "/v1/accounts/{account_id}/programs/{program}/end": {"on": "2027-01-01"},
+    "/v1/accounts/{account_id}/credits": {"amount": "1", "reason": "x"},
+    "/v1/accounts/{account_id}/close": {},
+    "/v1/accounts/{account_id}/reopen": {},
+    "/v1/referrals": {"referrer": "acme", "referred": "other"},
     "/v1/plans": {},
+    "/v1/plans/{plan}/migrations": {"from": "2027-01", "dry_run": True},
+    "/v1/contracts": {},
+    "/v1/contracts/{contract_id}/grants": {"runs": 1, "price": "0", "granted_on": "2027-01-01"},
+    "/v1/contracts/{contract_id}/amendments": {"end": "2028-07-01"},
+    "/v1/contracts/{contract_id}/deliveries": {"service": "1"},
     "/v1/billing-runs": {"month": "2026-10"},
     "/v1/keys": {"scope": "read"},
 }
@@ -58,6 +73,8 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
     with running(world) as client:
         report = client.post("/v1/billing-runs", json={"month": "2026-10"}).json()
         OTHERS["run_id"] = report["id"]
+        client.post("/v1/contracts", json=CONTRACT | {"id": "other-2027", "account": "other"})
+        client.post("/v1/accounts/other/protection", json={"charge": "1", "until": "2026-12-15"})
         OTHERS["key_id"] = client.key("read", "other").key.id
         yield client
 
@@ -125,7 +142,8 @@ def test_a_read_key_reads_everything(two: Client, path: str) -> None:
 def test_a_bound_key_sees_nothing_of_another_account(two: Client, path: str) -> None:
     answer = two.get(fill(path), key=two.key("read", "acme").secret)
     if "{" in path:
-        assert_problem(answer, 404, field="plan" if "plan" in path else None)
+        named = [word for word in ("plan", "contract") if word in path]
+        assert_problem(answer, 404, field={"plan": "plan", "contract": "id"}[named[0]] if named else None)
     else:
         assert answer.status_code == 200
         assert "other" not in answer.text
@@ -148,11 +166,13 @@ def test_a_bound_key_sees_what_is_of_its_account(two: Client, path: str) -> None
 def test_a_bound_key_cannot_ask_for_another_account_in_a_list(two: Client) -> None:
     assert two.get("/v1/invoices?account=other", key=two.key("read", "acme").secret).json() == []
     assert len(two.get("/v1/invoices?account=other").json()) == 1
+    assert two.get("/v1/contracts?account=other", key=two.key("read", "acme").secret).json() == []
+    assert len(two.get("/v1/contracts?account=other").json()) == 1
 
 
 def test_a_bound_key_of_an_account_that_billing_does_not_know(two: Client) -> None:
     key = two.key("read", "ghost").secret
-    for path in ("/v1/accounts", "/v1/plans", "/v1/invoices"):
+    for path in ("/v1/accounts", "/v1/plans", "/v1/invoices", "/v1/contracts", "/v1/price-protections"):
         assert two.get(path, key=key).json() == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from billing.api.accounts import AccountAnswer
+from billing.api.account_shapes import AccountAnswer
 from billing.api.billing_runs import RunAnswer
 from billing.api.invoices import VerifyAnswer
 from billing.api.keys import KeyAnswer

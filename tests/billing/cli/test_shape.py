@@ -17,11 +17,15 @@ from billing.cli.app import app
 from tests.billing.cli.conftest import Cli
 
 NOUNS = {
-    "accounts": {"add", "list", "show", "set-plan"},
-    "plans": {"list", "show", "load"},
+    "accounts": {
+        "add", "list", "show", "update", "set-plan", "protect", "protections", "apply-program",
+        "leave-program", "refer", "credit", "credits", "history", "close", "reopen",
+    },
+    "contracts": {"add", "list", "show", "grant", "amend", "withdraw", "deliver"},
+    "plans": {"list", "show", "load", "migrate"},
     "invoices": {"list", "show", "verify", "runs"},
     "keys": {"create", "list", "revoke"},
-}
+}  # fmt: skip
 VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "stripe-sandbox"}
 
 
