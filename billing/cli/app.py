@@ -6,6 +6,7 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    contract_documents,
     contracts,
     demo,
     ingest,
@@ -32,6 +33,7 @@ for module in (init, demo, serve, schedule):
     module.add_to(app)
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)
+contract_documents.add_to(contracts.group)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from billing.api.contract_documents import ReportAnswer
 from billing.api.contract_shapes import ContractAnswer, ContractSummary
+from billing.api.shapes import InvoiceAnswer, InvoiceSummary
 from tests.billing.api.client import Client, assert_problem
 from tests.billing.api.test_documents import assert_shape
 from tests.events import runs
@@ -167,3 +169,31 @@ def test_a_refusal_names_the_field_and_changes_nothing(acme: Client) -> None:
     for url, body, status, field in REFUSED:
         assert_problem(acme.post(url, json=body), status, field=field)
     assert books(acme) == before
+
+
+def test_what_is_due_is_invoiced_once(acme: Client) -> None:
+    made = acme.post("/v1/contract-invoices", json={"as_of": "2026-10-01"})
+    assert made.status_code == 201, made.text
+    assert [(each["kind"], each["total"]) for each in made.json()] == [("contract", 225_00 + 1500_00)]
+    assert_shape(InvoiceSummary, made.json())
+    assert acme.post("/v1/contract-invoices", json={"as_of": "2026-10-01"}).json() == []
+    shown = acme.get(f"/v1/invoices/{made.json()[0]['id']}").json()
+    assert_shape(InvoiceAnswer, shown)
+    assert [line["reference"] for line in shown["lines"]] == ["grant/g1", "service/1"]
+    assert_problem(acme.post("/v1/contract-invoices", json={"as_of": "soon"}), 422, field="as_of")
+    assert_problem(acme.post("/v1/contract-invoices", json={"contract": "none"}), 404, field="id")
+    assert_problem(acme.post("/v1/contract-invoices", json={"month": "2026-10"}), 422, field="month")
+
+
+def test_the_report(acme: Client) -> None:
+    url = f"{URL}/report"
+    data = acme.get(url, params={"as_of": "2026-10-31"}).json()
+    assert (data["committed"], data["used"], data["remaining"]) == (1000, 3, 997)
+    assert_shape(ReportAnswer, data)
+    page = acme.get(url, params={"format": "html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<svg" in page.text
+    assert acme.get(url, params={"format": "csv"}).text.startswith("month,")
+    assert_problem(acme.get("/v1/contracts/none/report"), 404, field="id")
+    assert_problem(acme.get(url, params={"as_of": "2026-02-30"}), 422, field="as_of")
+    assert_problem(acme.get(url, params={"format": "pdf"}), 422, field="format")

@@ -183,3 +183,58 @@ def test_a_refusal_is_one_sentence_and_changes_nothing(acme: Cli) -> None:
         assert says in refused.error, words
         assert refused.code == 2
     assert books() == before
+
+
+def test_what_is_due_is_invoiced_once(acme: Cli) -> None:
+    made = acme.json("contracts", "invoice", "--as-of", "2024-06-01")
+    assert [(each["kind"], each["number"], each["total"], each["status"]) for each in made] == [
+        ("contract", "2024-06-000001", 2 * 225_00 + 1500_00, "finalized")
+    ]
+    assert acme.json("contracts", "invoice", "--as-of", "2024-06-01") == []
+    assert (
+        "Nothing of a contract is due by 2024-08-31"
+        in acme.done("contracts", "invoice", "--as-of", "2024-08-31", "--contract", "acme-2024").out
+    )
+    assert "2024-09-000001" in acme.done("contracts", "invoice", "--as-of", "2024-09-01").out
+    shown = acme.done("invoices", "show", "2024-06-000001").out
+    for each in (
+        "contract acme-2024",
+        "Instalment 2 of 4, due 2024-06-01: 1,000 task runs (grant g1)",
+        "Onboarding",
+    ):
+        assert each in shown
+    assert "sha256" not in shown.lower()
+    assert acme.json("invoices", "verify", "2024-06-000001")["ok"] is True
+    assert "has no task runs" in acme("invoices", "runs", "2024-06-000001").error
+    assert acme("contracts", "invoice", "--contract", "none").code == 2
+
+
+def test_the_report_has_four_forms(acme: Cli, folder: Path) -> None:
+    acme.done("contracts", "invoice", "--as-of", "2024-03-01")
+    args = ("contracts", "report", "acme-2024", "--as-of", "2024-03-31")
+    data = acme.json(*args)
+    assert acme.done(*args, "--format", "json").out.startswith("{")
+    assert {
+        name: data[name] for name in ("contract", "account", "as_of", "committed", "used", "remaining")
+    } == {
+        "contract": "acme-2024",
+        "account": "acme",
+        "as_of": "2024-03-31",
+        "committed": 1000,
+        "used": 2,
+        "remaining": 998,
+    }
+    assert [(each["due_on"], each["amount"], each["status"]) for each in data["instalments"]][:2] == [
+        ("2024-03-01", 225_00, "invoiced"),
+        ("2024-06-01", 225_00, "upcoming"),
+    ]
+    text = acme.done(*args).out
+    for each in ("998", "2024-03", "225.00 USD", "upcoming", "not before the term ends", "invoiced, owed"):
+        assert each in text
+    csv = acme.done(*args, "--format", "csv").out
+    assert csv.splitlines()[0].startswith("month,")
+    acme.done(*args, "--format", "html", "-o", "report.html")
+    page = Path("report.html").read_text()
+    assert "<svg" in page and "acme-2024" in page
+    assert acme("contracts", "report", "none").code == 2
+    assert acme("contracts", "report", "acme-2024", "--as-of", "soon").code == 2
