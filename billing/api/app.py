@@ -13,6 +13,7 @@ from billing.api import (
     billing_runs,
     events,
     health,
+    invoice_changes,
     invoices,
     keys,
     plans,
@@ -25,7 +26,18 @@ from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
 
-_NOUNS = (events, accounts, usage, plans, invoices, billing_runs, keys, stripe_webhook, health)
+_NOUNS = (
+    events,
+    accounts,
+    usage,
+    plans,
+    invoices,
+    invoice_changes,
+    billing_runs,
+    keys,
+    stripe_webhook,
+    health,
+)
 
 
 def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:

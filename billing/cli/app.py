@@ -7,6 +7,7 @@ from billing.cli import (
     demo,
     ingest,
     init,
+    invoice_changes,
     invoices,
     keys,
     plans,
@@ -31,6 +32,7 @@ app.add_typer(accounts.group, name="accounts")
 app.add_typer(plans.group, name="plans")
 for module in (ingest, usage, preview, run):
     module.add_to(app)
+invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(keys.group, name="keys")
 sandbox.add_to(app)
