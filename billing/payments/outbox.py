@@ -140,7 +140,8 @@ def _postpone(desk: Desk, intent_id: str, error: PaymentError) -> None:
             intent_id,
             status="pending" if isinstance(error, TryAgain) else "failed",
             attempts=intent.attempts + 1,
-            generation=intent.generation + isinstance(error, Answered),
+            # Stripe keeps a refusal, too, as its answer for the key: what an operator mends needs a new one.
+            generation=intent.generation + isinstance(error, Answered | NeedsOperator),
             next_attempt_at=desk.clock() + pause,
             claimed_until=0,
             error=str(error),
