@@ -19,7 +19,7 @@ from tests.billing.cli.conftest import Cli
 NOUNS = {
     "accounts": {"add", "list", "show", "set-plan"},
     "plans": {"list", "show", "load"},
-    "invoices": {"list", "show", "verify", "runs"},
+    "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
 }
 VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "stripe-sandbox"}
