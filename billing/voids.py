@@ -25,7 +25,7 @@ def void_invoice(engine: sa.Engine, id_or_number: str, reason: str, *, by: str, 
         invoice = lock_invoice(connection, id_or_number)
         _check(invoice)
         credit_use.require_unspent(connection, invoice)
-        if invoice.stripe_invoice_id is None and outbox.withdraw_sending(connection, invoice.id, now):
+        if outbox.withdraw_sending(connection, invoice.id, now):
             make_void(connection, invoice.id, by=by, reason=reason, now=now)
         else:
             asked = outbox.get(connection, outbox.void_id(invoice.id))

@@ -16,6 +16,7 @@ from metering.period import Month
 
 if TYPE_CHECKING:
     from billing.app import Service
+    from billing.repository.invoices import Invoice
 
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the document.")]
 
@@ -44,7 +45,7 @@ def void(id: Id, reason: Reason, as_json: AsJson = False) -> None:
     if as_json:
         print_json(data)
     elif data["status"] == "void":
-        say(f"Invoice {data['number']} is void; bill the month again with: billing run {asked.month}")
+        say(f"Invoice {data['number']} is void; {_again(asked)}")
     else:
         say(f"Invoice {data['number']} is {data['status']}, and void once Stripe has voided it.")
     if data["status"] != "void" and not connected:
@@ -117,6 +118,13 @@ def approve(
         note(f"failed: {account}: {message}")
     if done.failed:
         raise typer.Exit(LOOK)
+
+
+def _again(invoice: Invoice) -> str:
+    """How what a void invoice billed is billed again."""
+    if invoice.kind == "contract":
+        return "what is due is issued again with: billing contracts invoice"
+    return f"bill the month again with: billing run {invoice.month}"
 
 
 def _data(service: Service, invoice_id: str) -> dict[str, Any]:

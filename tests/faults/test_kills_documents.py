@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ import stripe
 from billing.app import Service
 from billing.credit_notes import credit_note
 from billing.credits import add_credit, show_credit
-from billing.errors import BillingError
+from billing.errors import BillingError, Refused
 from billing.invoices import show_invoice
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
@@ -164,6 +165,43 @@ def test_a_credit_note_on_a_paid_invoice(new_database: NewDatabase, sandbox: Run
         )  # fmt: skip
         assert show_invoice(world.engine, invoice.id).status == "paid"
         assert_noted_once(world, invoice, sandbox)
+
+
+def test_eight_voids_at_once_and_a_month_run_meanwhile(
+    new_database: NewDatabase, sandbox: RunningSandbox
+) -> None:
+    """Of an open invoice that used credit: it is void once, and its month billed once more."""
+    sandbox.state.reset()
+    gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
+    world = dollars(new_database(), gateway, email="billing@acme.example")
+    add_credit(world.engine, "acme", "1.00", "sorry", by="operator", now=world.instant)
+    world.send(runs(5))
+    invoice = world.service.run_month(OCTOBER).invoices[0]
+    errors: list[BaseException] = []
+    gate = threading.Barrier(12)
+
+    def work(act: Callable[[Service], object]) -> None:
+        engine = make_engine(world.engine.url.render_as_string(hide_password=False))
+        gate.wait()
+        try:
+            with contextlib.suppress(Refused):  # it is void already
+                act(replace(world.service, engine=engine, store=SqlEventStore(engine)))
+        except BaseException as error:
+            errors.append(error)
+        engine.dispose()
+
+    acts = [lambda service: void(service, invoice)] * 8 + [lambda service: service.run_month(OCTOBER)] * 4
+    threads = [threading.Thread(target=work, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    again = bill(world)
+    assert (show_invoice(world.engine, invoice.id).status, again.replaces) == ("void", invoice.id)
+    assert (kinds(world), again.total) == (["goodwill", "used", "returned", "used"], 400)
+    assert sorted(str(each.status) for each in theirs(sandbox)) == ["open", "void"]
+    assert open_intents(world.engine) == []
 
 
 def assert_noted_once(world: World, invoice: Invoice, sandbox: RunningSandbox) -> None:
