@@ -102,8 +102,8 @@ def _add(
 
 def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> Intent | None:
     """Take an intent for this process, for a while; None if it is done, another process is at work on the
-    invoice, or it waits for another intent: a credit note for the sending to be done. A void takes the
-    place of a sending that is not done."""
+    invoice, or it waits for another intent: a credit note for the sending to be done, and a sending for a
+    void that takes its place."""
     intent = get(connection, intent_id)
     if intent is None:
         return None
@@ -113,8 +113,6 @@ def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> In
     others = of_invoice(connection, intent.invoice_id)
     if not _has_its_turn(intent, others) or claimed(connection, now, invoice=intent.invoice_id):
         return None
-    if intent.kind == "void" and intent.invoice_id in others and others[intent.invoice_id].waits:
-        update(connection, intent.invoice_id, status="withdrawn")
     done = connection.execute(
         outbox.update()
         .where(outbox.c.id == intent_id, outbox.c.status == "pending", outbox.c.claimed_until <= now)
