@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from billing.access import NewKey, first_admin_key
+from billing.approvals import Approval, approve_draft, approve_month
 from billing.billing_run import Progress, RunReport, run_month
 from billing.payments.outbox import Delivery, send_due
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
+from billing.repository.invoices import Invoice
+from billing.repository.outbox import Kind
 from billing.schema import is_current, upgrade
 from metering import clock
 from metering.database import make_engine, reading, writing
@@ -108,10 +111,63 @@ class Service:
         report.sent = len(delivery.sent)
         self.reward_referrals()
         account_of = {invoice.id: invoice.account for invoice in report.invoices}
-        for invoice_id, message in (delivery.waiting | delivery.failed).items():
-            report.failed.append((account_of.get(invoice_id, invoice_id), f"not sent: {message}"))
+        with reading(self.engine) as connection:
+            for intent_id, message in delivery.problems.items():
+                intent = outbox.get(connection, intent_id)
+                assert intent is not None, "intents are never removed"
+                account = account_of.get(intent.invoice_id)
+                if account is None:  # a void invoice, or one of a contract
+                    found = invoices.get(connection, intent.invoice_id)
+                    account = intent.invoice_id if found is None else found.account
+                report.failed.append((account, message))
         with writing(self.engine) as connection:
             runs.finish(connection, report.id, self.now(), json.dumps(report.to_data()))
+
+    def send_invoice(self, invoice_id: str, kinds: tuple[Kind, ...] = ("credit_note", "void")) -> Delivery:
+        """Do at once what is to be done at Stripe for one invoice: by default its credit notes and its void,
+        not its sending. Nothing where Stripe is not configured."""
+        delivery = Delivery()
+        if self.gateway is None:
+            return delivery
+        while True:
+            round_ = send_due(self.engine, self.gateway, self.now, invoice=invoice_id, kinds=kinds)
+            delivery.add(round_)
+            with reading(self.engine) as connection:
+                if not outbox.claimed(connection, self.now(), invoice=invoice_id):
+                    return delivery
+            self.pause()
+
+    def approve_month(self, month: Month, *, by: str) -> Approval:
+        """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.
+        Raises NotFound, Refused."""
+        approval = approve_month(
+            self.engine, self.store, month, by=by, now=self.now(), grace_hours=self.settings.grace_hours
+        )
+        approval.approved = [
+            self._send_approved(invoice, approval) if invoice.total else invoice
+            for invoice in approval.approved
+        ]
+        return approval
+
+    def approve(self, invoice_id: str, *, by: str) -> Approval:
+        """The same for one draft. Raises NotFound, Refused."""
+        invoice = approve_draft(
+            self.engine,
+            self.store,
+            invoice_id,
+            by=by,
+            now=self.now(),
+            grace_hours=self.settings.grace_hours,
+        )
+        approval = Approval(invoice.month)
+        approval.approved = [self._send_approved(invoice, approval)]
+        return approval
+
+    def _send_approved(self, invoice: Invoice, approval: Approval) -> Invoice:
+        delivery = self.send_invoice(invoice.id, kinds=("send",))
+        approval.failed += [(invoice.account, message) for message in delivery.problems.values()]
+        with reading(self.engine) as connection:
+            return invoices.get(connection, invoice.id) or invoice
 
     def send_due(self) -> Delivery:
         """Send whatever is due, of any month; nothing where Stripe is not configured."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from billing.errors import Invalid
 
 LONGEST = 200
+# A field on Stripe's invoice holds no more.
+LONGEST_PURCHASE_ORDER = 140
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 _TAX_ID_TYPE = re.compile(r"[a-z]{2}_[a-z]{2,12}", re.ASCII).fullmatch
 # Control characters, ends of lines, and half a pair of surrogates, which no database holds.
@@ -44,6 +47,11 @@ class BillingDetails:
                     raise Invalid("days_until_due must be a whole number from 1 to 365", field=field.name)
             else:
                 check_text(field.name, value)
+        if len(self.purchase_order) > LONGEST_PURCHASE_ORDER:
+            raise Invalid(
+                f"purchase_order must have at most {LONGEST_PURCHASE_ORDER} characters",
+                field="purchase_order",
+            )
         if self.country and _COUNTRY(self.country) is None:
             raise Invalid(f"country {self.country!r} is not a code such as DE", field="country")
         if bool(self.tax_id) != bool(self.tax_id_type):
@@ -58,6 +66,11 @@ class BillingDetails:
     def to_data(self) -> dict[str, Any]:
         """Those that are not as they are by default."""
         return {name: value for name, value in asdict(self).items() if value != getattr(NO_DETAILS, name)}
+
+
+def details_of(bill_to: Mapping[str, Any]) -> BillingDetails:
+    """The details that an invoice was made out with."""
+    return BillingDetails(**{name: value for name, value in bill_to.items() if name not in ("name", "email")})
 
 
 def check_text(field: str, text: object) -> None:

@@ -94,7 +94,7 @@ def run_month(
     """Bill a month, of one account or of all; sending is the outbox's work, after this. Raises NotFound for
     an unknown account, Refused before the grace period has passed (unless `early`, which makes drafts)."""
     if not early:
-        _check_month_is_over(month, now, grace_hours)
+        check_month_is_over(month, now, grace_hours)
     run = _start(engine, store, month, now, account, early)
     report = RunReport(run.id, month, run.cutoff, run.cutoff_at)
     known = _candidates(engine, store, run, report)
@@ -123,7 +123,8 @@ def run_month(
     return report
 
 
-def _check_month_is_over(month: Month, now: int, grace_hours: int) -> None:
+def check_month_is_over(month: Month, now: int, grace_hours: int) -> None:
+    """Raises Refused before the month's grace period has passed."""
     allowed = month.end + grace_hours * HOUR_US
     if now < allowed:
         raise Refused(
@@ -189,6 +190,31 @@ def _try_to_bill(
     engine: sa.Engine, store: EventStore, run: BillingRun, account_id: str, catalogue: Catalogue, now: int
 ) -> Done | None:
     """None if the account's books were changed meanwhile, and nothing was written."""
+    computed = compute(engine, store, run, account_id, catalogue, now)
+    if computed.invoice is None:
+        if computed.draft is not None:
+            _drop_draft(engine, computed.draft)
+        return "skipped"
+    if run.early:
+        return "drafted" if _store_draft(engine, computed.invoice) else "skipped"
+    return "finalized" if finalize(engine, computed.invoice, computed.entries, now) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a month's invoice comes to, from the account's books as of entry `entries`; None where there is
+    nothing to bill, or an invoice is issued already. `draft` is the one that it takes the place of."""
+
+    invoice: Invoice | None
+    draft: Invoice | None
+    entries: int
+
+
+def compute(
+    engine: sa.Engine, store: EventStore, run: BillingRun, account_id: str, catalogue: Catalogue, now: int
+) -> Computed:
+    """The account's invoice for a run, from its books as they stand. Raises Refused where the month cannot be
+    billed, PricingError."""
     with reading(engine) as connection:
         account = accounts.get(connection, account_id)
         assert account is not None, "accounts are never removed"
@@ -196,14 +222,12 @@ def _try_to_bill(
         replaces = invoices.last_void(connection, account.id, run.month)
         held = books.load(connection, account)
     if run.month < account.billing_from or (live is not None and live.status != "draft"):
-        return "skipped"
+        return Computed(None, None, account.entries)
     _check_earlier_months(engine, store, run, account)
     usage = month_usage(store.runs(account.id, run.month.start, run.month.end, run.cutoff))
     composed = compose(month_basis(held, catalogue, run.month, _usage(store, run, held, usage)))
     if usage.counts.total == 0 and not composed.lines:
-        if live is not None:
-            _drop_draft(engine, live)
-        return "skipped"
+        return Computed(None, live, account.entries)
     _check_not_closed(account, run.month, usage.counts.billable)
     invoice = invoice_of(
         account,
@@ -214,9 +238,7 @@ def _try_to_bill(
         replaces=replaces,
         now=now,
     )
-    if run.early:
-        return "drafted" if _store_draft(engine, invoice) else "skipped"
-    return "finalized" if finalize(engine, invoice, account.entries, now) else None
+    return Computed(invoice, live, account.entries)
 
 
 def _usage(store: EventStore, run: BillingRun, held: Books, usage: MonthUsage) -> DailyCounts:

@@ -17,6 +17,7 @@ from billing.pricing.rating import over_soft_limit
 from billing.repository import books, credit_notes, invoices, outbox, plans
 from billing.repository.credit_notes import CreditNote
 from billing.repository.invoices import Invoice
+from billing.repository.outbox import Intent
 from billing.terms import get_account
 from metering.database import reading
 from metering.period import Month, format_instant
@@ -53,11 +54,14 @@ def list_invoices(
 
 
 def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
-    """An invoice in the shape of JSON answers, with what keeps it from being sent, if anything does."""
+    """An invoice in the shape of JSON answers, with how far its sending, its credit notes and its void are at
+    Stripe, and what keeps them from being done, if anything does."""
     with reading(engine) as connection:
-        intent = outbox.get(connection, invoice.id)
+        intents = outbox.of_invoice(connection, invoice.id)
         version = plans.catalogue(connection).get(invoice.plan)
         notes = credit_notes.of_invoice(connection, invoice.id)
+    intent = intents.get(invoice.id)
+    void = intents.get(outbox.void_id(invoice.id))
     rated = invoice.billable - (invoice.drawn or 0)
     return invoice_summary(invoice) | {
         "cutoff": invoice.cutoff,
@@ -72,26 +76,21 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "contract": None
         if invoice.contract is None
         else {"id": invoice.contract, "drawn": invoice.drawn, "on_demand": rated},
-        "credit_notes": [credit_note_data(each) for each in notes],
+        "credit_notes": [credit_note_data(each, intents.get(each.id)) for each in notes],
         "bill_to": dict(invoice.bill_to),
         "replaces": invoice.replaces,
         "voided_at": None if invoice.voided_at is None else format_instant(invoice.voided_at),
         "void_reason": invoice.void_reason,
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
-        "sending": None
-        if intent is None
-        else {
-            "status": intent.status,
-            "step": intent.step,
-            "attempts": intent.attempts,
-            "error": intent.error,
-        },
+        "approved_by": invoice.approved_by,
+        "sending": None if intent is None else intent.to_data(),
+        "voiding": void.to_data() | {"reason": void.reason} if void is not None and void.waits else None,
     }
 
 
-def credit_note_data(note: CreditNote) -> dict[str, object]:
-    """A credit note in the shape of JSON answers."""
+def credit_note_data(note: CreditNote, intent: Intent | None) -> dict[str, object]:
+    """A credit note in the shape of JSON answers, with how far it is at Stripe."""
     return {
         "id": note.id,
         "number": note.number,
@@ -102,6 +101,7 @@ def credit_note_data(note: CreditNote) -> dict[str, object]:
         "author": note.author,
         "issued_at": format_instant(note.issued_at),
         "stripe_credit_note_id": note.stripe_credit_note_id,
+        "sending": None if intent is None else intent.to_data(),
     }
 
 

@@ -100,8 +100,8 @@ class Jobs:
             if lease is None:
                 return 0
             delivery = self.service.send_due()
-            for invoice_id, error in (delivery.waiting | delivery.failed).items():
-                log.warning("invoice not sent", invoice=invoice_id, error=error)
+            for intent_id, error in delivery.problems.items():
+                log.warning("not done at Stripe", intent=intent_id, error=error)
             return len(delivery.sent)
 
     def daily(self) -> int:

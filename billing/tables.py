@@ -25,6 +25,8 @@ accounts = sa.Table(
     # transaction that writes it: so entries have an order, and of two writers one knows that it came second.
     sa.Column("entries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stripe_customer_id", sa.Text),
+    # What the customer at Stripe was last given: name, e-mail, address, tax id (JSON).
+    sa.Column("stripe_customer_holds", sa.Text, nullable=False, server_default="{}"),
 )
 
 # What was agreed with an account, as changes that are only ever added: plan, program, protection, contract,
@@ -165,6 +167,8 @@ invoices = sa.Table(
     sa.Column("void_reason", sa.Text),
     # Who it was made out to, as of issue (JSON).
     sa.Column("bill_to", sa.Text, nullable=False, server_default="{}"),
+    # Who approved the draft that it was; none where a billing run finalized it.
+    sa.Column("approved_by", sa.Text),
     sa.Column("stripe_invoice_id", sa.Text, unique=True),
     sa.Column("stripe_status", sa.Text),
     sa.Column("hosted_invoice_url", sa.Text),
@@ -228,7 +232,8 @@ invoice_numbers = sa.Table(
 )
 
 # What we mean to do at Stripe: the intent is committed before the call, the result after it. `kind` is send,
-# void or credit_note; the id of an intent to send is that of its invoice.
+# void or credit_note; the id of an intent to send is that of its invoice, that of an intent to credit the
+# note's. Of a void: who asked for it, and why.
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -244,6 +249,8 @@ outbox = sa.Table(
     sa.Column("next_attempt_at", sa.BigInteger, nullable=False),
     sa.Column("claimed_until", sa.BigInteger, nullable=False),
     sa.Column("error", sa.Text),
+    sa.Column("author", sa.Text),
+    sa.Column("reason", sa.Text),
 )
 sa.Index("outbox_due", outbox.c.status, outbox.c.next_attempt_at)
 sa.Index("outbox_by_invoice", outbox.c.invoice_id)

@@ -126,6 +126,9 @@ def _create_tables() -> None:
 def _alter_accounts() -> None:
     op.add_column("accounts", sa.Column("closed_on", sa.Text(), nullable=True))
     op.add_column("accounts", sa.Column("details", sa.Text(), server_default="{}", nullable=False))
+    op.add_column(
+        "accounts", sa.Column("stripe_customer_holds", sa.Text(), server_default="{}", nullable=False)
+    )
     op.add_column("accounts", sa.Column("entries", sa.Integer(), server_default="0", nullable=False))
 
 
@@ -141,6 +144,7 @@ def _alter_invoices() -> None:
         batch.add_column(sa.Column("voided_at", sa.BigInteger(), nullable=True))
         batch.add_column(sa.Column("void_reason", sa.Text(), nullable=True))
         batch.add_column(sa.Column("bill_to", sa.Text(), server_default="{}", nullable=False))
+        batch.add_column(sa.Column("approved_by", sa.Text(), nullable=True))
         batch.create_foreign_key("invoices_contract_id_fkey", "contracts", ["contract_id"], ["id"])
     op.create_index("invoices_by_account", "invoices", ["account_id", "month"], unique=False)
     op.add_column("invoice_lines", sa.Column("month", sa.Text(), nullable=True))
@@ -165,6 +169,8 @@ def _rebuild_outbox() -> None:
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("claimed_until", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("author", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["credit_note_id"], ["credit_notes.id"]),
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"]),
         sa.PrimaryKeyConstraint("id"),

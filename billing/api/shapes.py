@@ -31,6 +31,19 @@ class ContractMonthAnswer(BaseModel):
     on_demand: int
 
 
+class Sending(BaseModel):
+    """How far it is at Stripe: `pending`, `done`, `failed` (a person must look at `error`) or `withdrawn`."""
+
+    status: str
+    step: str
+    attempts: int
+    error: str | None
+
+
+class Voiding(Sending):
+    reason: str
+
+
 class CreditNoteAnswer(BaseModel):
     """`amount` in minor units; `usage` says that less was billed for the month, `goodwill` does not."""
 
@@ -43,6 +56,7 @@ class CreditNoteAnswer(BaseModel):
     author: str
     issued_at: str
     stripe_credit_note_id: str | None
+    sending: Sending | None
 
 
 class LineAnswer(BaseModel):
@@ -74,15 +88,6 @@ class InvoiceSummary(BaseModel):
     hosted_invoice_url: str | None
 
 
-class Sending(BaseModel):
-    """How far sending it to Stripe is."""
-
-    status: str
-    step: str
-    attempts: int
-    error: str | None
-
-
 class InvoiceAnswer(InvoiceSummary):
     cutoff: int | None = Field(description="The position in the order of commits up to which events count.")
     cutoff_at: str | None
@@ -101,7 +106,9 @@ class InvoiceAnswer(InvoiceSummary):
     void_reason: str | None
     issued_at: str | None
     invoice_pdf: str | None
+    approved_by: str | None = Field(description="Who approved the draft that it was.")
     sending: Sending | None
+    voiding: Voiding | None = Field(description="A void that was asked for and is not done.")
 
 
 class PreviewAnswer(BaseModel):

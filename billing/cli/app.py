@@ -11,6 +11,7 @@ from billing.cli import (
     demo,
     ingest,
     init,
+    invoice_changes,
     invoices,
     keys,
     plans,
@@ -39,6 +40,7 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 for module in (ingest, usage, preview, run):
     module.add_to(app)
+invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(keys.group, name="keys")
 sandbox.add_to(app)

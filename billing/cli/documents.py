@@ -21,22 +21,34 @@ def print_document(data: Mapping[str, Any]) -> None:
     currency = data["currency"]
     name = data["number"] or data["id"] or "Preview"
     month = data["period"]["start"][:7]
-    heading(name, f"  {data['account']}, task runs of {month}")
-    pairs: dict[str, object] = {
-        "status": _status(data),
-        "plan": data["plan"],
-        "billable": f"{data['billable']:,} task runs",
-        "not billed": reasons(data["not_billed"]),
-        "cutoff": _cutoff(data),
-    }
+    pairs: dict[str, object] = {"status": _status(data)}
+    if data["kind"] == "contract":
+        heading(name, f"  {data['account']}, contract {data['contract']['id']}")
+        pairs["due by"] = data["cutoff_at"][:10]
+    else:
+        heading(name, f"  {data['account']}, task runs of {month}")
+        pairs |= {
+            "plan": data["plan"],
+            "billable": f"{data['billable']:,} task runs",
+            "not billed": reasons(data["not_billed"]),
+            "cutoff": _cutoff(data),
+        }
     if data["id"] is not None:
         pairs["paid"] = format_amount(data["amount_paid"], currency)
     if data["stripe_invoice_id"]:
         pairs["at Stripe"] = data["stripe_invoice_id"]
+    if data.get("replaces"):
+        pairs["replaces"] = data["replaces"]
+    if data.get("approved_by"):
+        pairs["approved by"] = data["approved_by"]
+    if data.get("void_reason"):
+        pairs["void"] = f"{data['voided_at'][:10]}: {data['void_reason']}"
     console().print(fields(pairs))
     console().print(lines_table(data))
     for sentence in data.get("notes", ()):
         say(sentence)
+    for note in data.get("credit_notes", ()):
+        say(credit_note_line(note, currency))
     if data["run_list_sha256"]:
         say(f"Run list SHA-256: {data['run_list_sha256']}")
         say(f"Check it with:    billing invoices runs {name} | sha256sum")
@@ -55,13 +67,24 @@ def lines_table(data: Mapping[str, Any]) -> Table:
     return shown
 
 
+def credit_note_line(note: Mapping[str, Any], currency: str) -> str:
+    """A credit note, as `show` of its invoice names it."""
+    amount = format_amount(note["amount"], currency)
+    return f"Credit note {note['number']}: {amount} ({note['kind']}), {note['reason']}" + _left(
+        note["sending"], "not at Stripe"
+    )
+
+
 def _status(data: Mapping[str, Any]) -> str:
-    sending = data.get("sending")
-    if sending and sending["error"]:
-        return f"{data['status']}, not sent: {sending['error']}"
-    if sending and sending["status"] != "done":
-        return f"{data['status']}, not sent yet"
-    return str(data["status"])
+    left = _left(data.get("sending"), "not sent") + _left(data.get("voiding"), "not void")
+    return f"{data['status']}{left}"
+
+
+def _left(work: Mapping[str, Any] | None, what: str) -> str:
+    """What is still to be done at Stripe, and why it was not."""
+    if not work or work["status"] not in ("pending", "failed"):
+        return ""
+    return f", {what}: {work['error']}" if work["error"] else f", {what} yet"
 
 
 def _cutoff(data: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""billing invoices …"""
+"""billing invoices …; those that change something are in `billing/cli/invoice_changes.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from billing.cli.options import AccountFilter, AsJson, MonthFilter
 from billing.cli.output import console, heading, note, print_json, say
 from billing.cli.service import open_service
 
-group = noun("Invoices: list, show, and prove them.")
+group = noun("Invoices: list, show, prove, approve, void and credit them.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The invoice's number, 2026-10-000001, or its id.")]
 

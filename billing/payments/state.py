@@ -1,5 +1,6 @@
 """Takes over the state that Stripe has of an invoice. It only ever moves forward, so that answers which
-overtake one another end in the newest."""
+overtake one another end in the newest. An invoice that Stripe has voided, whoever asked it to, is void here
+with all that this undoes (`billing/voids.py`)."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from billing.repository import invoices
+from billing.repository import invoices, outbox
+from billing.voids import lock_invoice, make_void
 from metering.database import writing
 
 if TYPE_CHECKING:
-    from billing.payments.stripe_gateway import StripeInvoice
+    from billing.payments.stripe_objects import StripeInvoice
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
 _STATUS = {
@@ -23,22 +25,30 @@ _STATUS = {
 }
 _RANK = {"finalized": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 
+# Of a void that was not asked for here.
+STRIPE = "Stripe"
+VOIDED_THERE = "voided at Stripe"
 
-def apply(engine: sa.Engine, invoice_id: str, held: StripeInvoice) -> None:
+
+def apply(engine: sa.Engine, invoice_id: str, held: StripeInvoice, now: int) -> None:
     """Store what Stripe has. A state that our invoice is past already changes nothing."""
     with writing(engine) as connection:
-        invoice = invoices.get(connection, invoice_id)
-        assert invoice is not None
         status = _STATUS[held.status]
-        if _RANK[status] < _RANK[invoice.status]:
+        invoice = lock_invoice(connection, invoice_id)
+        if _RANK[status] < _RANK[invoice.status] or (invoice.status == "void" and status == "paid"):
             return
         invoices.update(
             connection,
             invoice_id,
-            status=status,
             amount_paid=max(held.amount_paid, invoice.amount_paid),
             stripe_invoice_id=held.id,
             stripe_status=held.status,
             hosted_invoice_url=held.hosted_invoice_url,
             invoice_pdf=held.invoice_pdf,
         )
+        if status != "void":
+            invoices.update(connection, invoice_id, status=status)
+            return
+        asked = outbox.get(connection, outbox.void_id(invoice_id))
+        by, reason = (asked.author, asked.reason) if asked is not None else (None, None)
+        make_void(connection, invoice_id, by=by or STRIPE, reason=reason or VOIDED_THERE, now=now)

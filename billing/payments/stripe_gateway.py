@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import stripe
@@ -23,7 +22,9 @@ from billing.payments.errors import (
     PaymentError,
     TryAgain,
 )
+from billing.payments.stripe_objects import StripeCreditNote, StripeInvoice, StripeLine, WebhookEvent
 from billing.pricing.line import Line
+from billing.repository.credit_notes import CreditNote
 
 # One attempt of a call may take this long; the SDK repeats it with the same key.
 TIMEOUT_SECONDS = 20
@@ -32,6 +33,7 @@ NETWORK_RETRIES = 2
 WEBHOOK_TOLERANCE_SECONDS = 300
 # Stripe takes that many lines in one call.
 LINES_A_CALL = 250
+ADDRESS_PARTS = ("line1", "line2", "city", "postal_code", "state", "country")
 
 # The time that a signature covers: the first one named, as the SDK reads it.
 _SIGNED_AT = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
@@ -41,40 +43,6 @@ stripe.enable_telemetry = False
 
 class LiveKeyRefused(ValueError):  # noqa: N818 - reads as what happened
     """A live key without BILLING_STRIPE_LIVE=yes."""
-
-
-@dataclass(frozen=True, slots=True)
-class StripeLine:
-    """A line as Stripe has it; `amount` in minor units."""
-
-    description: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class StripeInvoice:
-    """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
-    the metadata, where it is there."""
-
-    id: str
-    status: str
-    number: str | None
-    currency: str
-    total_excluding_tax: int
-    amount_paid: int
-    invoice_id: str | None
-    hosted_invoice_url: str | None
-    invoice_pdf: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
-    """What a webhook says has changed: never its new state, which is fetched."""
-
-    id: str
-    type: str
-    object_id: str
-    object_type: str
 
 
 class StripeGateway:
@@ -97,13 +65,38 @@ class StripeGateway:
             http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
         )
 
-    def create_customer(self, account: str, name: str, email: str, key: str) -> str:
-        """The id of a new customer that stands for our account."""
-        params: Any = {"name": name, "metadata": {"account": account}}
-        if email:
-            params["email"] = email
+    def create_customer(self, account: str, holds: Mapping[str, Any], key: str) -> str:
+        """The id of a new customer that stands for our account. `holds`: its `name`, `email`, `address` (the
+        parts that are given) and `tax_id` (`type` and `value`, or None)."""
+        params: Any = {"name": holds["name"], "metadata": {"account": account}}
+        params |= {field: holds[field] for field in ("email", "address") if holds[field]}
+        if holds["tax_id"]:
+            params["tax_id_data"] = [holds["tax_id"]]
         with _translated():
             return self._client.v1.customers.create(params, {"idempotency_key": key}).id
+
+    def update_customer(self, customer: str, changes: Mapping[str, Any], key: str) -> None:
+        """Give a customer other values of some of the fields that it was made with; empty ones unset."""
+        params: Any = {field: changes[field] for field in ("name", "email") if field in changes}
+        if "address" in changes:
+            # All parts: those that are not given any more are unset.
+            params["address"] = {part: changes["address"].get(part, "") for part in ADDRESS_PARTS}
+        with _translated():
+            if params:
+                self._client.v1.customers.update(customer, params, {"idempotency_key": key})
+            if "tax_id" in changes:
+                self._set_tax_id(customer, changes["tax_id"], key)
+
+    def _set_tax_id(self, customer: str, wanted: Mapping[str, str] | None, key: str) -> None:
+        """One tax id or none: it is there before others go."""
+        held = list(self._client.v1.customers.tax_ids.list(customer, {"limit": 100}).auto_paging_iter())
+        same = [each for each in held if wanted == {"type": each.type, "value": each.value}]
+        if wanted and not same:
+            params: Any = dict(wanted)
+            self._client.v1.customers.tax_ids.create(customer, params, {"idempotency_key": f"{key}:tax_id"})
+        for each in held:
+            if each not in same[:1]:
+                self._client.v1.customers.tax_ids.delete(customer, each.id)
 
     def find_customer(self, account: str, since: int) -> str | None:
         """A customer made for our account at or after `since` (unix seconds), whatever we remember."""
@@ -130,6 +123,7 @@ class StripeGateway:
         number: str,
         currency: str,
         description: str,
+        purchase_order: str,
         charge_automatically: bool,
         days_until_due: int,
         key: str,
@@ -147,6 +141,8 @@ class StripeGateway:
         }
         if not charge_automatically:
             params["days_until_due"] = days_until_due
+        if purchase_order:
+            params["custom_fields"] = [{"name": "Purchase order", "value": purchase_order}]
         with _translated():
             return _invoice(self._client.v1.invoices.create(params, {"idempotency_key": key}))
 
@@ -190,6 +186,43 @@ class StripeGateway:
                     stripe_invoice_id, {"auto_advance": True}, {"idempotency_key": key}
                 )
             )
+
+    def delete_draft(self, stripe_invoice_id: str) -> None:
+        """Only a draft can be deleted. Raises Missing if it is not there any more."""
+        with _translated():
+            self._client.v1.invoices.delete(stripe_invoice_id)
+
+    def void_invoice(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
+        """From open or uncollectible to void: nothing is due any more."""
+        with _translated():
+            return _invoice(
+                self._client.v1.invoices.void_invoice(stripe_invoice_id, {}, {"idempotency_key": key})
+            )
+
+    def create_credit_note(
+        self, stripe_invoice_id: str, note: CreditNote, *, given_back: int, key: str
+    ) -> StripeCreditNote:
+        """A credit note that takes what is due down by its amount less `given_back`, the part that was paid
+        already: that is credited outside of Stripe, in our ledger."""
+        params: Any = {
+            "invoice": stripe_invoice_id,
+            "amount": note.amount,
+            "memo": f"{note.number}: {note.reason}",
+            "metadata": {"credit_note_id": note.id, "number": note.number},
+        }
+        if given_back:
+            params["out_of_band_amount"] = given_back
+        with _translated():
+            return _credit_note(self._client.v1.credit_notes.create(params, {"idempotency_key": key}))
+
+    def find_credit_note(self, stripe_invoice_id: str, note_id: str) -> StripeCreditNote | None:
+        """The invoice's credit note that carries our id, whatever we remember."""
+        with _translated():
+            page = self._client.v1.credit_notes.list({"invoice": stripe_invoice_id, "limit": 100})
+            for each in page.auto_paging_iter():
+                if _metadata(each).get("credit_note_id") == note_id:
+                    return _credit_note(each)
+        return None
 
 
 def read_webhook(payload: bytes, signature: str | None, secret: str, now: int) -> WebhookEvent:
@@ -247,7 +280,7 @@ def _sentence(error: stripe.StripeError) -> str:
     return " ".join(str(error.user_message or error).split())
 
 
-def _metadata(found: stripe.Invoice | stripe.Customer) -> dict[str, str]:
+def _metadata(found: stripe.Invoice | stripe.Customer | stripe.CreditNote) -> dict[str, str]:
     metadata: Any = found.metadata
     return dict(metadata.to_dict()) if metadata else {}
 
@@ -261,7 +294,13 @@ def _invoice(found: stripe.Invoice) -> StripeInvoice:
         currency=found.currency.upper(),
         total_excluding_tax=found.total if total is None else total,
         amount_paid=found.amount_paid,
+        amount_remaining=found.amount_remaining,
+        charge_automatically=found.collection_method == "charge_automatically",
         invoice_id=_metadata(found).get("invoice_id"),
         hosted_invoice_url=found.hosted_invoice_url,
         invoice_pdf=found.invoice_pdf,
     )
+
+
+def _credit_note(found: stripe.CreditNote) -> StripeCreditNote:
+    return StripeCreditNote(found.id, found.pre_payment_amount, found.post_payment_amount)

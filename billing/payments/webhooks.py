@@ -29,7 +29,7 @@ def receive(
             invoices.by_stripe_id(connection, event.object_id) if event.object_type == "invoice" else None
         )
     if invoice is not None:
-        apply(engine, invoice.id, gateway.get_invoice(event.object_id))
+        apply(engine, invoice.id, gateway.get_invoice(event.object_id), now)
     # Remembered after the fact: cut short before this line, the event is simply handled again.
     with writing(engine) as connection:
         stripe_events.remember(connection, event.id, event.type, now)

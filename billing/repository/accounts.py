@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -20,7 +21,7 @@ from metering.period import Month
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who is billed. `entries` is the number of the last entry in its books; `closed_on` the day on which it
-    was closed, or None."""
+    was closed, or None. `stripe_customer_holds` is what the customer at Stripe was last given."""
 
     id: str
     name: str
@@ -33,6 +34,7 @@ class Account:
     details: BillingDetails = NO_DETAILS
     closed_on: date | None = None
     entries: int = 0
+    stripe_customer_holds: Mapping[str, Any] = field(default_factory=dict)
 
 
 def add(connection: sa.Connection, account: Account) -> bool:
@@ -69,9 +71,10 @@ def next_entry(connection: sa.Connection, account_id: str, after: int | None = N
 
 
 def lock(connection: sa.Connection, account_id: str) -> None:
-    """No other writer gets at the account's books before this transaction ends, and no entry is made. On
-    SQLite there is one writer at a time anyway."""
-    connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    """Nobody else writes to the account's books before this transaction ends. Whoever locks an invoice too
+    locks its account first."""
+    query = sa.select(accounts.c.id).where(accounts.c.id == account_id)
+    connection.execute(query.with_for_update(key_share=True)).one()
 
 
 def get(connection: sa.Connection, account_id: str) -> Account | None:
@@ -86,14 +89,23 @@ def every(connection: sa.Connection, *, after: str = "", limit: int | None = Non
 
 
 def update(connection: sa.Connection, account_id: str, **changes: Any) -> None:
-    """Change what is not terms: name, e-mail, details (as JSON), the day of closing, Stripe's customer."""
-    allowed = {"name", "email", "details", "closed_on", "stripe_customer_id"}
+    """Change what is not terms: name, e-mail, details (as JSON), the day of closing, Stripe's customer and
+    what it holds (as JSON)."""
+    allowed = {"name", "email", "details", "closed_on", "stripe_customer_id", "stripe_customer_holds"}
     assert changes.keys() <= allowed, f"terms are changed by entries: {changes.keys() - allowed}"
     connection.execute(accounts.update().where(accounts.c.id == account_id).values(**changes))
 
 
-def set_stripe_customer(connection: sa.Connection, account_id: str, customer_id: str) -> None:
-    update(connection, account_id, stripe_customer_id=customer_id)
+def set_stripe_customer(
+    connection: sa.Connection, account_id: str, customer_id: str, holds: Mapping[str, Any] | None = None
+) -> None:
+    """`holds`: what the customer was given; None if that is not known."""
+    update(
+        connection,
+        account_id,
+        stripe_customer_id=customer_id,
+        stripe_customer_holds=json.dumps(dict(holds or {})),
+    )
 
 
 def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Account]:
@@ -112,6 +124,7 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
             BillingDetails(**json.loads(row.details)),
             None if row.closed_on is None else date.fromisoformat(row.closed_on),
             row.entries,
+            json.loads(row.stripe_customer_holds),
         )
         for row in rows
     ]

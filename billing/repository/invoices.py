@@ -29,7 +29,8 @@ class Invoice:
     start of the day as of which it was issued, its `month` that day's.
 
     `entry` is its place in the account's books, `void_entry` that of its voiding. `replaces` is the id of the
-    void invoice that it was issued instead of. `bill_to` says who it was made out to, as of issue."""
+    void invoice that it was issued instead of. `bill_to` says who it was made out to, as of issue;
+    `approved_by` who approved the draft that it was, None where a billing run finalized it."""
 
     id: str
     account: str
@@ -60,6 +61,7 @@ class Invoice:
     voided_at: int | None = None
     void_reason: str | None = None
     bill_to: Mapping[str, Any] = field(default_factory=dict)
+    approved_by: str | None = None
     stripe_invoice_id: str | None = None
     stripe_status: str | None = None
     hosted_invoice_url: str | None = None
@@ -185,10 +187,11 @@ def give_number(connection: sa.Connection, invoice: Invoice) -> Invoice:
     return replace(invoice, number=number)
 
 
-def get(connection: sa.Connection, id_or_number: str) -> Invoice | None:
-    """By our id or by the invoice's number."""
+def get(connection: sa.Connection, id_or_number: str, *, lock: bool = False) -> Invoice | None:
+    """By our id or by the invoice's number; with `lock`, nobody else changes it before the transaction
+    ends."""
     query = sa.select(invoices).where((invoices.c.id == id_or_number) | (invoices.c.number == id_or_number))
-    found = _load(connection, query)
+    found = _load(connection, query.with_for_update(key_share=True) if lock else query)
     return found[0] if found else None
 
 

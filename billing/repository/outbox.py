@@ -1,27 +1,41 @@
-"""The outbox: what we mean to do at Stripe. An intent is committed with the invoice it is for; the results of
-its steps are committed as they come."""
+"""The outbox: what we mean to do at Stripe. An intent is committed with the document it is for; the results
+of its steps are committed as they come."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from billing.tables import invoices, outbox
 from metering.period import Month
 
-# The steps of sending an invoice, in order.
-STEPS = ("customer", "create", "lines", "finalize")
+Kind = Literal["send", "void", "credit_note"]
+
+# The steps of each kind, in order.
+STEPS: dict[Kind, tuple[str, ...]] = {
+    "send": ("customer", "create", "lines", "finalize"),
+    "void": ("void",),
+    "credit_note": ("credit_note",),
+}
+
+# What is done to one invoice is done in this order.
+_ORDER = sa.case({"send": 0, "credit_note": 1}, value=outbox.c.kind, else_=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One invoice on its way to Stripe. `step` is the next to do, first tried at `step_since` (an instant;
-    0: never). `generation` is part of the idempotency keys: a new one makes new requests of the same steps.
-    `status` is `pending`, `done`, or `failed`: an operator must look at `error`."""
+    """Something to do at Stripe for an invoice: send it, void it, or credit it. `step` is the next to do,
+    first tried at `step_since` (an instant; 0: never). `generation` is part of the idempotency keys: a new
+    one makes new requests of the same steps. `status` is `pending`, `done`, `withdrawn` (there is nothing to
+    do any more), or `failed`: an operator must look at `error`. `author` and `reason` are those of a void."""
 
+    id: str
+    kind: Kind
     invoice_id: str
+    credit_note_id: str | None
     step: str
     status: str
     attempts: int
@@ -29,88 +43,234 @@ class Intent:
     step_since: int
     next_attempt_at: int
     error: str | None
+    author: str | None = None
+    reason: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be done, by itself or with an operator's help."""
+        return self.status in ("pending", "failed")
+
+    def to_data(self) -> dict[str, object]:
+        """How far it is, in the shape of JSON answers."""
+        return {"status": self.status, "step": self.step, "attempts": self.attempts, "error": self.error}
+
+
+def void_id(invoice_id: str) -> str:
+    """The id of the intent to void an invoice: there is one at most."""
+    return f"void-{invoice_id}"
 
 
 def add(connection: sa.Connection, invoice_id: str, now: int) -> None:
+    """The intent to send an invoice; its id is the invoice's."""
+    _add(connection, invoice_id, "send", invoice_id, now)
+
+
+def add_void(connection: sa.Connection, invoice_id: str, *, by: str, reason: str, now: int) -> None:
+    """The intent to void an invoice; one that failed before is taken up again."""
+    if get(connection, void_id(invoice_id)) is None:
+        _add(connection, void_id(invoice_id), "void", invoice_id, now, author=by, reason=reason)
+    else:
+        again = {"status": "pending", "next_attempt_at": now, "author": by, "reason": reason, "error": None}
+        update(connection, void_id(invoice_id), **again)
+
+
+def add_credit_note(connection: sa.Connection, note_id: str, invoice_id: str, now: int) -> None:
+    """The intent to give a credit note; its id is the note's."""
+    _add(connection, note_id, "credit_note", invoice_id, now, credit_note_id=note_id)
+
+
+def _add(
+    connection: sa.Connection, intent_id: str, kind: Kind, invoice_id: str, now: int, **more: Any
+) -> None:
     connection.execute(
         outbox.insert().values(
-            id=invoice_id,
-            kind="send",
+            id=intent_id,
+            kind=kind,
             invoice_id=invoice_id,
-            step=STEPS[0],
+            step=STEPS[kind][0],
             status="pending",
             attempts=0,
             generation=1,
             step_since=0,
             next_attempt_at=now,
             claimed_until=0,
+            **more,
         )
     )
 
 
-def claim(connection: sa.Connection, invoice_id: str, now: int, until: int) -> Intent | None:
-    """Take an intent for this process, for a while; None if it is done or another has it."""
+def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> Intent | None:
+    """Take an intent for this process, for a while; None if it is done, another process is at work on the
+    invoice, or it waits for another intent: a credit note for the sending to be done, and a sending for a
+    void that takes its place."""
+    intent = get(connection, intent_id)
+    if intent is None:
+        return None
+    # One writer at a time decides what is done next for an invoice.
+    query = sa.select(invoices.c.id).where(invoices.c.id == intent.invoice_id)
+    connection.execute(query.with_for_update(key_share=True)).one()
+    others = of_invoice(connection, intent.invoice_id)
+    if not _has_its_turn(intent, others) or claimed(connection, now, invoice=intent.invoice_id):
+        return None
     done = connection.execute(
         outbox.update()
-        .where(outbox.c.invoice_id == invoice_id, outbox.c.status == "pending", outbox.c.claimed_until <= now)
+        .where(outbox.c.id == intent_id, outbox.c.status == "pending", outbox.c.claimed_until <= now)
         .values(claimed_until=until)
     )
-    return get(connection, invoice_id) if done.rowcount else None
+    return get(connection, intent_id) if done.rowcount else None
 
 
-def get(connection: sa.Connection, invoice_id: str) -> Intent | None:
-    row = connection.execute(sa.select(outbox).where(outbox.c.invoice_id == invoice_id)).one_or_none()
+def _has_its_turn(intent: Intent, others: Mapping[str, Intent]) -> bool:
+    if intent.kind == "send":
+        void = others.get(void_id(intent.invoice_id))
+        return void is None or not void.waits
+    send = others.get(intent.invoice_id)
+    return intent.kind == "void" or send is None or send.status == "done"
+
+
+def withdraw_sending(connection: sa.Connection, invoice_id: str, now: int) -> bool:
+    """Withdraw the intent to send an invoice that Stripe cannot have: no step that makes it was begun, and no
+    process is at work on it. True also where there was nothing to send. False if Stripe may have it. Whoever
+    calls has locked the invoice."""
+    send = get(connection, invoice_id)
+    if send is None:
+        return True
+    untried = send.step == "customer" or (send.step == "create" and not send.step_since)
+    if not send.waits or not untried or claimed(connection, now, invoice=invoice_id):
+        return False
+    update(connection, invoice_id, status="withdrawn")
+    return True
+
+
+def settle_void(connection: sa.Connection, invoice_id: str) -> None:
+    """The invoice is void: nothing is left to do for it."""
+    done = sa.case((outbox.c.kind == "void", "done"), else_="withdrawn")
+    connection.execute(
+        outbox.update()
+        .where(outbox.c.invoice_id == invoice_id, outbox.c.status.in_(("pending", "failed")))
+        .values(status=done, error=None, claimed_until=0)
+    )
+
+
+def begin(connection: sa.Connection, intent_id: str, now: int, until: int) -> Intent | None:
+    """A step is begun, by the process that claimed the intent; answers the intent as it was before. None if
+    it is not pending any more."""
+    held = get(connection, intent_id)
+    done = connection.execute(
+        outbox.update()
+        .where(outbox.c.id == intent_id, outbox.c.status == "pending")
+        .values(
+            claimed_until=until,
+            step_since=sa.case((outbox.c.step_since == 0, now), else_=outbox.c.step_since),
+        )
+    )
+    return held if done.rowcount else None
+
+
+def finish(connection: sa.Connection, intent_id: str) -> bool:
+    """An intent is done. False if it was not pending any more."""
+    done = connection.execute(
+        outbox.update()
+        .where(outbox.c.id == intent_id, outbox.c.status == "pending")
+        .values(status="done", error=None, step_since=0)
+    )
+    return bool(done.rowcount)
+
+
+def get(connection: sa.Connection, intent_id: str) -> Intent | None:
+    """By its id: that of an invoice finds the intent to send it."""
+    row = connection.execute(sa.select(outbox).where(outbox.c.id == intent_id)).one_or_none()
     return _intent(row) if row is not None else None
 
 
-def update(connection: sa.Connection, invoice_id: str, **changes: Any) -> None:
-    connection.execute(outbox.update().where(outbox.c.invoice_id == invoice_id).values(**changes))
+def of_invoice(connection: sa.Connection, invoice_id: str) -> dict[str, Intent]:
+    """All that was ever to be done for an invoice, by the intents' ids."""
+    rows = connection.execute(sa.select(outbox).where(outbox.c.invoice_id == invoice_id))
+    return {row.id: _intent(row) for row in rows}
+
+
+def update(connection: sa.Connection, intent_id: str, **changes: Any) -> None:
+    connection.execute(outbox.update().where(outbox.c.id == intent_id).values(**changes))
 
 
 def retry_failed(connection: sa.Connection, month: Month, account: str | None, now: int) -> None:
-    """An operator runs the month again: what failed, or waits for its next attempt, is due now."""
+    """An operator runs the month again: what failed, or waits for its next attempt, is due now. The void of
+    an invoice that was paid meanwhile is not: it has failed for good."""
     ids = sa.select(invoices.c.id).where(invoices.c.month == str(month))
     if account is not None:
         ids = ids.where(invoices.c.account_id == account)
+    paid = sa.select(invoices.c.id).where(invoices.c.status == "paid")
     connection.execute(
         outbox.update()
-        .where(outbox.c.invoice_id.in_(ids), outbox.c.status != "done")
+        .where(
+            outbox.c.invoice_id.in_(ids),
+            outbox.c.status.in_(("pending", "failed")),
+            sa.or_(outbox.c.kind != "void", outbox.c.invoice_id.not_in(paid)),
+        )
         .values(status="pending", next_attempt_at=now)
     )
 
 
 def due(
-    connection: sa.Connection, now: int, *, month: Month | None = None, account: str | None = None
+    connection: sa.Connection,
+    now: int,
+    *,
+    month: Month | None = None,
+    account: str | None = None,
+    invoice: str | None = None,
+    kinds: tuple[Kind, ...] = tuple(STEPS),
 ) -> list[str]:
-    """The invoices whose next step may be tried now, oldest first."""
+    """The ids of the intents whose next step may be tried now, those of an invoice in their order, oldest
+    invoice first."""
     query = (
-        sa.select(outbox.c.invoice_id)
+        sa.select(outbox.c.id)
         .join(invoices, invoices.c.id == outbox.c.invoice_id)
-        .where(outbox.c.status == "pending", outbox.c.next_attempt_at <= now, outbox.c.claimed_until <= now)
-        .order_by(outbox.c.invoice_id)
+        .where(
+            outbox.c.status == "pending",
+            outbox.c.next_attempt_at <= now,
+            outbox.c.claimed_until <= now,
+            outbox.c.kind.in_(kinds),
+        )
+        .order_by(outbox.c.invoice_id, _ORDER, outbox.c.id)
     )
     if month is not None:
         query = query.where(invoices.c.month == str(month))
     if account is not None:
         query = query.where(invoices.c.account_id == account)
-    return [row.invoice_id for row in connection.execute(query)]
+    if invoice is not None:
+        query = query.where(invoices.c.id == invoice)
+    return list(connection.scalars(query))
 
 
-def claimed(connection: sa.Connection, now: int, month: Month, account: str | None) -> bool:
-    """Whether another process is at work on an invoice of the month."""
+def claimed(
+    connection: sa.Connection,
+    now: int,
+    month: Month | None = None,
+    account: str | None = None,
+    invoice: str | None = None,
+) -> bool:
+    """Whether another process is at work on an invoice of the month, or on one invoice."""
     query = (
-        sa.select(outbox.c.invoice_id)
+        sa.select(outbox.c.id)
         .join(invoices, invoices.c.id == outbox.c.invoice_id)
-        .where(invoices.c.month == str(month), outbox.c.status == "pending", outbox.c.claimed_until > now)
+        .where(outbox.c.status == "pending", outbox.c.claimed_until > now)
     )
+    if month is not None:
+        query = query.where(invoices.c.month == str(month))
     if account is not None:
         query = query.where(invoices.c.account_id == account)
+    if invoice is not None:
+        query = query.where(invoices.c.id == invoice)
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 
 def _intent(row: sa.Row[Any]) -> Intent:
     return Intent(
+        row.id,
+        row.kind,
         row.invoice_id,
+        row.credit_note_id,
         row.step,
         row.status,
         row.attempts,
@@ -118,4 +278,6 @@ def _intent(row: sa.Row[Any]) -> Intent:
         row.step_since,
         row.next_attempt_at,
         row.error,
+        row.author,
+        row.reason,
     )

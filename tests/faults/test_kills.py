@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from metering.period import HOUR_US, SECOND_US
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import runs
+from tests.faults.killing import KillAt, Killed, MortalGateway
 from tests.settled import assert_settled
 from tests.world import NOVEMBER_2, OCTOBER, World
 
@@ -27,45 +27,6 @@ TOTALS = {"a": 100, "b": 200, "zero": 0}
 # Two runs are free, so that few events are enough.
 PLAN = """{"plan": "dear", "version": "1", "effective_from": "2021-01-01", "currency": "USD",
     "brackets": [{"up_to": 2, "unit_price": "0"}, {"up_to": null, "unit_price": "1"}]}"""
-
-
-class Killed(BaseException):
-    """Nothing in the service catches this: to it, the process ends here."""
-
-
-class KillAt:
-    """Counts steps and ends the process at one of them."""
-
-    def __init__(self, step: int) -> None:
-        self._left = step
-
-    def step(self, *_: object) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise Killed
-
-    @property
-    def reached(self) -> bool:
-        return self._left <= 0
-
-
-class MortalGateway:
-    """The real gateway; a step before each call and one after it, when its answer is not known yet."""
-
-    def __init__(self, gateway: StripeGateway, kill: KillAt) -> None:
-        self._gateway = gateway
-        self._kill = kill
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._gateway, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._kill.step()
-            answer = method(*args, **kwargs)
-            self._kill.step()
-            return answer
-
-        return call
 
 
 def _month(engine: sa.Engine) -> World:
@@ -97,8 +58,7 @@ def test_a_kill_at_any_step_leaves_one_invoice(new_database: NewDatabase) -> Non
             kill = KillAt(step)
             mortal = make_engine(engine.url.render_as_string(hide_password=False))
             service = _service(mortal, MortalGateway(gateway, kill))
-            sa.event.listen(mortal, "commit", kill.step)
-            sa.event.listen(mortal, "begin", kill.step)
+            kill.listen(mortal)
             with contextlib.suppress(Killed):
                 service.run_month(OCTOBER)
             mortal.dispose()

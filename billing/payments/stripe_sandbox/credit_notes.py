@@ -1,4 +1,5 @@
-"""Credit notes: documents that reduce an open invoice, or give back something of a paid one."""
+"""Credit notes: documents that reduce what an invoice is due, and beyond that give back what was
+paid."""
 
 from __future__ import annotations
 
@@ -63,13 +64,14 @@ def create(state: State, params: Params) -> Object:
         )
     lines = _lines(state, invoice, params)
     amount = sum(line["amount"] for line in lines)
-    before_payment = invoice["status"] != "paid"
-    _check_amounts(invoice, params, amount, before_payment)
+    reduces = min(amount, invoice["amount_remaining"])
+    _check_amounts(invoice, params, amount, amount - reduces)
     earlier = [row for row in state.credit_notes.rows.values() if row["invoice"] == invoice["id"]]
     note = _new(state, params, invoice, amount, f"{invoice['number']}-CN-{len(earlier) + 1:02d}")
     note["lines"] = page_of(lines, {}, f"/v1/credit_notes/{note['id']}/lines")
-    note["pre_payment_amount" if before_payment else "post_payment_amount"] = amount
-    note["type"] = "pre_payment" if before_payment else "post_payment"
+    note.update(pre_payment_amount=reduces, post_payment_amount=amount - reduces)
+    mixed = reduces and reduces < amount
+    note["type"] = "mixed" if mixed else "pre_payment" if reduces else "post_payment"
     if params.get("credit_amount"):
         customer = customers.existing(state, invoice["customer"], "customer")
         about = {"currency": invoice["currency"], "credit_note": note["id"], "invoice": invoice["id"]}
@@ -77,7 +79,7 @@ def create(state: State, params: Params) -> Object:
         note["customer_balance_transaction"] = moved["id"]
     state.credit_notes.add(note)
     state.emit("credit_note.created", note)
-    _reduce(state, invoice, amount, before_payment)
+    _reduce(state, invoice, reduces, amount - reduces)
     return note
 
 
@@ -105,7 +107,7 @@ def void(state: State, params: Params, id: str) -> Object:
         raise refused("You can only void a credit note whose invoice is still open.", param="id")
     note.update(status="void", voided_at=state.now)
     state.emit("credit_note.voided", note)
-    _reduce(state, invoice, -note["amount"], before_payment=True)
+    _reduce(state, invoice, -note["amount"], 0)
     return note
 
 
@@ -157,36 +159,33 @@ def _lines(state: State, invoice: Object, params: Params) -> list[Object]:
     return lines
 
 
-def _check_amounts(invoice: Object, params: Params, amount: int, before_payment: bool) -> None:
+def _check_amounts(invoice: Object, params: Params, amount: int, paid_before: int) -> None:
+    """`paid_before`: the part of the note beyond what is still due."""
     given_back = sum(params.get(name, 0) for name in _GIVEN_BACK)
-    credited = invoice["post_payment_credit_notes_amount"]
-    left = invoice["amount_remaining"] if before_payment else invoice["amount_paid"] - credited
+    earlier = invoice["pre_payment_credit_notes_amount"] + invoice["post_payment_credit_notes_amount"]
+    left = invoice["total"] - earlier
     if amount <= 0 or amount > left:
         raise refused(
             f"The credit note's amount ({amount}) must be positive and no more than what is left to "
             f"credit on the invoice ({left}).",
             param="amount",
         )
-    if before_payment and given_back:
-        raise refused("Nothing was paid yet that could be given back.", param="refund_amount")
-    if not before_payment and given_back != amount:
+    if given_back != paid_before:
         raise refused(
-            "The sum of credit_amount, refund_amount and out_of_band_amount must equal the credit note "
-            f"amount ({amount}), but is {given_back}.",
+            "The sum of credit_amount, refund_amount and out_of_band_amount must equal the part of the "
+            f"credit note that was paid already ({paid_before}), but is {given_back}.",
             param="credit_amount",
         )
 
 
-def _reduce(state: State, invoice: Object, amount: int, before_payment: bool) -> None:
-    """Take the amount off what the invoice is due; nothing left to pay means paid."""
+def _reduce(state: State, invoice: Object, due: int, paid_before: int) -> None:
+    """Take `due` off what the invoice is due; nothing left to pay means paid."""
     before = invoices.view(state, invoice)
-    if before_payment:
-        invoice["pre_payment_credit_notes_amount"] += amount
-        invoice["amount_due"] -= amount
-        invoice["amount_remaining"] -= amount
-    else:
-        invoice["post_payment_credit_notes_amount"] += amount
-    if before_payment and invoice["amount_remaining"] == 0:
+    invoice["pre_payment_credit_notes_amount"] += due
+    invoice["amount_due"] -= due
+    invoice["amount_remaining"] -= due
+    invoice["post_payment_credit_notes_amount"] += paid_before
+    if due and invoice["amount_remaining"] == 0:
         collection.paid(state, invoice, 0)
     else:
         after = invoices.view(state, invoice)

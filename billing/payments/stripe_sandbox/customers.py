@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from billing.payments.stripe_sandbox import payment_methods
+from billing.payments.stripe_sandbox import payment_methods, tax_ids
 from billing.payments.stripe_sandbox.errors import refused
 from billing.payments.stripe_sandbox.paging import CREATED, EXPAND, listing, page
 from billing.payments.stripe_sandbox.params import (
@@ -41,7 +41,7 @@ _COMMON: Mapping[str, Field] = {
     "preferred_locales": Array(Text()),
     "tax_exempt": Choice(("exempt", "none", "reverse")),
 }
-CREATE = Hash({**_COMMON, "payment_method": ID})
+CREATE = Hash({**_COMMON, "payment_method": ID, "tax_id_data": Array(tax_ids.DATA)})
 UPDATE = Hash(_COMMON)
 DELETE = Hash({})
 LIST = listing({**CREATED, "email": Text(512)})
@@ -106,6 +106,8 @@ def create(state: State, params: Params) -> Object:
         state.customers.add(customer)
     _assign(customer, params)
     state.emit("customer.created", customer)
+    for given in params.get("tax_id_data", ()):
+        tax_ids.add(state, id, given)
     if "balance" in params:
         transact(state, customer, params["balance"], "initial", currency=customer["currency"] or "usd")
     return customer

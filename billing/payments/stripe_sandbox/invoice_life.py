@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.payments.stripe_sandbox import collection, customers, invoices
+from billing.payments.stripe_sandbox import collection, customers, invoices, tax_ids
 from billing.payments.stripe_sandbox.errors import ApiError, refused
 from billing.payments.stripe_sandbox.paging import EXPAND
 from billing.payments.stripe_sandbox.params import Boolean, Hash, Params
@@ -105,6 +105,7 @@ def _finalize(state: State, invoice: Object, *, sending: bool = False) -> None:
         _give_number(state, invoice, customer)
     for field in ("address", "email", "name", "phone", "tax_exempt"):
         invoice[f"customer_{field}"] = customer[field]
+    invoice["customer_tax_ids"] = tax_ids.shown(state, customer["id"])
     invoice["status"] = "open"
     invoice["automatically_finalizes_at"] = None
     invoice["last_finalization_error"] = None

@@ -77,7 +77,14 @@ def create(state: State, params: Params) -> Object:
     if "customer" not in params:
         raise refused("Missing required param: customer.", code="parameter_missing", param="customer")
     customer = customers.existing(state, params["customer"], "customer")
-    _check_collection(state, params, params.get("collection_method") or "charge_automatically", creating=True)
+    method = params.get("collection_method") or "charge_automatically"
+    _check_collection(state, params, method, creating=True)
+    if state.missing_email == "refused" and method == "send_invoice" and not customer["email"]:
+        raise refused(
+            "Missing email. In order to create invoices that are sent to the customer, the customer must "
+            "have a valid email.",
+            param="customer",
+        )
     _check_method(state, params, customer["id"])
     _check_number(state, params, None)
     invoice = blank(state, customer, params.get("currency") or customer["currency"] or "usd")

@@ -16,6 +16,7 @@ from billing.payments.stripe_sandbox import (
     invoices,
     payment_intents,
     payment_methods,
+    tax_ids,
 )
 from billing.payments.stripe_sandbox.collection import PAY, pay
 from billing.payments.stripe_sandbox.paging import RETRIEVE
@@ -71,6 +72,9 @@ ROUTES = (
         payment_methods.LIST_OF_CUSTOMER,
         payment_methods.list_of_customer,
     ),
+    _route("POST", f"{_CUSTOMER}/tax_ids", tax_ids.CREATE, tax_ids.create),
+    _route("GET", f"{_CUSTOMER}/tax_ids", tax_ids.LIST, tax_ids.list_),
+    _route("DELETE", f"{_CUSTOMER}/tax_ids/{{id}}", tax_ids.DELETE, tax_ids.delete),
     _route("POST", "/v1/payment_methods", payment_methods.CREATE, payment_methods.create),
     _route("GET", "/v1/payment_methods", payment_methods.LIST, payment_methods.list_),
     _route("GET", _METHOD, RETRIEVE, payment_methods.retrieve),

@@ -73,6 +73,7 @@ class StripeSandbox:
         clock: Callable[[], int] = wall_clock,
         webhook_secret: str | None = None,
         attempt_payments: Literal["immediately", "later"] = "immediately",
+        missing_email: Literal["accepted", "refused"] = "accepted",
         faults: FaultSchedule | None = None,
         seed: str | None = None,
         log_limit: int = 100_000,
@@ -83,6 +84,7 @@ class StripeSandbox:
         self.on_webhook: Callable[[], None] = lambda: None
         self.log: deque[LoggedRequest] = deque(maxlen=log_limit)
         self.attempt_payments = attempt_payments
+        self.missing_email = missing_email
         self.reset(faults=faults, seed=seed)
 
     def reset(self, *, faults: FaultSchedule | None = None, seed: str | None = None) -> None:
@@ -229,6 +231,7 @@ class StripeSandbox:
         """The state reads no clock: it is told the time before each step."""
         self.state.now = self.now
         self.state.attempt_payments = self.attempt_payments
+        self.state.missing_email = self.missing_email
 
     def _on_event(self, event: Object) -> None:
         self.webhooks.enqueue(event, self.state.now)

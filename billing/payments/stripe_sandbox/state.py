@@ -59,9 +59,11 @@ class State:
     seed: str
     now: int = 0
     attempt_payments: Literal["immediately", "later"] = "immediately"
+    missing_email: Literal["accepted", "refused"] = "accepted"
     request: Object = field(default_factory=lambda: {"id": None, "idempotency_key": None})
     on_event: Callable[[Object], None] = lambda event: None
     customers: Table = field(default_factory=lambda: Table("customer"))
+    tax_ids: Table = field(default_factory=lambda: Table("tax_id"))
     payment_methods: Table = field(default_factory=lambda: Table("PaymentMethod"))
     invoice_items: Table = field(default_factory=lambda: Table("invoiceitem"))
     invoices: Table = field(default_factory=lambda: Table("invoice"))
@@ -110,6 +112,7 @@ class State:
         """Every table whose objects can be expanded by id."""
         return (
             self.customers,
+            self.tax_ids,
             self.payment_methods,
             self.invoices,
             self.credit_notes,

@@ -21,9 +21,9 @@ NOUNS = {
         "add", "list", "show", "update", "set-plan", "protect", "protections", "apply-program",
         "leave-program", "refer", "credit", "credits", "history", "close", "reopen",
     },
-    "contracts": {"add", "list", "show", "grant", "amend", "withdraw", "deliver"},
+    "contracts": {"add", "list", "show", "grant", "amend", "withdraw", "deliver", "invoice", "report"},
     "plans": {"list", "show", "load", "migrate"},
-    "invoices": {"list", "show", "verify", "runs"},
+    "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
 }  # fmt: skip
 VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "stripe-sandbox"}

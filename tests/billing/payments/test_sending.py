@@ -278,8 +278,8 @@ def test_a_state_that_was_overtaken_changes_nothing(world: World, sandbox: Runni
     while_open = gateway.get_invoice(invoice.stripe_invoice_id or "")
     client = stripe_client(sandbox)
     client.v1.invoices.pay(while_open.id, {"paid_out_of_band": True})
-    apply(world.engine, invoice.id, gateway.get_invoice(while_open.id))
-    apply(world.engine, invoice.id, while_open)
+    apply(world.engine, invoice.id, gateway.get_invoice(while_open.id), world.instant)
+    apply(world.engine, invoice.id, while_open, world.instant)
     assert show_invoice(world.engine, invoice.id).status == "paid"
 
 

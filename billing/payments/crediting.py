@@ -1,0 +1,72 @@
+"""Gives a credit note at Stripe for one of ours. It takes down what is due; what of it was paid before is
+credited outside of Stripe, which is account credit in our ledger (docs/rules.md §7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from billing.credits import grant_credit
+from billing.payments.desk import Desk
+from billing.payments.errors import Answered, NeedsOperator
+from billing.payments.state import apply
+from billing.repository import accounts, credit_notes, outbox
+from billing.repository.credit_notes import CreditNote
+from billing.repository.credits import CreditKind
+from billing.repository.invoices import Invoice
+from billing.repository.outbox import Intent
+from metering.database import reading, writing
+
+if TYPE_CHECKING:
+    from billing.payments.stripe_objects import StripeCreditNote
+
+
+def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
+    """Give the note there, then write down here what came of it. Raises PaymentError."""
+    assert intent.credit_note_id is not None
+    assert invoice.stripe_invoice_id is not None, "the invoice was sent before"
+    with reading(desk.engine) as connection:
+        note = credit_notes.get(connection, intent.credit_note_id)
+    assert note is not None
+    stripe_id = invoice.stripe_invoice_id
+    held = desk.gateway.find_credit_note(stripe_id, note.id) if intent.step_since else None
+    if held is None:
+        held = _create(desk, intent, stripe_id, note)
+    apply(desk.engine, invoice.id, desk.gateway.get_invoice(stripe_id), desk.clock())
+    _write_down(desk, intent, note, held)
+    return desk.intent(intent.id)
+
+
+def _create(desk: Desk, intent: Intent, stripe_id: str, note: CreditNote) -> StripeCreditNote:
+    due = desk.gateway.get_invoice(stripe_id).amount_remaining
+    try:
+        return desk.gateway.create_credit_note(
+            stripe_id,
+            note,
+            given_back=max(note.amount - due, 0),
+            key=f"credit_note:{note.id}:{intent.generation}",
+        )
+    except NeedsOperator as error:
+        if desk.gateway.get_invoice(stripe_id).amount_remaining == due:
+            raise
+        raise Answered(f"the invoice was paid meanwhile ({error})") from error
+
+
+def _write_down(desk: Desk, intent: Intent, note: CreditNote, held: StripeCreditNote) -> None:
+    """Once: the intent is done in the same transaction."""
+    now = desk.clock()
+    with writing(desk.engine) as connection:
+        accounts.lock(connection, note.account)
+        if not outbox.finish(connection, intent.id):
+            return
+        credit_notes.set_stripe_id(connection, note.id, held.id)
+        if held.given_back:
+            grant_credit(
+                connection,
+                note.account,
+                CreditKind.CREDIT_NOTE,
+                held.given_back,
+                f"credit note {note.number}",
+                by=note.author,
+                now=now,
+                invoice_id=note.invoice_id,
+            )
