@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.billing_month import document
 from billing.plans import shipped_catalogue
+from billing.pricing.invoice import Basis, compose
 from metering.event import TaskRunEvent
 from metering.period import HOUR_US, SECOND_US, Month, hour_of, parse_instant
 from metering.run_list import month_usage, run_list
@@ -117,7 +117,7 @@ def _invoice(store: SqlEventStore, account: str) -> tuple[Any, ...]:
     cutoff = store.cutoff().position
     version = shipped_catalogue()[0]
     usage = month_usage(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
-    billed = document("acme", "USD", OCTOBER, usage.counts, version)
+    billed = compose(Basis("acme", OCTOBER, "USD", usage.counts, version))
     return usage, billed, b"".join(run_list(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff)))
 
 
