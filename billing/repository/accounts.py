@@ -72,9 +72,9 @@ def next_entry(connection: sa.Connection, account_id: str, after: int | None = N
 
 def lock(connection: sa.Connection, account_id: str) -> None:
     """Nobody else writes to the account's books before this transaction ends. Whoever locks an invoice too
-    locks its account first."""
+    locks its account first. Of an account that does not exist nothing is locked."""
     query = sa.select(accounts.c.id).where(accounts.c.id == account_id)
-    connection.execute(query.with_for_update(key_share=True)).one()
+    connection.execute(query.with_for_update(key_share=True))
 
 
 def get(connection: sa.Connection, account_id: str) -> Account | None:

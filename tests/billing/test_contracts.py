@@ -314,6 +314,6 @@ def test_what_cannot_be_a_contract_is_refused_and_nothing_is_written(
 ) -> None:
     before = list_terms(world.engine, "acme"), list_contracts(world.engine)
     assert old in NEXT
-    with pytest.raises((Invalid, NotFound), match=sentence):
+    with pytest.raises((Invalid, NotFound, Refused), match=sentence):
         load_contract_text(world.engine, NEXT.replace(old, new), "next.yaml", by="ann", now=world.instant)
     assert (list_terms(world.engine, "acme"), list_contracts(world.engine)) == before

@@ -47,7 +47,12 @@ BODIES: dict[str, Any] = {
     "/v1/contracts/{contract_id}/grants": {"runs": 1, "price": "0", "granted_on": "2027-01-01"},
     "/v1/contracts/{contract_id}/amendments": {"end": "2028-07-01"},
     "/v1/contracts/{contract_id}/deliveries": {"service": "1"},
+    "/v1/contract-invoices": {},
     "/v1/billing-runs": {"month": "2026-10"},
+    "/v1/invoices/{invoice_id}/approve": {},
+    "/v1/invoices/approvals": {"month": "2026-10"},
+    "/v1/invoices/{invoice_id}/void": {"reason": "x"},
+    "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
 }
 
