@@ -124,7 +124,11 @@ def _finish(desk: Desk, intent: Intent) -> bool:
         begun = desk.begin(now)
         if begun is None:
             return False
+        done = now
         now = _STEP[intent.kind](desk, *begun)
+        assert now is None or (now.step, now.generation, now.status) != (
+            done.step, done.generation, done.status
+        ), "a step that is done leads on"  # fmt: skip
     return now is not None and now.status == "done"
 
 

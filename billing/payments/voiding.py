@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from billing.payments.desk import Desk
-from billing.payments.errors import Missing, NeedsOperator
+from billing.payments.errors import Missing, NeedsOperator, TryAgain
 from billing.payments.state import apply
 from billing.repository import invoices, outbox
 from billing.repository.invoices import Invoice
@@ -53,17 +53,19 @@ def _get(desk: Desk, stripe_id: str) -> StripeInvoice | None:
 
 
 def _end(desk: Desk, intent: Intent, held: StripeInvoice) -> StripeInvoice | None:
-    """Delete or void it; None if Stripe has it no more. What Stripe refuses because the invoice moved on
-    meanwhile is answered as it stands then."""
+    """Delete or void it; None if Stripe has it no more. If Stripe refuses because the invoice moved on
+    meanwhile, that is its end too, or another attempt's beginning."""
     try:
         if held.status == "draft":
             desk.gateway.delete_draft(held.id)
             return None
         return desk.gateway.void_invoice(held.id, f"void:{intent.invoice_id}:{intent.generation}")
-    except NeedsOperator:
+    except NeedsOperator as error:
         now = _get(desk, held.id)
         if now is None or now.status in ("void", "paid"):
             return now
+        if now.status != held.status:
+            raise TryAgain(f"the invoice is {now.status} at Stripe meanwhile ({error})") from error
         raise
 
 

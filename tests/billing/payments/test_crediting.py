@@ -11,6 +11,7 @@ import stripe
 from billing.credit_notes import credit_note
 from billing.credits import show_credit
 from billing.invoices import invoice_data, show_invoice
+from billing.payments.desk import CLAIM_US
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
 from billing.repository.invoices import Invoice
@@ -18,6 +19,7 @@ from billing.voids import void_invoice
 from metering.period import HOUR_US, SECOND_US
 from tests.billing.months import NOVEMBER, bill, dollars
 from tests.billing.payments.conftest import Clock, refusal
+from tests.billing.payments.interrupted import interrupted
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.settled import stripe_client
@@ -139,21 +141,30 @@ def test_an_invoice_that_is_paid_between_our_look_and_our_request(
     world = _world(sqlite_databases(), sandbox)
     made = bill(world)
 
-    class PaidAtTheLastMoment:
-        """The gateway, and a customer who pays when the note is on its way."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "create_credit_note":
-                pay(sandbox, made)
-            return getattr(world.service.gateway, name)
-
     note_id = give(world, made, "2.00")
-    late = World(world.engine, gateway=PaidAtTheLastMoment())  # type: ignore[arg-type]
-    assert "the invoice was paid meanwhile" in late.service.send_invoice(made.id).waiting[note_id]
+    late = interrupted(world, "create_credit_note", lambda: pay(sandbox, made))
+    assert "the invoice was paid meanwhile" in late.send_invoice(made.id).waiting[note_id]
     assert balance(world) == 0
     world.instant += HOUR_US
     assert world.service.send_due().problems == {}
     assert (balance(world), [each.post_payment_amount for each in notes(sandbox)]) == (200, [200])
+
+
+def test_a_process_that_was_taken_for_dead_gives_no_credit_again(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox
+) -> None:
+    """It stands still for longer than its claim; meanwhile another gives the note."""
+    world = _world(sqlite_databases(), sandbox)
+    made = bill(world)
+    pay(sandbox, made)
+    give(world, made, "2.00")
+
+    def stand_still() -> None:
+        world.instant += CLAIM_US
+        assert world.service.send_invoice(made.id).problems == {}
+
+    assert interrupted(world, "create_credit_note", stand_still).send_invoice(made.id).problems == {}
+    assert (balance(world), [each.amount for each in notes(sandbox)]) == (200, [200])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from billing.credit_notes import credit_note
 from billing.credits import add_credit, show_credit
 from billing.errors import Refused
 from billing.invoices import invoice_data, show_invoice
+from billing.payments.desk import CLAIM_US
+from billing.payments.errors import TryAgain
 from billing.payments.state import apply
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
@@ -20,6 +22,7 @@ from billing.voids import void_invoice
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
 from tests.billing.months import bill, dollars
 from tests.billing.payments.conftest import Clock
+from tests.billing.payments.interrupted import interrupted
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.settled import stripe_client
@@ -80,6 +83,8 @@ def test_an_open_invoice_is_void_once_stripe_has_voided_it(world: World, sandbox
     }  # fmt: skip
     again = void_invoice(world.engine, made.id, "twice", by="other", now=world.instant)
     assert (again.status, voiding(world, made)["reason"]) == ("open", "wrong plan")
+    with pytest.raises(Refused, match="is about to be void"):
+        credit_note(world.engine, made.id, "1", "goodwill", "sorry", by="operator", now=world.instant)
     assert world.service.send_invoice(made.id).problems == {}
     assert at_stripe(sandbox) == ["void"]
     assert_void(world, made)
@@ -175,20 +180,55 @@ def test_one_that_is_paid_between_our_look_and_our_request(
     world = _world(sqlite_databases(), sandbox)
     made = bill(world)
 
-    class PaidAtTheLastMoment:
-        """The gateway, and a customer who pays when the void is on its way."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "void_invoice":
-                stripe_client(sandbox).v1.invoices.pay(
-                    made.stripe_invoice_id or "", {"paid_out_of_band": True}
-                )
-            return getattr(world.service.gateway, name)
+    def pay() -> None:
+        stripe_client(sandbox).v1.invoices.pay(made.stripe_invoice_id or "", {"paid_out_of_band": True})
 
     ask(world, made)
-    late = World(world.engine, gateway=PaidAtTheLastMoment())  # type: ignore[arg-type]
-    assert "was paid meanwhile" in late.service.send_invoice(made.id).failed[f"void-{made.id}"]
+    late = interrupted(world, "void_invoice", pay)
+    assert "was paid meanwhile" in late.send_invoice(made.id).failed[f"void-{made.id}"]
     assert show_invoice(world.engine, made.id).status == "paid"
+
+
+def test_one_that_is_finalized_between_our_look_and_our_request(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox
+) -> None:
+    world = _world(sqlite_databases(), sandbox)
+    route = "/v1/invoices/{invoice}/finalize"
+    lost = [Fault("POST", route, nth=nth, kind=FaultKind.CLOSED_BEFORE_APPLYING) for nth in (1, 2, 3)]
+    sandbox.state.faults = FaultSchedule(lost)
+    made = bill(world)
+
+    def finalize() -> None:
+        stripe_client(sandbox).v1.invoices.finalize_invoice(made.stripe_invoice_id or "")
+
+    ask(world, made)
+    late = interrupted(world, "delete_draft", finalize)
+    assert "is open at Stripe meanwhile" in late.send_invoice(made.id).waiting[f"void-{made.id}"]
+    world.instant += HOUR_US
+    world.service.send_due()
+    assert_void(world, made)
+
+
+def test_a_process_that_was_taken_for_dead_sends_nothing_any_more(
+    sqlite_databases: NewDatabase, sandbox: RunningSandbox
+) -> None:
+    """It stands still for longer than its claim; meanwhile another voids the invoice."""
+    world = _world(sqlite_databases(), sandbox)
+
+    def stand_still() -> None:
+        world.instant += CLAIM_US
+        ask(world, show_invoice(world.engine, "2026-10-000001"))
+        assert world.service.send_invoice(made.id).problems == {}
+        raise TryAgain("the network")
+
+    made = world.service.run_month(OCTOBER, send=False).invoices[0]
+    interrupted(world, "finalize_invoice", stand_still).send_invoice(made.id, kinds=("send",))
+    held = show_invoice(world.engine, made.id)
+    assert (held.status, invoice_data(world.engine, held)["sending"]["status"]) == ("void", "withdrawn")  # type: ignore[index]
+    world.instant += HOUR_US
+    world.service.send_due()
+    assert at_stripe(sandbox) == []
+    assert_void(world, made)
 
 
 @pytest.mark.parametrize(
