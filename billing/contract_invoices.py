@@ -45,12 +45,13 @@ def invoice_contracts(
 
 def _invoice(engine: sa.Engine, contract_id: str, as_of: date, now: int) -> Invoice | None:
     with reading(engine) as connection:
-        if not _due(connection, contract_id, as_of):
+        owner = contracts.account_of(connection, contract_id)
+        if owner is None or not _due(connection, contract_id, as_of):
             return None
     with writing(engine) as connection:
-        owner = contracts.account_of(connection, contract_id)
-        assert owner is not None
         accounts.lock(connection, owner)
+        if contracts.account_of(connection, contract_id) is None:
+            return None  # it was withdrawn meanwhile
         lines = _due(connection, contract_id, as_of)  # another may have been first
         if not lines:
             return None

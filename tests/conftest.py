@@ -113,10 +113,18 @@ def postgres_databases(postgres_url: str, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+def new_database(request: pytest.FixtureRequest) -> Iterator[NewDatabase]:
     """Makes empty databases; the test runs once on each engine."""
-    made: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
-    return made
+    make: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
+    # A server has so many connections, and there are more tests than that.
+    with ExitStack() as stack:
+
+        def new() -> sa.Engine:
+            engine = make()
+            stack.callback(engine.dispose)
+            return engine
+
+        yield new
 
 
 @pytest.fixture
