@@ -22,8 +22,8 @@ from metering.database import reading, writing
 
 # What whoever gives a note of kind `usage` should know.
 BILLED_AGAIN = (
-    "less is billed now for {month}, and the next billing run bills it again, unless the task runs are "
-    "corrected too: billing correct {account} RUN… reverse --reason TEXT"
+    "less is billed now for {month}, and the next billing run of {account} bills it again, unless the task "
+    "runs stop counting too: send events with the state ROLLED_BACK for them, or give a note of kind goodwill"
 )
 
 

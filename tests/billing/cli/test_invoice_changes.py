@@ -96,7 +96,7 @@ def test_a_usage_note_warns_that_it_is_billed_again(month: Cli) -> None:
         "invoices", "credit-note", FIRST, "1", "--kind", "usage", "--reason", "test runs", "--json"
     )
     assert (warned.code, warned.data["amount"]) == (0, 100)
-    assert "the next billing run bills it again, unless the task runs are corrected too" in warned.err
+    assert "the next billing run of acme bills it again, unless the task runs stop counting too" in warned.err
     assert "not at Stripe yet" in month.done("invoices", "show", FIRST).out
 
 
