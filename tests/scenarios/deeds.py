@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 
 from billing import accounts, closing, contracts, credits, grandfathering, plan_migration, plans, programs
+from billing.contract_invoices import invoice_contracts
 from billing.payments import state
 from billing.payments.stripe_gateway import StripeInvoice
-from billing.pricing.contract import Contract, Grant, Instalments
+from billing.pricing.contract import Contract, Grant, Instalments, Service
 from billing.pricing.money import parse_amount
 from metering.outcome import Outcome
 from metering.period import Month
@@ -23,10 +24,12 @@ from tests.scenarios.verbs import does
 BY = "operator"
 ROOT = Path(__file__).parents[2]
 
-_OUTCOMES = {outcome.reason: outcome for outcome in Outcome} | {"runs": Outcome.BILLABLE}
+_OUTCOMES = {outcome.reason: outcome for outcome in Outcome} | dict.fromkeys(
+    ("run", "runs"), Outcome.BILLABLE
+)
 _SENT = re.compile(r"([\d,]+) (\w+)")
 _LATER = re.compile(
-    r"(?P<quantity>[\d,]+) (?P<was>runs|failed|crashed|cancelled) "
+    r"(?P<quantity>[\d,]+) (?P<was>runs?|failed|crashed|cancelled) "
     r"(?:(?P<reversed>(were|was) reversed)(?: on (?P<on>\S+))?"
     r"|ended on (?P<ended>\S+) after all|succeeded on (?P<succeeded>\S+))"
 )
@@ -147,11 +150,12 @@ def sign(
     term: str,
     plan: str,
     grants: str = "",
+    services: str = "",
     currency: str = "USD",
     instalments: str = "upfront",
     amend: str = "no",
 ) -> None:
-    """`grants` has a row each: id, runs, price, `2026-01-01 to 2027-01-01`."""
+    """A row each: of `grants` id, runs, price, `2026-01-01 to 2027-01-01`; of `services` what, price, due."""
     start, _, end = term.partition(" to ")
     held = []
     for grant, runs, price, usable in rows(grants, 4):
@@ -159,7 +163,18 @@ def sign(
         minor = parse_amount(money(price), currency)
         held.append(Grant(grant, whole(runs), minor, day(first), day(last)))
     made = Contract(
-        contract, account, day(start), day(end), plan, currency, Instalments(instalments), tuple(held)
+        contract,
+        account,
+        day(start),
+        day(end),
+        plan,
+        currency,
+        Instalments(instalments),
+        tuple(held),
+        tuple(
+            Service(what, parse_amount(money(price), currency), day(due))
+            for what, price, due in rows(services, 3)
+        ),
     )
     contracts.add_contract(office.engine, made, by=BY, now=office.now, amend=yes(amend))
 
@@ -313,6 +328,13 @@ def bill_early(office: Office, value: str) -> None:
 def _bill(office: Office, value: str, *, account: str | None = None, early: bool = False) -> None:
     for month in months(value):
         office.bill(month, account, early)
+
+
+@does("invoice contracts")
+def invoice_what_is_due(office: Office, value: str) -> None:
+    """As the daily job does it at the end of a day."""
+    for invoice in invoice_contracts(office.engine, day(value), now=office.now):
+        office.issued[invoice.id] = invoice
 
 
 @does("void invoice {number}")

@@ -60,6 +60,16 @@ def invoice(
         office.described.add(found.id)
 
 
+@shows("contract invoice {number}")
+def contract_invoice(
+    office: Office, number: str, *, contract: str, status: str, lines: str, total: str
+) -> None:
+    found = office.invoice(number)
+    assert (found.kind, found.contract) == ("contract", contract)
+    _compare(found, number, status, lines, total)
+    office.described.add(found.id)
+
+
 def _compare(found: Invoice, number: str, status: str, lines: str, total: str) -> None:
     assert _shown(found.lines, found.currency) == [row[:3] for row in rows(lines, 4)]
     for line, row in zip(found.lines, rows(lines, 4), strict=True):
@@ -70,7 +80,7 @@ def _compare(found: Invoice, number: str, status: str, lines: str, total: str) -
 
 def _shown(lines: tuple[Line, ...], code: str) -> list[list[str]]:
     """Kind, runs (or `-` where a line is not about runs) and amount, as stories write them."""
-    without = {"program_discount", "price_protection", "credit", "carried"}
+    without = {"program_discount", "price_protection", "credit", "carried", "instalment", "service"}
     return [
         [
             line.kind.value,

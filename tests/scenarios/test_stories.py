@@ -21,7 +21,7 @@ assert deeds, sights  # their sentences are known once they are imported
 STORIES = {path.stem: read_story(path, VERBS) for path in sorted(Path(__file__).parent.glob("*.yaml"))}
 
 # So many task runs at most are sent one by one.
-FEW_ON_SQLITE = 30_000
+FEW_ON_SQLITE = 12_500
 FEW_ON_POSTGRESQL = 2_000
 
 
