@@ -12,6 +12,7 @@ from billing.accounts import list_accounts
 from billing.app import Service
 from billing.invoices import list_invoices, preview, show_invoice
 from billing.plans import load_shipped
+from billing.reporting.proof import verify
 from billing.repository.invoices import Invoice
 from metering.period import SECOND_US, Month, day_start
 from metering.settings import Settings
@@ -119,3 +120,9 @@ class Office:
         ]
         assert len(found) <= 1, "two live invoices of a month"
         return found[0] if found else None
+
+    def all_invoices(self) -> list[Invoice]:
+        return list_invoices(self.engine)
+
+    def verified(self, invoice: Invoice) -> bool:
+        return verify(self.engine, self.store, invoice.id).ok
