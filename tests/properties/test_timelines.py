@@ -52,10 +52,15 @@ steps = st.one_of(
     st.tuples(st.just("protect"), st.integers(0, 120), months, busy),
     st.tuples(st.just("plan"), st.sampled_from(sorted(PLANS)), months),
     st.tuples(st.just("void"), months),
+    st.tuples(st.just("void"), months),
     st.tuples(st.just("note"), months, st.integers(1, 60)),
     st.tuples(st.just("run"), months),
     st.tuples(st.just("run"), months),
     st.tuples(st.just("early"), months),
+)
+# A month after the other: some runs on its 10th, whatever else happens, and its billing run.
+timelines = st.lists(
+    st.tuples(st.integers(0, 90), st.lists(steps, max_size=6)), min_size=len(MONTHS), max_size=len(MONTHS)
 )
 terms = st.none() | st.tuples(st.integers(0, 3), st.integers(1, 5), st.sampled_from(sorted(PLANS)))
 
@@ -169,10 +174,8 @@ class Twins:
     def void(self, month: Month) -> None:
         if month not in self.naive.live:
             return
-        invoice = self.office.live("acme", month)
-        assert invoice is not None
         try:
-            voiding.void(self.office.engine, invoice, "a mistake", self.office.now)
+            voiding.void(self.office.engine, self.live(month), "a mistake", self.office.now)
         except Refused:
             assert not self.naive.may_void(month)
         else:
@@ -184,9 +187,7 @@ class Twins:
         held = self.naive.live.get(month)
         if held is None or held.total < held.notes + cents:
             return
-        invoice = self.office.live("acme", month)
-        assert invoice is not None
-        voiding.credit_note(self.office.engine, invoice, cents, "usage", "less", self.office.now)
+        voiding.credit_note(self.office.engine, self.live(month), cents, "usage", "less", self.office.now)
         held.notes += cents
 
     def early(self, month: Month) -> None:
@@ -206,7 +207,9 @@ class Twins:
             assert report.finalized == (0 if expected is None else 1)
             if expected is not None:
                 self.ever.add(month)
-                event(f"adjustments {len(expected.adjustments)}")
+                event(f"{len(expected.adjustments)} adjustments")
+                for kind in {line.kind for line in self.live(month).lines}:
+                    event(kind)
                 self.compare(month)
 
     ever: set[Month] = field(default_factory=set)
@@ -221,9 +224,13 @@ class Twins:
 
     # What is seen.
 
-    def compare(self, month: Month) -> None:
-        invoice, expected = self.office.live("acme", month), self.naive.live[month]
+    def live(self, month: Month) -> Invoice:
+        invoice = self.office.live("acme", month)
         assert invoice is not None
+        return invoice
+
+    def compare(self, month: Month) -> None:
+        invoice, expected = self.live(month), self.naive.live[month]
         cost = expected.cost
         covered = self.naive.contract is not None and self.naive.contract.covers(month)
         assert _amounts(invoice, LineKind.ON_DEMAND if covered else LineKind.USAGE) == cost.brackets
@@ -310,7 +317,7 @@ def _plan_file(plan: str, schedule: Any) -> str:
     return json.dumps(data | {"brackets": brackets})
 
 
-@given(terms, st.lists(steps, max_size=25))
+@given(terms, timelines)
 def test_a_timeline_comes_to_what_the_rules_say(
     sqlite_databases: Callable[[], sa.Engine], contract: tuple[int, int, str] | None, story: list[Any]
 ) -> None:
@@ -318,9 +325,12 @@ def test_a_timeline_comes_to_what_the_rules_say(
     twins = Twins(Office(engine, QuantityFeed()))
     twins.office.open(AFTER)
     twins.begin(contract)
-    for what, *values in story:
-        getattr(twins, what)(*values)
-        twins.look()
+    for month, (runs, changes) in zip(MONTHS, story, strict=True):
+        twins.use(first_of(month) + timedelta(days=9), runs)
+        for what, *values in changes:
+            getattr(twins, what)(*values)
+            twins.look()
+        twins.run(month)
     twins.end()
     engine.dispose()
     assert day_start(AFTER) < twins.office.instant
