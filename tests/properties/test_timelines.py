@@ -29,7 +29,7 @@ from metering.period import Month, day_start
 from tests import voiding
 from tests.properties.naive_books import PLANS, Contract, Grant, NaiveBooks, first_of
 from tests.scenarios.audit import check_credit_ledger, check_run_ledger
-from tests.scenarios.office import Office, QuantityFeed
+from tests.scenarios.office import Office, QuantityFeed, hurried
 
 JANUARY = Month(2026, 1)
 MONTHS = [Month(2026, number) for number in range(1, 6)]
@@ -322,6 +322,7 @@ def test_a_timeline_comes_to_what_the_rules_say(
     sqlite_databases: Callable[[], sa.Engine], contract: tuple[int, int, str] | None, story: list[Any]
 ) -> None:
     engine = sqlite_databases()
+    hurried(engine)
     twins = Twins(Office(engine, QuantityFeed()))
     twins.office.open(AFTER)
     twins.begin(contract)
