@@ -9,9 +9,13 @@ import sqlalchemy as sa
 
 from billing.billing_run import finalize
 from billing.invoices import list_invoices, show_invoice
+from billing.reporting.proof import verify
 from billing.repository import accounts
+from billing.repository import runs as billing_runs
 from billing.repository.invoices import Invoice
-from metering.database import reading
+from billing.repository.runs import BillingRun
+from metering.database import reading, writing
+from metering.period import HOUR_US
 from tests.events import runs
 from tests.world import OCTOBER, World
 
@@ -42,3 +46,27 @@ def test_a_draft_that_comes_up_meanwhile_is_no_error(world: World) -> None:
     assert world.service.run_month(OCTOBER).finalized == 1
     final = show_invoice(world.engine, "2026-10-000001")
     assert (final.id, final.total) == (draft.id, 100)
+
+
+def test_a_run_that_resumes_adjusts_earlier_months_as_of_its_own_cutoff(world: World) -> None:
+    """October's run was killed after it had begun. What arrived for September since waits for November."""
+    world.account(since="2026-09")
+    world.send(runs(10_400, day="2026-09-10", prefix="s"))
+    world.service.run_month(OCTOBER.previous())
+    world.send(runs(400, day="2026-09-11", prefix="late"), runs(10_400))
+    cutoff = world.store.cutoff()
+    with writing(world.engine) as connection:
+        begun = BillingRun("run_0", OCTOBER, None, False, cutoff.position, cutoff.committed_at, world.instant)
+        billing_runs.start_or_resume(connection, begun)
+    world.send(runs(800, day="2026-09-12", prefix="later"), runs(400, prefix="later-too"))
+    report = world.service.run_month(OCTOBER)
+    invoice = report.invoices[0]
+    assert (report.id, invoice.cutoff) == ("run_0", cutoff.position)
+    assert [(line.quantity, line.amount) for line in invoice.lines] == [(10_000, 0), (400, 100), (400, 100)]
+    assert verify(world.engine, world.store, invoice.id).ok
+    world.instant = OCTOBER.next().end + 24 * HOUR_US
+    november = world.service.run_month(OCTOBER.next()).invoices[0]
+    assert [(str(line.month), line.quantity, line.amount) for line in november.lines] == [
+        ("2026-09", 800, 200),
+        ("2026-10", 400, 100),
+    ]
