@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.billing_run import finalize
+from billing.credits import add_credit
 from billing.invoices import list_invoices, show_invoice
 from billing.reporting.proof import verify
 from billing.repository import accounts
@@ -46,6 +47,20 @@ def test_a_draft_that_comes_up_meanwhile_is_no_error(world: World) -> None:
     assert world.service.run_month(OCTOBER).finalized == 1
     final = show_invoice(world.engine, "2026-10-000001")
     assert (final.id, final.total) == (draft.id, 100)
+
+
+def test_an_invoice_of_books_that_have_changed_is_not_stored(world: World) -> None:
+    """Credit is granted after a billing run has read the books: it reads them again, and uses it."""
+    world.account()
+    world.send(runs(10_400))
+    draft, entries = _draft(world)
+    add_credit(world.engine, "acme", "0.40", "goodwill", by="test", now=world.instant)
+    computed = replace(draft, status="finalized", issued_at=world.instant)
+    assert finalize(world.engine, computed, entries, world.instant) is False
+    assert show_invoice(world.engine, draft.id) == draft
+    final = world.service.run_month(OCTOBER).invoices[0]
+    assert (final.number, final.total) == ("2026-10-000001", 60)
+    assert finalize(world.engine, replace(computed, id="inv_other"), entries + 1, world.instant) is False
 
 
 def test_a_run_that_resumes_adjusts_earlier_months_as_of_its_own_cutoff(world: World) -> None:

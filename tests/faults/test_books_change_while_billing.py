@@ -31,7 +31,7 @@ from tests.events import runs
 SEPTEMBER, OCTOBER, NOVEMBER = (Month(2026, number) for number in (9, 10, 11))
 NOW = parse_instant("2026-12-05T00:00:00Z")
 ACCOUNTS = ("amended", "contract", "credited", "late", "program")
-CREDITS = 12
+CREDITS = 40
 
 _PLANS = """[
     {"plan": "dime", "version": "1", "effective_from": "2021-01-01", "currency": "USD",
@@ -140,6 +140,8 @@ def _prepare(engine: sa.Engine, store: SqlEventStore) -> None:
         add_account(engine, account, now=NOW, currency="USD", plan="dime", billing_from=SEPTEMBER)
         store.append(runs(10, account=account, day="2026-09-20", prefix="s"), NOW)
         store.append(runs(20, account=account, day="2026-10-10", prefix="o"), NOW)
+        # They cost nothing, and keep whoever bills busy for a moment.
+        store.append(runs(2000, account=account, day="2026-10-11", prefix="f", state="FAILED"), NOW)
     grant = Grant("g1", 1, 0, date(2027, 1, 1), date(2027, 2, 1))
     term = (date(2026, 9, 1), date(2027, 9, 1))
     contract = Contract("c", "contract", *term, "dime", "USD", Instalments.UPFRONT, (grant,))
