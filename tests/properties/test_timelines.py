@@ -17,16 +17,17 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from billing import accounts, contracts, credits, grandfathering, plans, programs
+from billing.credit_notes import credit_note
 from billing.errors import Refused
 from billing.pricing import contract as pricing
 from billing.pricing.line import LineKind
 from billing.repository import contracts as contract_rows
 from billing.repository.invoices import Invoice
 from billing.run_balance import record_contract_runs
+from billing.voids import void_invoice
 from metering.database import reading
 from metering.outcome import Outcome
 from metering.period import Month, day_start
-from tests import voiding
 from tests.properties.naive_books import PLANS, Contract, Grant, NaiveBooks, first_of
 from tests.scenarios.audit import check_credit_ledger, check_run_ledger
 from tests.scenarios.office import Office, QuantityFeed, hurried
@@ -175,7 +176,8 @@ class Twins:
         if month not in self.naive.live:
             return
         try:
-            voiding.void(self.office.engine, self.live(month), "a mistake", self.office.now)
+            invoice = self.live(month)
+            void_invoice(self.office.engine, invoice.id, "a mistake", by="test", now=self.office.now)
         except Refused:
             assert not self.naive.may_void(month)
         else:
@@ -187,7 +189,8 @@ class Twins:
         held = self.naive.live.get(month)
         if held is None or held.total < held.notes + cents:
             return
-        voiding.credit_note(self.office.engine, self.live(month), cents, "usage", "less", self.office.now)
+        amount, invoice = f"{cents // 100}.{cents % 100:02d}", self.live(month)
+        credit_note(self.office.engine, invoice.id, amount, "usage", "less", by="test", now=self.office.now)
         held.notes += cents
 
     def early(self, month: Month) -> None:

@@ -7,15 +7,26 @@ import re
 from datetime import date
 from pathlib import Path
 
-from billing import accounts, closing, contracts, credits, grandfathering, plan_migration, plans, programs
+from billing import (
+    accounts,
+    closing,
+    contracts,
+    credit_notes,
+    credits,
+    grandfathering,
+    plan_migration,
+    plans,
+    programs,
+    voids,
+)
+from billing.approvals import approve_month
 from billing.contract_invoices import invoice_contracts
 from billing.payments import state
-from billing.payments.stripe_gateway import StripeInvoice
+from billing.payments.stripe_objects import StripeInvoice
 from billing.pricing.contract import Contract, Grant, Instalments, Service
 from billing.pricing.money import parse_amount
 from metering.outcome import Outcome
-from metering.period import Month
-from tests import voiding
+from metering.period import SECOND_US, Month
 from tests.quantities import Batch
 from tests.scenarios.office import Office
 from tests.scenarios.story import StoryError, day, days, money, months, rows, whole, yes
@@ -295,18 +306,21 @@ def refer(office: Office, value: str, referrer: str, referred: str) -> None:
 def stripe_reports(office: Office, number: str, *, status: str, paid: str) -> None:
     """What Stripe has of an invoice, as a webhook brings it, and what follows from it."""
     invoice = office.invoice(number)
+    amount = parse_amount(money(paid), invoice.currency)
     held = StripeInvoice(
-        f"in_{invoice.id}",
-        status,
-        invoice.number,
-        invoice.currency,
-        invoice.total,
-        parse_amount(money(paid), invoice.currency),
-        invoice.id,
-        None,
-        None,
+        id=f"in_{invoice.id}",
+        status=status,
+        number=invoice.number,
+        currency=invoice.currency,
+        total_excluding_tax=invoice.total,
+        amount_paid=amount,
+        amount_remaining=invoice.total - amount,
+        charge_automatically=False,
+        invoice_id=invoice.id,
+        hosted_invoice_url=None,
+        invoice_pdf=None,
     )
-    state.apply(office.engine, invoice.id, held)
+    state.apply(office.engine, invoice.id, held, office.now)
     office.service.reward_referrals()
 
 
@@ -337,16 +351,25 @@ def invoice_what_is_due(office: Office, value: str) -> None:
         office.issued[invoice.id] = invoice
 
 
+@does("approve drafts")
+def approve(office: Office, value: str) -> None:
+    office.instant += SECOND_US
+    approval = approve_month(
+        office.engine, office.store, Month.parse(value), by=BY, now=office.instant, grace_hours=24
+    )
+    office.failed |= dict(approval.failed)
+    for invoice in approval.approved:
+        office.issued[invoice.id] = invoice
+
+
 @does("void invoice {number}")
 def void(office: Office, value: str, number: str) -> None:
-    voiding.void(office.engine, office.invoice(number), value, office.now)
+    voids.void_invoice(office.engine, number, value, by=BY, now=office.now)
 
 
 @does("credit note on {number}")
 def note(office: Office, number: str, *, amount: str, kind: str, reason: str) -> None:
-    invoice = office.invoice(number)
-    minor = parse_amount(money(amount), invoice.currency)
-    voiding.credit_note(office.engine, invoice, minor, kind, reason, office.now)
+    credit_notes.credit_note(office.engine, number, money(amount), kind, reason, by=BY, now=office.now)
 
 
 @does("close {account}")
