@@ -192,6 +192,16 @@ def test_a_change_reaches_the_months_whose_price_it_has_a_say_in(change: Change,
     assert [str(each) for each in months if before.in_month(each) != after.in_month(each)] == reached
 
 
+def test_the_order_of_grants_that_outlive_a_month_has_no_say_in_its_price() -> None:
+    """Cut to one end, the later grant comes first, since it was granted first: all the same to this month."""
+    early = Grant("a", 10, 0, date(2026, 4, 1), date(2027, 4, 1))
+    late = Grant("b", 10, 0, date(2026, 4, 2), date(2027, 2, 1))
+    agreed = [STARTER, replace(CONTRACT, grants=(early, late))]
+    before, after = terms_of(agreed), terms_of([*agreed, NewEnd("acme-2026", date(2026, 12, 1))])
+    months = [month(f"2026-{number:02d}") for number in range(4, 13)]
+    assert [str(each) for each in months if before.in_month(each) != after.in_month(each)] == ["2026-12"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
