@@ -27,7 +27,7 @@ from billing.run_balance import record_contract_runs
 from billing.voids import void_invoice
 from metering.database import reading
 from metering.outcome import Outcome
-from metering.period import Month, day_start
+from metering.period import Month
 from tests.properties.naive_books import PLANS, Contract, Grant, NaiveBooks, first_of
 from tests.scenarios.audit import check_credit_ledger, check_run_ledger
 from tests.scenarios.office import Office, QuantityFeed, hurried
@@ -333,5 +333,3 @@ def test_a_timeline_comes_to_what_the_rules_say(
         twins.run(month)
     twins.end()
     engine.dispose()
-    assert day_start(AFTER) < twins.office.instant
-    assert first_of(JANUARY) == DAYS[0]
