@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -284,18 +285,22 @@ def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
 
 def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> bool:
     """Store an invoice that was computed from the account's books as of entry `entries`, with its number, its
-    use of credit and the intent to send it. False, and nothing is written, if the books have changed."""
-    with writing(engine) as connection:
+    use of credit and the intent to send it. False, and nothing is written, if the books have changed, or if
+    an early run has made a draft of the month meanwhile."""
+    with suppress(_Overtaken), writing(engine) as connection:
         entry = accounts.next_entry(connection, invoice.account, after=entries)
-        if entry is None:
-            return False
-        if not invoices.save(connection, replace(invoice, entry=entry)):
-            raise AssertionError("a second invoice of the month would have changed the books")
+        if entry is None or not invoices.save(connection, replace(invoice, entry=entry)):
+            raise _Overtaken  # rolls back: the number of the entry was never taken
         numbered = invoices.give_number(connection, replace(invoice, entry=entry))
         credit_use.record(connection, numbered, now)
         if invoice.total:
             outbox.add(connection, invoice.id, now)
         return True
+    return False
+
+
+class _Overtaken(Exception):  # noqa: N818 - reads as what happened
+    """Somebody else wrote first."""
 
 
 def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back: int) -> list[Month]:

@@ -137,7 +137,7 @@ def amend_contract(
 
 def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int, reason: str = "") -> None:
     """Take back a contract that was recorded by mistake: as long as nothing of it was invoiced and no invoice
-    of its months was issued. Raises NotFound, Refused."""
+    of its months was issued; drafts of them are deleted. Raises NotFound, Refused."""
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
         instead = f"end it instead: billing contracts amend {contract_id} --end DATE"
@@ -151,6 +151,7 @@ def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int,
                 field="id",
             )
         change_terms(connection, contract.account, Withdrawal(contract_id), by=by, now=now, reason=reason)
+        invoices.delete_drafts_under(connection, contract_id)
         contracts.remove(connection, contract_id)
 
 

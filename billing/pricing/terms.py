@@ -158,18 +158,18 @@ class Terms:
         """What has a say in a month's price."""
         contract = self.contract(month)
         end = first_day(month.next())
-        grants = () if contract is None else contract.grants
+        # What is granted after the month serves none of its days. When a grant expires after it is all one.
+        grants = [
+            replace(grant, expires_on=min(grant.expires_on, end))
+            for grant in (() if contract is None else contract.grants)
+            if grant.granted_on < end
+        ]
         program = best(self.programs, month)
         protection = self.protection(month)
         return MonthTerms(
             plan=self.plan(month),
             contract=None if contract is None else contract.id,
-            # What is granted or expires after the month serves none of its days.
-            grants=tuple(
-                replace(grant, expires_on=min(grant.expires_on, end))
-                for grant in sorted(grants, key=lambda each: (each.expires_on, each.granted_on, each.id))
-                if grant.granted_on < end
-            ),
+            grants=tuple(sorted(grants, key=lambda each: (each.expires_on, each.granted_on, each.id))),
             percentage_off=None if program is None else program.percentage,
             protected_at=None if protection is None else protection.charge,
         )

@@ -134,8 +134,18 @@ def contract_invoices(
 
 
 def was_contract_invoiced(connection: sa.Connection, contract_id: str) -> bool:
-    """Whether any invoice, void ones too, names the contract."""
-    return connection.scalar(sa.select(sa.exists().where(invoices.c.contract_id == contract_id))) or False
+    """Whether any invoice that was issued, void ones too, names the contract."""
+    issued = sa.exists().where(invoices.c.contract_id == contract_id, invoices.c.status != "draft")
+    return connection.scalar(sa.select(issued)) or False
+
+
+def delete_drafts_under(connection: sa.Connection, contract_id: str) -> None:
+    """Delete the drafts of months that were under a contract."""
+    drafts = sa.select(invoices.c.id).where(
+        invoices.c.contract_id == contract_id, invoices.c.status == "draft"
+    )
+    for draft_id in connection.scalars(drafts).all():
+        delete_draft(connection, draft_id)
 
 
 def accounts_invoiced_before(connection: sa.Connection, month: Month) -> set[str]:

@@ -30,6 +30,8 @@ from metering.period import Month
 
 STARTER = Enrolment(Month(2026, 1), "starter", "2021-02")
 STARTUP = Program(ProgramName.STARTUPS, Decimal(100), date(2026, 3, 15), date(2026, 6, 15))
+NONPROFIT = Program(ProgramName.NONPROFITS, Decimal(20), date(2026, 1, 1), date(2027, 7, 1))
+APRIL = date(2026, 4, 1)
 GRANT = Grant("g1", 1_000_000, 900_00, date(2026, 4, 1), date(2027, 4, 1))
 CONTRACT = Contract(
     "acme-2026",
@@ -171,15 +173,33 @@ def test_protection_holds_from_its_month_until_its_end() -> None:
         (NewEnd("acme-2026", date(2026, 12, 1)), ["2026-12"]),
         (NewPlan("acme-2026", Month(2026, 11), "starter@2021-02"), ["2026-11", "2026-12"]),
         (STARTUP, ["2026-04", "2026-05", "2026-06"]),
+        (ProgramEnd(ProgramName.NONPROFITS, date(2026, 11, 15)), ["2026-12"]),
+        (ProgramEnd(ProgramName.NONPROFITS, date(2027, 1, 1)), []),
+        (replace(NONPROFIT, starts_on=date(2026, 12, 1), ends_on=date(2028, 1, 1)), []),
+        (replace(NONPROFIT, percentage=Decimal(30)), [f"2026-{m:02d}" for m in range(1, 13)]),
         (Protection(Month(2026, 11), PriceProtection(1, date(2026, 12, 1))), ["2026-11"]),
+        (Protection(Month(2026, 1), PriceProtection(200_00, date(2026, 4, 1))), []),
+        (Protection(Month(2026, 1), PriceProtection(200_00, date(2026, 3, 15))), []),
+        (Protection(Month(2026, 1), PriceProtection(200_00, date(2026, 3, 1))), ["2026-03"]),
         (Withdrawal("acme-2026"), [f"2026-{m:02d}" for m in range(4, 13)]),
     ],
 )
 def test_a_change_reaches_the_months_whose_price_it_has_a_say_in(change: Change, reached: list[str]) -> None:
-    before = terms_of([STARTER, CONTRACT])
-    after = terms_of([STARTER, CONTRACT, change])
+    agreed = [STARTER, CONTRACT, NONPROFIT, Protection(Month(2026, 1), PriceProtection(200_00, APRIL))]
+    before = terms_of(agreed)
+    after = terms_of([*agreed, change])
     months = [month(f"2026-{number:02d}") for number in range(1, 13)]
     assert [str(each) for each in months if before.in_month(each) != after.in_month(each)] == reached
+
+
+def test_the_order_of_grants_that_outlive_a_month_has_no_say_in_its_price() -> None:
+    """Cut to one end, the later grant comes first, since it was granted first: all the same to this month."""
+    early = Grant("a", 10, 0, date(2026, 4, 1), date(2027, 4, 1))
+    late = Grant("b", 10, 0, date(2026, 4, 2), date(2027, 2, 1))
+    agreed = [STARTER, replace(CONTRACT, grants=(early, late))]
+    before, after = terms_of(agreed), terms_of([*agreed, NewEnd("acme-2026", date(2026, 12, 1))])
+    months = [month(f"2026-{number:02d}") for number in range(4, 13)]
+    assert [str(each) for each in months if before.in_month(each) != after.in_month(each)] == ["2026-12"]
 
 
 @pytest.mark.parametrize(

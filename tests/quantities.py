@@ -1,0 +1,228 @@
+"""Task runs by the thousand, for tests of what months cost: a million runs are one row here.
+
+A `Batch` says the same of many runs at once. `QuantityStore` keeps batches as an `EventStore` does events,
+with the same rules for which statement of a run holds and as of which commit; `events_of` spells a batch out
+for the real stores. `Sender` chooses the runs that a sentence such as "200 of them were reversed" is about.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import NamedTuple
+
+from metering.event import TaskRunEvent
+from metering.outcome import Outcome, Statement, classify, winner
+from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
+from metering.store import Cutoff
+from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
+
+DURATION_US = 5 * SECOND_US
+# When the runs of a day end, unless they are told apart.
+NOON_US = 12 * HOUR_US
+
+STATE = {
+    Outcome.BILLABLE: "COMPLETED",
+    Outcome.FAILED: "FAILED",
+    Outcome.CRASHED: "CRASHED",
+    Outcome.CANCELLED: "CANCELLED",
+    Outcome.REVERSED: "ROLLED_BACK",
+}
+
+
+class Batch(NamedTuple):
+    """One event each of the runs numbered `[first, end)` of an account, equal but for the run."""
+
+    account: str
+    first: int
+    end: int
+    outcome: Outcome
+    day: date
+
+    @property
+    def statement(self) -> Statement:
+        assert classify(STATE[self.outcome], DURATION_US) is self.outcome
+        return Statement(self.outcome, day_start(self.day) + NOON_US, DURATION_US, "", "", "")
+
+
+def run_id(number: int) -> str:
+    return f"run-{number:010d}"
+
+
+def events_of(batch: Batch) -> list[TaskRunEvent]:
+    """The batch as a source would have sent it."""
+    said = batch.statement
+    return [
+        TaskRunEvent(
+            batch.account,
+            run_id(number),
+            STATE[batch.outcome],
+            said.ended_at - said.duration_us,
+            said.ended_at,
+            said.duration_us,
+        )
+        for number in range(batch.first, batch.end)
+    ]
+
+
+@dataclass(frozen=True)
+class _Cohort:
+    """Runs `[first, end)` of which the same was said, with the position of each commit that said it."""
+
+    first: int
+    end: int
+    said: tuple[tuple[int, Statement], ...] = ()
+
+    def as_of(self, cutoff: int) -> Statement | None:
+        said = [statement for position, statement in self.said if position <= cutoff]
+        return winner(said) if said else None
+
+
+@dataclass
+class QuantityStore:
+    """Implements `metering.store.EventStore` for batches. Nothing is ever forgotten: what was known as of a
+    commit can be asked for after any number of later ones."""
+
+    _commits: list[int] = field(default_factory=list)
+    _runs: dict[str, list[_Cohort]] = field(default_factory=dict)
+
+    def receive(self, batches: Sequence[Batch], now: int) -> None:
+        """Keep batches in one commit."""
+        self._commits.append(now)
+        for batch in batches:
+            self._cut(batch.account, batch.first)
+            self._cut(batch.account, batch.end)
+            self._say(batch, position=len(self._commits))
+
+    def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
+        raise NotImplementedError("quantities are sent in batches, with `receive`")
+
+    def cutoff(self) -> Cutoff:
+        return Cutoff(len(self._commits), self._commits[-1] if self._commits else None)
+
+    def usage(
+        self, account: str, start: int, end: int, *, by: WindowSize = "day", group_by: GroupBy | None = None
+    ) -> Usage:
+        if group_by is not None or start % HOUR_US or end % HOUR_US:
+            raise ValueError("whole hours, and no groups: batches have no workspaces and no flows")
+        windows: dict[int, Counter[Outcome]] = defaultdict(Counter)
+        for ended_at, outcome, quantity in self._held(account, start, end, len(self._commits)):
+            windows[_window(ended_at, by)][outcome] += quantity
+        total: Counter[Outcome] = Counter()
+        for counts in windows.values():
+            total.update(counts)
+        return Usage(
+            account,
+            start,
+            end,
+            Counts(dict(total)),
+            tuple(Window(at, Counts(dict(windows[at]))) for at in sorted(windows)),
+        )
+
+    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+        for cohort in self._runs.get(account, ()):
+            held = cohort.as_of(cutoff)
+            if held is not None and start <= held.ended_at < end:
+                for number in range(cohort.first, cohort.end):
+                    yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+
+    def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
+        found: dict[date, Counter[Outcome]] = defaultdict(Counter)
+        for ended_at, outcome, quantity in self._held(account, start, end, cutoff):
+            found[day_of(ended_at)][outcome] += quantity
+        return {day: Counts(dict(found[day])) for day in sorted(found)}
+
+    def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
+        return {
+            account: self.usage(account, start, end).counts
+            for account, cohorts in self._runs.items()
+            if any(_was_in(cohort, start, end) for cohort in cohorts)
+        }
+
+    def has_account(self, account: str) -> bool:
+        return account in self._runs
+
+    def close(self) -> None:
+        pass
+
+    def _held(self, account: str, start: int, end: int, cutoff: int) -> Iterator[tuple[int, Outcome, int]]:
+        for cohort in self._runs.get(account, ()):
+            held = cohort.as_of(cutoff)
+            if held is not None and start <= held.ended_at < end:
+                yield held.ended_at, held.outcome, cohort.end - cohort.first
+
+    def _cut(self, account: str, number: int) -> None:
+        """No cohort goes across `number`."""
+        cohorts = self._runs.setdefault(account, [])
+        at = bisect_left(cohorts, number, key=lambda cohort: cohort.end)
+        if at < len(cohorts) and cohorts[at].first < number < cohorts[at].end:
+            whole = cohorts[at]
+            cohorts[at : at + 1] = [replace(whole, end=number), replace(whole, first=number)]
+
+    def _say(self, batch: Batch, position: int) -> None:
+        told = []
+        next_new = batch.first
+        for cohort in self._runs[batch.account]:
+            if batch.first <= cohort.first and cohort.end <= batch.end:
+                assert cohort.first == next_new, "a batch is of new runs, or of runs that were sent"
+                next_new = cohort.end
+                if all(statement != batch.statement for _, statement in cohort.said):
+                    told.append(replace(cohort, said=(*cohort.said, (position, batch.statement))))
+                    continue
+            told.append(cohort)
+        if next_new < batch.end:
+            told.append(_Cohort(next_new, batch.end, ((position, batch.statement),)))
+        self._runs[batch.account] = sorted(told, key=lambda cohort: cohort.first)
+
+
+def _was_in(cohort: _Cohort, start: int, end: int) -> bool:
+    """Whether the runs counted in the period as of any commit."""
+    held = (cohort.as_of(position) for position, _ in cohort.said)
+    return any(each is not None and start <= each.ended_at < end for each in held)
+
+
+def _window(instant: int, by: WindowSize) -> int:
+    if by == "month":
+        return Month.of(instant).start
+    return instant - instant % (DAY_US if by == "day" else HOUR_US)
+
+
+@dataclass
+class Sender:
+    """A source of an account's runs: sends new ones, and says something else of some that it sent. It takes
+    the runs that it sent last."""
+
+    account: str
+    _next: int = 0
+    _sent: list[tuple[int, int, Outcome, date]] = field(default_factory=list)
+
+    def new(self, quantity: int, day: date, outcome: Outcome = Outcome.BILLABLE) -> list[Batch]:
+        """So many runs that nobody has heard of yet."""
+        first, self._next = self._next, self._next + quantity
+        return self._say([(first, self._next)], outcome, day)
+
+    def again(self, quantity: int, day: date, outcome: Outcome, *, to: Outcome, to_day: date) -> list[Batch]:
+        """Another event of so many of the runs that now have `outcome` on `day`, which wins. Raises
+        ValueError if there are not so many."""
+        found: list[tuple[int, int]] = []
+        for piece in reversed([each for each in self._sent if each[2:] == (outcome, day)]):
+            if quantity:
+                first = max(piece[0], piece[1] - quantity)
+                self._sent.remove(piece)
+                if piece[0] < first:
+                    self._sent.append((piece[0], first, outcome, day))
+                found.append((first, piece[1]))
+                quantity -= piece[1] - first
+        if quantity:
+            raise ValueError(f"{self.account} lacks {quantity:,} {outcome.reason} runs on {day}")
+        return self._say(found, to, to_day)
+
+    def held(self, day: date, outcome: Outcome = Outcome.BILLABLE) -> int:
+        return sum(end - first for first, end, *what in self._sent if what == [outcome, day])
+
+    def _say(self, pieces: list[tuple[int, int]], outcome: Outcome, day: date) -> list[Batch]:
+        self._sent += [(first, end, outcome, day) for first, end in pieces]
+        return [Batch(self.account, first, end, outcome, day) for first, end in pieces if end > first]

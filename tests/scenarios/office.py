@@ -1,0 +1,133 @@
+"""Where stories happen: the real service on its own database, with a calendar that the story turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from billing.accounts import list_accounts
+from billing.app import Service
+from billing.invoices import list_invoices, preview, show_invoice
+from billing.plans import load_shipped
+from billing.reporting.proof import verify
+from billing.repository.invoices import Invoice
+from metering.period import SECOND_US, Month, day_start
+from metering.settings import Settings
+from metering.store import EventStore
+from metering.store.sql import SqlEventStore
+from tests.quantities import Batch, QuantityStore, Sender, events_of
+
+
+class Feed(Protocol):
+    """Where runs are sent to."""
+
+    store: EventStore
+
+    def send(self, batches: list[Batch], now: int) -> None: ...
+
+
+class QuantityFeed:
+    """Keeps quantities: a million runs cost nothing."""
+
+    def __init__(self) -> None:
+        self.store = QuantityStore()
+
+    def send(self, batches: list[Batch], now: int) -> None:
+        self.store.receive(batches, now)
+
+
+class EventFeed:
+    """Sends every event to the real store."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.store = SqlEventStore(engine)
+
+    def send(self, batches: list[Batch], now: int) -> None:
+        self.store.append([event for batch in batches for event in events_of(batch)], now)
+
+
+class Office:
+    """`failed` and `unassigned` are what billing runs of the present step said; `result` is the answer of the
+    last operation that gives one. `issued` are invoices as they were when they were made, `described` the ids
+    of those that the story has described in full."""
+
+    def __init__(self, engine: sa.Engine, feed: Feed) -> None:
+        self.engine = engine
+        self.feed = feed
+        self.instant = 0
+        settings = Settings(_env_file=None, database_url=engine.url.render_as_string(hide_password=False))
+        self.service = Service(settings, engine, feed.store, lambda: self.instant, None)
+        self.senders: dict[str, Sender] = {}
+        self.failed: dict[str, str] = {}
+        self.unassigned: dict[str, int] = {}
+        self.result: dict[str, Any] = {}
+        self.issued: dict[str, Invoice] = {}
+        self.described: set[str] = set()
+
+    @property
+    def store(self) -> EventStore:
+        return self.feed.store
+
+    @property
+    def now(self) -> int:
+        """Each look at the clock is a second later than the last."""
+        self.instant += SECOND_US
+        return self.instant
+
+    def open(self, on: date) -> None:
+        """A day begins, or goes on."""
+        if not self.instant:
+            load_shipped(self.engine, day_start(on))
+        self.instant = max(self.instant, day_start(on))
+
+    def sender(self, account: str) -> Sender:
+        return self.senders.setdefault(account, Sender(account))
+
+    def send(self, batches: Iterable[Batch]) -> None:
+        self.feed.send(list(batches), self.now)
+
+    def bill(self, month: Month, account: str | None, early: bool) -> None:
+        """Run a month. What each account was shown before must be what it gets."""
+        shown = {
+            each.id: preview(self.engine, self.store, each.id, month)
+            for each in list_accounts(self.engine)
+            if self.live(each.id, month) is None and each.billing_from <= month
+        }
+        self.instant += SECOND_US
+        report = self.service.run_month(month, account=account, early=early)
+        self.failed |= dict(report.failed)
+        self.unassigned |= dict(report.unassigned)
+        for invoice in report.invoices:
+            if invoice.status != "draft" and invoice.id not in self.issued:
+                self.issued[invoice.id] = invoice
+            if invoice.account in shown:
+                data = shown[invoice.account]
+                assert data["lines"] == [line.to_data() for line in invoice.lines], "the preview differs"
+                assert (data["total"], data["billable"]) == (invoice.total, invoice.billable)
+
+    def invoice(self, number: str) -> Invoice:
+        return show_invoice(self.engine, number)
+
+    def live(self, account: str, month: Month) -> Invoice | None:
+        """The usage invoice of an account and month that is not void."""
+        found = [
+            each
+            for each in list_invoices(self.engine, account=account, month=month)
+            if each.status != "void" and each.kind == "usage"
+        ]
+        assert len(found) <= 1, "two live invoices of a month"
+        return found[0] if found else None
+
+    def all_invoices(self) -> list[Invoice]:
+        return list_invoices(self.engine)
+
+    def verified(self, invoice: Invoice) -> bool:
+        return verify(self.engine, self.store, invoice.id).ok
+
+
+def hurried(engine: sa.Engine) -> None:
+    """A database that does not wait for the disk, for tests that make hundreds and kill none."""
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
