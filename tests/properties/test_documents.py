@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.credit_notes import credit_note
@@ -24,6 +24,7 @@ from metering.period import HOUR_US, Month
 from tests.billing.months import dollars
 from tests.conftest import NewDatabase
 from tests.events import event
+from tests.examples import share
 from tests.world import OCTOBER, World
 
 MONTHS = [OCTOBER, OCTOBER.next(), OCTOBER.next().next()]
@@ -128,7 +129,7 @@ class History:
         self.world.send([event(run, end=f"{month}-01T00:00:09Z")])
 
 
-@settings(max_examples=80)
+@share(25)
 @given(st.tuples(BETWEEN, BETWEEN, BETWEEN), st.integers(0, 6))
 def test_no_cent_is_lost(
     sqlite_databases: NewDatabase, between: tuple[list[tuple[str, int, int]], ...], gift: int

@@ -22,6 +22,7 @@ from billing.repository.invoices import Invoice
 from billing.run_balance import record_contract_runs
 from metering.database import reading
 from metering.period import Month
+from tests.examples import share
 from tests.scenarios.audit import check_credit_ledger, check_run_ledger
 from tests.scenarios.office import Office, QuantityFeed, hurried
 
@@ -90,6 +91,7 @@ def _billed(made: list[Invoice], month: Month) -> int:
     )
 
 
+@share(30)
 @given(arrivals, st.booleans(), st.integers(0, 4))
 def test_late_runs_are_paid_for_as_if_they_had_come_in_time(
     sqlite_databases: Callable[[], sa.Engine],

@@ -28,6 +28,7 @@ from billing.voids import void_invoice
 from metering.database import reading
 from metering.outcome import Outcome
 from metering.period import Month
+from tests.examples import share
 from tests.properties.naive_books import PLANS, Contract, Grant, NaiveBooks, first_of
 from tests.scenarios.audit import check_credit_ledger, check_run_ledger
 from tests.scenarios.office import Office, QuantityFeed, hurried
@@ -316,6 +317,7 @@ def _plan_file(plan: str, schedule: Any) -> str:
     return json.dumps(data | {"brackets": brackets})
 
 
+@share(40)
 @given(terms, timelines)
 def test_a_timeline_comes_to_what_the_rules_say(
     sqlite_databases: Callable[[], sa.Engine], contract: tuple[int, int, str] | None, story: list[Any]
