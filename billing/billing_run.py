@@ -252,8 +252,8 @@ def _usage(store: EventStore, run: BillingRun, held: Books, usage: MonthUsage) -
 
 
 def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun, account: Account) -> None:
-    """Months are run in order: raises Refused if an earlier one, since billing began, holds task runs and was
-    never run."""
+    """Months are run in order: raises Refused if an earlier one, since billing began and before the account
+    was closed, holds task runs and was never run."""
     with reading(engine) as connection:
         done = invoices.months_with_usage_invoice(connection, account.id)
     begin = account.billing_from
@@ -263,7 +263,9 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
     missing = [
         month
         for window in before.windows
-        if (month := Month.of(window.start)) not in done and window.counts.total
+        if (month := Month.of(window.start)) not in done
+        and window.counts.total
+        and not _is_after_closing(account, month)
     ]
     if missing:
         raise Refused(f"{missing[0]} has task runs and was not run; run it first: billing run {missing[0]}")
@@ -271,11 +273,15 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
 
 def _check_not_closed(account: Account, month: Month, billable: int) -> None:
     """Nobody is billed by accident: raises Refused for usage of months after the one of the closing."""
-    if account.closed_on is not None and first_day(month) > account.closed_on and billable:
+    if _is_after_closing(account, month) and billable:
         raise Refused(
             f"{account.id} was closed on {account.closed_on} and has {billable:,} billable task runs in "
             f"{month}; stop what sends them, or reopen the account: billing accounts reopen {account.id}"
         )
+
+
+def _is_after_closing(account: Account, month: Month) -> bool:
+    return account.closed_on is not None and first_day(month) > account.closed_on
 
 
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
@@ -310,20 +316,25 @@ def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back:
     while len(months) < look_back:
         months.append(months[-1].previous())
     with reading(engine) as connection:
-        known = {each.id: each.billing_from for each in accounts.every(connection)}
+        known = {each.id: each for each in accounts.every(connection)}
         invoiced = invoices.invoiced_since(connection, months[-1])
     return [month for month in reversed(months) if _is_unrun(store, month, known, invoiced)]
 
 
 def _is_unrun(
-    store: EventStore, month: Month, known: Mapping[str, Month], invoiced: set[tuple[str, Month]]
+    store: EventStore, month: Month, known: Mapping[str, Account], invoiced: set[tuple[str, Month]]
 ) -> bool:
-    if all(billing_from > month for billing_from in known.values()):
+    billed = {
+        each.id
+        for each in known.values()
+        if each.billing_from <= month
+        and not _is_after_closing(each, month)
+        and (each.id, month) not in invoiced
+    }
+    if not billed:
         return False
-    return any(
-        counts.total and account in known and known[account] <= month and (account, month) not in invoiced
-        for account, counts in store.counts_by_account(month.start, month.end).items()
-    )
+    counts = store.counts_by_account(month.start, month.end)
+    return any(counts[account].total for account in billed & counts.keys())
 
 
 def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:

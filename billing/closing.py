@@ -7,12 +7,15 @@ from datetime import date
 import sqlalchemy as sa
 
 from billing.billing_details import check_text
+from billing.billing_month import window_counts
 from billing.credits import show_credit
 from billing.errors import Refused
+from billing.pricing.books import Books, first_month, month_basis
+from billing.pricing.catalogue import Catalogue
 from billing.pricing.contract import Contract
 from billing.pricing.days import first_day
 from billing.pricing.drawdown import draw
-from billing.repository import accounts, invoices, terms
+from billing.repository import accounts, books, invoices, plans, terms
 from billing.repository.accounts import Account
 from billing.repository.terms import CLOSED, REOPENED, TermsEntry
 from billing.run_balance import usage_of_term
@@ -72,10 +75,13 @@ def reopen_account(engine: sa.Engine, account_id: str, *, by: str, now: int, rea
 
 
 def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[str, object]:
-    """What an account that closes leaves behind: its last invoices to come, committed runs that were not
-    used, and credit. Raises NotFound."""
+    """What an account that closes leaves behind: its last invoices to come, what the next one would adjust of
+    those before it (`adjustments_to_come`, in minor units), committed runs that were not used, and credit.
+    Raises NotFound."""
     with reading(engine) as connection:
         account = get_account(connection, account_id)
+        held = books.load(connection, account)
+        catalogue = plans.catalogue(connection)
         invoiced = invoices.months_with_usage_invoice(connection, account_id)
     assert account.closed_on is not None
     last = Month(account.closed_on.year, account.closed_on.month)
@@ -87,6 +93,7 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
         "account": account_id,
         "closed_on": account.closed_on.isoformat(),
         "invoices_to_come": [str(month) for month in to_come],
+        "adjustments_to_come": _adjustments(store, held, catalogue),
         "grants": [
             {
                 "contract": contract.id,
@@ -100,6 +107,16 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
         "credit": show_credit(engine, account_id)["balance"],
         "currency": account.currency,
     }
+
+
+def _adjustments(store: EventStore, held: Books, catalogue: Catalogue) -> int:
+    """What invoiced months cost now, less what was billed for them."""
+    if not held.issued:
+        return 0
+    month = max(each.month for each in held.issued).next()
+    usage = store.usage(held.account, first_month(held, month).start, month.start, by="day")
+    basis = month_basis(held, catalogue, month, window_counts(usage.windows))
+    return sum(each.difference.amount for each in basis.adjustments)
 
 
 def _left(store: EventStore, contract: Contract, closed_on: date) -> list[tuple[str, int, date]]:

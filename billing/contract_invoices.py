@@ -30,9 +30,9 @@ from metering.usage import Counts
 def invoice_contracts(
     engine: sa.Engine, as_of: date, *, now: int, contract_id: str | None = None
 ) -> list[Invoice]:
-    """Issue what is due by the end of a day and not yet invoiced, one invoice a contract, numbered in that
-    day's month; answers them. Nothing is invoiced twice, however often or by however many it is started.
-    Raises NotFound for a contract there is not."""
+    """Issue what is due by the end of a day and not yet invoiced, one invoice a contract, numbered in the
+    month of issue; answers them. A day that is still to come invoices in advance. Nothing is invoiced twice,
+    however often or by however many it is started. Raises NotFound for a contract there is not."""
     with reading(engine) as connection:
         known = [each for each, _ in contracts.every(connection)]
     if contract_id is not None and contract_id not in known:
@@ -93,7 +93,7 @@ def _contract_invoice(
         id=new_id("inv", now),
         account=account.id,
         kind="contract",
-        month=Month(as_of.year, as_of.month),
+        month=Month.of(now),
         number=None,
         status="finalized",
         currency=contract.currency,

@@ -19,7 +19,7 @@ from billing.pricing.terms import MoreRuns, NewEnd, NewPlan, Withdrawal
 from billing.repository import accounts, contracts, invoices, plans
 from billing.terms import change_terms, get_account, invoiced_months
 from metering.database import reading, writing
-from metering.period import Month, format_instant
+from metering.period import Month, day_of, format_instant
 
 
 def load_contract_text(
@@ -161,6 +161,8 @@ def deliver(engine: sa.Engine, contract_id: str, service: str, on: date, *, by: 
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
         number = _service_number(contract, service)
+        if on > day_of(now):
+            raise Invalid(f"{on} is still to come; record a delivery when it is done", field="on")
         before = contracts.delivered(connection, contract_id).get(number)
         if before is not None:
             raise Refused(

@@ -58,6 +58,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
     Stripe, and what keeps them from being done, if anything does."""
     with reading(engine) as connection:
         intents = outbox.of_invoice(connection, invoice.id)
+        replaced = None if invoice.replaces is None else invoices.get(connection, invoice.replaces)
+        replacing = invoices.replacement_of(connection, invoice.id)
         version = plans.catalogue(connection).get(invoice.plan)
         notes = credit_notes.of_invoice(connection, invoice.id)
     intent = intents.get(invoice.id)
@@ -79,6 +81,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "credit_notes": [credit_note_data(each, intents.get(each.id)) for each in notes],
         "bill_to": dict(invoice.bill_to),
         "replaces": invoice.replaces,
+        "replaces_number": None if replaced is None else replaced.number,
+        "replaced_by": None if replacing is None else replacing.number or replacing.id,
         "voided_at": None if invoice.voided_at is None else format_instant(invoice.voided_at),
         "void_reason": invoice.void_reason,
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),

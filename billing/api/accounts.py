@@ -102,6 +102,7 @@ class ClosedAnswer(BaseModel):
     account: str
     closed_on: str
     invoices_to_come: list[str] = Field(description="Months that have task runs and no invoice yet.")
+    adjustments_to_come: int = Field(description="What the next invoice would adjust, in minor units.")
     grants: list[GrantLeft]
     credit: int
     currency: str

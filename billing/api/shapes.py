@@ -102,6 +102,8 @@ class InvoiceAnswer(InvoiceSummary):
     credit_notes: list[CreditNoteAnswer]
     bill_to: dict[str, str | int] = Field(description="Who it is made out to, as of issue.")
     replaces: str | None = Field(description="The void invoice that this one was issued instead of.")
+    replaces_number: str | None
+    replaced_by: str | None = Field(description="The number of the one issued instead of this void one.")
     voided_at: str | None
     void_reason: str | None
     issued_at: str | None

@@ -65,6 +65,7 @@ def print_left(data: Mapping[str, Any]) -> None:
     to_come = data["invoices_to_come"]
     pairs: dict[str, object] = {
         "invoices to come": ", ".join(to_come) if to_come else "none",
+        "adjustments to come": format_amount(data["adjustments_to_come"], data["currency"]),
         "credit": format_amount(data["credit"], data["currency"]),
     }
     grants = [

@@ -106,19 +106,19 @@ def _print(data: Mapping[str, Any]) -> None:
 
     code = data["currency"]
     heading(data["contract"], f"  {data['account']}, {data['start']} to {data['end']}, as of {data['as_of']}")
-    ahead = data["runs_out_range"]
-    price, listed = (data[name] or "none" for name in ("effective_unit_price", "list_unit_price"))
+    price, listed = (
+        "none" if data[name] is None else f"{data[name]} {code}"
+        for name in ("effective_unit_price", "list_unit_price")
+    )
     pairs = {
         "committed": f"{count(data['committed'])} task runs",
         "used": count(data["used"]),
         "expired": count(data["expired"]),
         "remaining": count(data["remaining"]),
         "runs a day": f"{data['runs_per_day']} over the last 30 days",
-        "runs out": "not before the term ends"
-        if data["runs_out_on"] is None
-        else f"{data['runs_out_on']} (4 times of 5 between {ahead[0]} and {ahead[1]})",
+        "runs out": _runs_out(data),
         "unused at the end": f"{count(data['expected_unused'])} expected",
-        "price a run": f"{price} {code}, list {listed}",
+        "price a run": f"{price}, list {listed}",
     }
     top_up = data["top_up"]
     if top_up is not None:
@@ -147,3 +147,13 @@ def _print(data: Mapping[str, Any]) -> None:
         status = done if each["status"] is None else f"{each['status']}, {done}"
         due.add_row(each["due_on"], each["description"], format_amount(each["amount"], code), status)
     console().print(due)
+
+
+def _runs_out(data: Mapping[str, Any]) -> str:
+    day = data["runs_out_on"]
+    if day is None:
+        return "not before the term ends"
+    if day <= data["as_of"]:
+        return f"ran out on {day}"
+    early, late = data["runs_out_range"]
+    return f"{day} (4 times of 5 between {early} and {late})"

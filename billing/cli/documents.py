@@ -37,8 +37,12 @@ def print_document(data: Mapping[str, Any]) -> None:
         pairs["paid"] = format_amount(data["amount_paid"], currency)
     if data["stripe_invoice_id"]:
         pairs["at Stripe"] = data["stripe_invoice_id"]
-    if data.get("replaces"):
-        pairs["replaces"] = data["replaces"]
+    if data.get("bill_to"):
+        pairs["bill to"] = _bill_to(data["bill_to"])
+    if data.get("replaces_number"):
+        pairs["replaces"] = data["replaces_number"]
+    if data.get("replaced_by"):
+        pairs["replaced by"] = data["replaced_by"]
     if data.get("approved_by"):
         pairs["approved by"] = data["approved_by"]
     if data.get("void_reason"):
@@ -85,6 +89,15 @@ def _left(work: Mapping[str, Any] | None, what: str) -> str:
     if not work or work["status"] not in ("pending", "failed"):
         return ""
     return f", {what}: {work['error']}" if work["error"] else f", {what} yet"
+
+
+def _bill_to(bill_to: Mapping[str, Any]) -> str:
+    parts = [
+        bill_to.get(name, "")
+        for name in ("name", "line1", "line2", "postal_code", "city", "state", "country", "tax_id")
+    ]
+    order = bill_to.get("purchase_order")
+    return ", ".join(filter(None, [*parts, f"purchase order {order}" if order else ""]))
 
 
 def _cutoff(data: Mapping[str, Any]) -> str:

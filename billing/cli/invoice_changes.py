@@ -46,8 +46,10 @@ def void(id: Id, reason: Reason, as_json: AsJson = False) -> None:
         print_json(data)
     elif data["status"] == "void":
         say(f"Invoice {data['number']} is void; {_again(asked)}")
-    else:
+    elif data["voiding"] and data["voiding"]["status"] == "pending":
         say(f"Invoice {data['number']} is {data['status']}, and void once Stripe has voided it.")
+    else:
+        say(f"Invoice {data['number']} is {data['status']}.")
     if data["status"] != "void" and not connected:
         note("Stripe is not configured: set BILLING_STRIPE_API_KEY, then start the command again")
     _tell(problems)

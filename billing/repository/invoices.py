@@ -26,7 +26,7 @@ class Invoice:
     its committed runs served.
 
     An invoice of kind `contract` has no run, no cutoff, no usage and no run list; its `cutoff_at` is the
-    start of the day as of which it was issued, its `month` that day's.
+    start of the day up to which it holds what is due, its `month` that of its issue.
 
     `entry` is its place in the account's books, `void_entry` that of its voiding. `replaces` is the id of the
     void invoice that it was issued instead of. `bill_to` says who it was made out to, as of issue;
@@ -203,6 +203,12 @@ def get(connection: sa.Connection, id_or_number: str, *, lock: bool = False) -> 
     query = sa.select(invoices).where((invoices.c.id == id_or_number) | (invoices.c.number == id_or_number))
     found = _load(connection, query.with_for_update(key_share=True) if lock else query)
     return found[0] if found else None
+
+
+def replacement_of(connection: sa.Connection, invoice_id: str) -> Invoice | None:
+    """The invoice that was issued instead of a void one."""
+    found = _load(connection, sa.select(invoices).where(invoices.c.replaces == invoice_id))
+    return found[-1] if found else None
 
 
 def by_stripe_id(connection: sa.Connection, stripe_invoice_id: str) -> Invoice | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
 
+from billing.billing_run import unrun_months
+from billing.closing import close_account, what_is_left
 from billing.errors import NotFound, Refused
 from billing.invoices import invoice_data, list_invoices, preview, show_invoice
 from billing.plans import load_plan_text
@@ -309,3 +312,22 @@ def test_outcomes_of_the_month_as_of_the_cutoff(world: World) -> None:
     with reading(world.engine):
         seen = [r.outcome for r in world.store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff.position)]
     assert seen == [Outcome.BILLABLE] * 4
+
+
+def test_a_closed_account_is_still_adjusted_when_a_stray_run_comes(world: World) -> None:
+    """The stray run's month is reported and not billed; later months adjust what was billed before."""
+    load_plan_text(world.engine, DOLLAR_A_RUN, "dollar.json", world.instant)
+    world.account(since="2026-10", plan="dollar")
+    world.send(runs(2))
+    world.service.run_month(OCTOBER)
+    close_account(world.engine, world.store, "acme", on=date(2026, 10, 31), by="ann", now=world.instant)
+    world.send(runs(3, prefix="late"))
+    assert what_is_left(world.engine, world.store, "acme")["adjustments_to_come"] == 300
+    november, december = OCTOBER.next(), OCTOBER.next().next()
+    world.instant = december.end + 24 * HOUR_US
+    world.send([event("stray", end="2026-11-05T00:00:00Z")])
+    assert [account for account, _ in world.service.run_month(november).failed] == ["acme"]
+    assert unrun_months(world.engine, world.store, december, look_back=3) == []
+    (invoice,) = world.service.run_month(december).invoices
+    assert [(line.kind, line.amount) for line in invoice.lines] == [(LineKind.ADJUSTMENT, 300)]
+    assert what_is_left(world.engine, world.store, "acme")["adjustments_to_come"] == 0

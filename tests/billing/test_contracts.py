@@ -229,9 +229,11 @@ def test_a_contract_by_mistake_is_withdrawn_and_may_be_written_again(world: Worl
 
 
 def test_services_are_delivered_once(world: World) -> None:
-    on = date(2026, 1, 12)
+    on = date(2026, 1, 9)
+    with pytest.raises(Invalid, match="2026-01-11 is still to come"):
+        deliver(world.engine, "acme-2026", "1", date(2026, 1, 11), by="ann", now=world.instant)
     deliver(world.engine, "acme-2026", "onboarding", on, by="ann", now=world.instant)
-    with pytest.raises(Refused, match="service 1 of contract acme-2026 was delivered on 2026-01-12"):
+    with pytest.raises(Refused, match="service 1 of contract acme-2026 was delivered on 2026-01-09"):
         deliver(world.engine, "acme-2026", "1", on, by="ann", now=world.instant)
     for wrong in ("3", "0", "Training"):
         with pytest.raises(Invalid, match="name it by its number: 1 Onboarding; 2 Support"):

@@ -169,7 +169,8 @@ def test_closing_and_reopening(client: Client) -> None:
     closed = client.post("/v1/accounts/acme/close", json={"on": "2026-11-30", "reason": "left us"})
     assert_shape(ClosedAnswer, closed.json())
     assert closed.json() == {
-        "account": "acme", "closed_on": "2026-11-30", "invoices_to_come": [], "grants": [], "credit": 0,
+        "account": "acme", "closed_on": "2026-11-30", "invoices_to_come": [], "adjustments_to_come": 0,
+        "grants": [], "credit": 0,
         "currency": "USD",
     }  # fmt: skip
     assert_problem(client.post("/v1/accounts/acme/close", json={}), 409, says="reopen it first")

@@ -99,7 +99,7 @@ def test_a_contract_is_changed(acme: Client) -> None:
     delivered = acme.post(f"{URL}/deliveries", json={"service": "onboarding"})
     assert delivered.status_code == 201
     assert delivered.json()["services"][0]["delivered_on"] == "2026-11-02"
-    again = acme.post(f"{URL}/deliveries", json={"service": "1", "on": "2026-11-03"})
+    again = acme.post(f"{URL}/deliveries", json={"service": "1", "on": "2026-11-02"})
     assert_problem(again, 409, field="service", says="delivered on 2026-11-02 already")
     plans = acme.get("/v1/plans", key=acme.key("read", "acme").secret).json()
     assert [each["plan"] for each in plans] == ["standard", "starter"]

@@ -203,6 +203,7 @@ def test_closing_says_what_is_left(invoiced: Cli) -> None:
         "account": "acme",
         "closed_on": "2024-04-30",
         "invoices_to_come": ["2024-04"],
+        "adjustments_to_come": 0,
         "grants": [],
         "credit": 500,
         "currency": "USD",

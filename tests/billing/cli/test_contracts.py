@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -187,16 +188,18 @@ def test_a_refusal_is_one_sentence_and_changes_nothing(acme: Cli) -> None:
 
 def test_what_is_due_is_invoiced_once(acme: Cli) -> None:
     made = acme.json("contracts", "invoice", "--as-of", "2024-06-01")
-    assert [(each["kind"], each["number"], each["total"], each["status"]) for each in made] == [
-        ("contract", "2024-06-000001", 2 * 225_00 + 1500_00, "finalized")
+    assert [(each["kind"], each["total"], each["status"]) for each in made] == [
+        ("contract", 2 * 225_00 + 1500_00, "finalized")
     ]
+    number = made[0]["number"]
+    assert number.startswith(f"{date.today():%Y-%m}-")  # noqa: TID251 - the command line has the real clock
     assert acme.json("contracts", "invoice", "--as-of", "2024-06-01") == []
     assert (
         "Nothing of a contract is due by 2024-08-31"
         in acme.done("contracts", "invoice", "--as-of", "2024-08-31", "--contract", "acme-2024").out
     )
-    assert "2024-09-000001" in acme.done("contracts", "invoice", "--as-of", "2024-09-01").out
-    shown = acme.done("invoices", "show", "2024-06-000001").out
+    assert "225.00 USD" in acme.done("contracts", "invoice", "--as-of", "2024-09-01").out
+    shown = acme.done("invoices", "show", number).out
     for each in (
         "contract acme-2024",
         "Instalment 2 of 4, due 2024-06-01: 1,000 task runs (grant g1)",
@@ -204,8 +207,8 @@ def test_what_is_due_is_invoiced_once(acme: Cli) -> None:
     ):
         assert each in shown
     assert "sha256" not in shown.lower()
-    assert acme.json("invoices", "verify", "2024-06-000001")["ok"] is True
-    assert "has no task runs" in acme("invoices", "runs", "2024-06-000001").error
+    assert acme.json("invoices", "verify", number)["ok"] is True
+    assert "has no task runs" in acme("invoices", "runs", number).error
     assert acme("contracts", "invoice", "--contract", "none").code == 2
 
 
