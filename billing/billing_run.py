@@ -9,7 +9,7 @@ that was cut short resumes with the cutoff it began with (docs/rules.md §6).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -301,29 +301,6 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
 
 class _Overtaken(Exception):  # noqa: N818 - reads as what happened
     """Somebody else wrote first."""
-
-
-def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back: int) -> list[Month]:
-    """The months up to `due`, in order and at most so many, in which an account that is billed has task runs
-    and no invoice, be it void: those that were never run for it, or failed."""
-    months = [due]
-    while len(months) < look_back:
-        months.append(months[-1].previous())
-    with reading(engine) as connection:
-        known = {each.id: each.billing_from for each in accounts.every(connection)}
-        invoiced = invoices.invoiced_since(connection, months[-1])
-    return [month for month in reversed(months) if _is_unrun(store, month, known, invoiced)]
-
-
-def _is_unrun(
-    store: EventStore, month: Month, known: Mapping[str, Month], invoiced: set[tuple[str, Month]]
-) -> bool:
-    if all(billing_from > month for billing_from in known.values()):
-        return False
-    return any(
-        counts.total and account in known and known[account] <= month and (account, month) not in invoiced
-        for account, counts in store.counts_by_account(month.start, month.end).items()
-    )
 
 
 def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:
