@@ -9,7 +9,7 @@ that was cut short resumes with the cutoff it began with (docs/rules.md §6).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -23,11 +23,10 @@ from billing.errors import BillingError, Refused
 from billing.ids import new_id
 from billing.pricing.books import Books, DailyCounts, first_month, month_basis
 from billing.pricing.catalogue import Catalogue
-from billing.pricing.days import first_day
 from billing.pricing.errors import PricingError
 from billing.pricing.invoice import compose
 from billing.repository import accounts, books, invoices, outbox, plans, runs
-from billing.repository.accounts import Account
+from billing.repository.accounts import Account, is_after_closing
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
 from billing.terms import no_account
@@ -265,7 +264,7 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
         for window in before.windows
         if (month := Month.of(window.start)) not in done
         and window.counts.total
-        and not _is_after_closing(account, month)
+        and not is_after_closing(account, month)
     ]
     if missing:
         raise Refused(f"{missing[0]} has task runs and was not run; run it first: billing run {missing[0]}")
@@ -273,15 +272,11 @@ def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun,
 
 def _check_not_closed(account: Account, month: Month, billable: int) -> None:
     """Nobody is billed by accident: raises Refused for usage of months after the one of the closing."""
-    if _is_after_closing(account, month) and billable:
+    if is_after_closing(account, month) and billable:
         raise Refused(
             f"{account.id} was closed on {account.closed_on} and has {billable:,} billable task runs in "
             f"{month}; stop what sends them, or reopen the account: billing accounts reopen {account.id}"
         )
-
-
-def _is_after_closing(account: Account, month: Month) -> bool:
-    return account.closed_on is not None and first_day(month) > account.closed_on
 
 
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
@@ -307,34 +302,6 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
 
 class _Overtaken(Exception):  # noqa: N818 - reads as what happened
     """Somebody else wrote first."""
-
-
-def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back: int) -> list[Month]:
-    """The months up to `due`, in order and at most so many, in which an account that is billed has task runs
-    and no invoice, be it void: those that were never run for it, or failed."""
-    months = [due]
-    while len(months) < look_back:
-        months.append(months[-1].previous())
-    with reading(engine) as connection:
-        known = {each.id: each for each in accounts.every(connection)}
-        invoiced = invoices.invoiced_since(connection, months[-1])
-    return [month for month in reversed(months) if _is_unrun(store, month, known, invoiced)]
-
-
-def _is_unrun(
-    store: EventStore, month: Month, known: Mapping[str, Account], invoiced: set[tuple[str, Month]]
-) -> bool:
-    billed = {
-        each.id
-        for each in known.values()
-        if each.billing_from <= month
-        and not _is_after_closing(each, month)
-        and (each.id, month) not in invoiced
-    }
-    if not billed:
-        return False
-    counts = store.counts_by_account(month.start, month.end)
-    return any(counts[account].total for account in billed & counts.keys())
 
 
 def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:

@@ -16,11 +16,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from billing.app import Service
-from billing.billing_run import unrun_months
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
 from billing.repository import idempotency, jobs
 from billing.run_balance import record_runs
+from billing.unrun_months import unrun_months
 from metering import clock
 from metering.database import reading, writing
 from metering.period import (

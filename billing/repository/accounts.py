@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.billing_details import NO_DETAILS, BillingDetails
+from billing.pricing.days import first_day
 from billing.pricing.terms import Terms, terms_of
 from billing.repository import terms as terms_repository
 from billing.tables import accounts
@@ -128,3 +129,8 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
         )
         for row in rows
     ]
+
+
+def is_after_closing(account: Account, month: Month) -> bool:
+    """Whether a month begins after the day on which the account was closed."""
+    return account.closed_on is not None and first_day(month) > account.closed_on

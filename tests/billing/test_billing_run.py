@@ -9,7 +9,6 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from billing.billing_run import unrun_months
 from billing.closing import close_account, what_is_left
 from billing.errors import NotFound, Refused
 from billing.invoices import invoice_data, list_invoices, preview, show_invoice
@@ -18,6 +17,7 @@ from billing.pricing.line import LineKind
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository import invoices
 from billing.tables import invoices as invoices_table
+from billing.unrun_months import unrun_months
 from billing.voids import void_invoice
 from metering.database import reading, writing
 from metering.outcome import Outcome
