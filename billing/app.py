@@ -177,6 +177,13 @@ class Service:
         self.reward_referrals()
         return delivery
 
+    def send_contracts(self, contract: str | None = None) -> Delivery:
+        """Send invoices of a contract, or of all, also those that failed before; and whatever else is due."""
+        if self.gateway is not None:
+            with writing(self.engine) as connection:
+                outbox.retry_contracts(connection, contract, self.now())
+        return self.send_due()
+
     def reward_referrals(self) -> list[tuple[str, str]]:
         """Reward who referred an account that has paid by now; cheap where nobody has."""
         return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())

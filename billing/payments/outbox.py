@@ -17,7 +17,7 @@ import structlog
 
 from billing.payments import crediting, sending, voiding
 from billing.payments.desk import Clock, Desk
-from billing.payments.errors import Answered, NeedsOperator, PaymentError, TryAgain
+from billing.payments.errors import Answered, Declined, NeedsOperator, PaymentError, TryAgain
 from billing.repository import outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import STEPS, Intent, Kind
@@ -104,7 +104,8 @@ def _do(desk: Desk, intent_id: str, delivery: Delivery) -> None:
     try:
         if _finish(desk, intent) and kind == "send":
             delivery.sent.append(intent_id)
-    except PaymentError as error:
+    except PaymentError as caught:
+        error = _told(desk, intent, caught)
         _postpone(desk, intent_id, error)
         said = delivery.failed if isinstance(error, NeedsOperator) else delivery.waiting
         said[intent_id] = f"{_NOT_DONE[kind]}: {error}"
@@ -115,6 +116,14 @@ def _do(desk: Desk, intent_id: str, delivery: Delivery) -> None:
         message = f"unexpected {type(error).__name__}: {error}; please report it"
         _postpone(desk, intent_id, NeedsOperator(message))
         delivery.failed[intent_id] = f"{_NOT_DONE[kind]}: {message}"
+
+
+def _told(desk: Desk, intent: Intent, error: PaymentError) -> PaymentError:
+    """What Stripe says when it refuses is not what to do about it: that is added."""
+    if not isinstance(error, Declined):
+        return error
+    again = desk.how_to_go_on(intent)
+    return NeedsOperator(f"Stripe refuses it ({error}); put right what it names, then: {again}")
 
 
 def _finish(desk: Desk, intent: Intent) -> bool:

@@ -17,8 +17,8 @@ import stripe
 from billing.payments.errors import (
     Answered,
     BadSignature,
+    Declined,
     Missing,
-    NeedsOperator,
     PaymentError,
     TryAgain,
 )
@@ -46,9 +46,18 @@ class LiveKeyRefused(ValueError):  # noqa: N818 - reads as what happened
 
 
 class StripeGateway:
-    """A connection to Stripe, or to a stand-in at `api_base`. Raises LiveKeyRefused."""
+    """A connection to Stripe, or to a stand-in at `api_base`. `wire` carries one request and its answer, by
+    default over HTTP; the SDK repeats a call at most `retries` times. Raises LiveKeyRefused."""
 
-    def __init__(self, api_key: str, *, api_base: str | None = None, live: bool = False) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str | None = None,
+        live: bool = False,
+        wire: stripe.HTTPClient | None = None,
+        retries: int = NETWORK_RETRIES,
+    ) -> None:
         if api_key.startswith(("sk_live_", "rk_live_")) and not live:
             raise LiveKeyRefused(
                 "BILLING_STRIPE_API_KEY is a live key, which charges real money; "
@@ -61,8 +70,8 @@ class StripeGateway:
         self._client = stripe.StripeClient(
             api_key,
             base_addresses=bases,
-            max_network_retries=NETWORK_RETRIES,
-            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+            max_network_retries=retries,
+            http_client=wire or stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
         )
 
     def create_customer(self, account: str, holds: Mapping[str, Any], key: str) -> str:
@@ -272,7 +281,7 @@ def _by_status(error: stripe.StripeError) -> PaymentError:
     if status == 404:
         return Missing(_sentence(error))
     if 400 <= status < 500 and status not in (409, 429):
-        return NeedsOperator(_sentence(error))
+        return Declined(_sentence(error))
     return Answered(_sentence(error)) if status >= 500 else TryAgain(_sentence(error))
 
 

@@ -200,6 +200,18 @@ def retry_failed(connection: sa.Connection, month: Month, account: str | None, n
     ids = sa.select(invoices.c.id).where(invoices.c.month == str(month))
     if account is not None:
         ids = ids.where(invoices.c.account_id == account)
+    _retry(connection, ids, now)
+
+
+def retry_contracts(connection: sa.Connection, contract_id: str | None, now: int) -> None:
+    """The same for the invoices of a contract, or of all contracts, which no run of a month is for."""
+    ids = sa.select(invoices.c.id).where(invoices.c.kind == "contract")
+    if contract_id is not None:
+        ids = ids.where(invoices.c.contract_id == contract_id)
+    _retry(connection, ids, now)
+
+
+def _retry(connection: sa.Connection, ids: sa.Select[tuple[str]], now: int) -> None:
     paid = sa.select(invoices.c.id).where(invoices.c.status == "paid")
     connection.execute(
         outbox.update()
