@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_US = 30 * SECOND_US
 LONGEST_PAUSE_US = 6 * HOUR_US
+# So many intents are looked up at once.
+PAGE = 500
 
 log = structlog.get_logger()
 
@@ -87,12 +89,22 @@ def send_due(
     kept with their intents and answered."""
     delivery = Delivery()
     desk = Desk(engine, gateway, clock)
+    which: dict[str, Any] = {"month": month, "account": account, "invoice": invoice, "kinds": kinds}
+    now, done, after = clock(), 0, None
     with reading(engine) as connection:
-        ids = outbox.due(connection, clock(), month=month, account=account, invoice=invoice, kinds=kinds)
-    for done, intent_id in enumerate(ids):
-        progress(done, len(ids))
-        _do(desk, intent_id, delivery)
-    progress(len(ids), len(ids))
+        total = outbox.count_due(connection, now, **which)
+    while True:
+        # A page at a time, each as of now: a month has any number of invoices, and others work on it too.
+        with reading(engine) as connection:
+            page = outbox.due(connection, now, after=after, limit=PAGE, **which)
+        for intent_id in page:
+            progress(min(done, total), total)
+            _do(desk, intent_id, delivery)
+            done += 1
+        if len(page) < PAGE:
+            break
+        after = page[-1]
+    progress(total, total)
     return delivery
 
 

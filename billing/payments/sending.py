@@ -136,7 +136,8 @@ def _key(intent: Intent) -> str:
 def _compare(desk: Desk, invoice: Invoice, held: StripeInvoice) -> None:
     """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""
     ours = [(line.description, line.amount) for line in invoice.lines]
-    theirs = [(line.description, line.amount) for line in desk.gateway.get_lines(held.id)]
+    lines = desk.gateway.get_lines(held.id) if held.lines is None else held.lines
+    theirs = [(line.description, line.amount) for line in lines]
     problems = []
     if sorted(theirs) != sorted(ours):
         problems.append(f"its {len(theirs)} lines are not our {len(ours)}")
