@@ -14,15 +14,17 @@ from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
 from billing.billing_run import Progress, RunReport, run_month
 from billing.payments.outbox import Delivery, send_due
+from billing.payments.rate import Pace
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
+from billing.repository.rate import StoredRate
 from billing.schema import is_current, upgrade
 from metering import clock
 from metering.database import make_engine, reading, writing
-from metering.period import DAY_US, Month
+from metering.period import DAY_US, SECOND_US, Month
 from metering.settings import Settings
 from metering.store import EventStore
 from metering.store.sql import SqlEventStore
@@ -177,6 +179,13 @@ class Service:
         self.reward_referrals()
         return delivery
 
+    def send_contracts(self, contract: str | None = None) -> Delivery:
+        """Send invoices of a contract, or of all, also those that failed before; and whatever else is due."""
+        if self.gateway is not None:
+            with writing(self.engine) as connection:
+                outbox.retry_contracts(connection, contract, self.now())
+        return self.send_due()
+
     def reward_referrals(self) -> list[tuple[str, str]]:
         """Reward who referred an account that has paid by now; cheap where nobody has."""
         return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())
@@ -184,15 +193,18 @@ class Service:
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
     """Raises DatabaseUrlError, LiveKeyRefused."""
+    engine = make_engine(settings.database_url)
     gateway = None
     if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
         # The SDK takes a quarter of a second to import: only those pay for it who have Stripe configured.
         from billing.payments.stripe_gateway import StripeGateway
 
+        # Stripe's limits are per second of real time, whatever time the service believes it is.
+        pace = Pace(StoredRate(engine), clock.now_instant, lambda wait_us: time.sleep(wait_us / SECOND_US))
         gateway = StripeGateway(
             settings.stripe_api_key.get_secret_value(),
             api_base=settings.stripe_api_base,
             live=settings.stripe_live == "yes",
+            pace=pace,
         )
-    engine = make_engine(settings.database_url)
     return Service(settings, engine, SqlEventStore(engine), now, gateway)

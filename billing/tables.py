@@ -297,3 +297,11 @@ jobs = sa.Table(
     sa.Column("done_through", sa.Text),
     sa.Column("finished_at", sa.BigInteger),
 )
+
+# What the processes know together about Stripe's rate limit (JSON): one row, there from the beginning.
+stripe_rate = sa.Table(
+    "stripe_rate",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("data", sa.Text, nullable=False),
+)

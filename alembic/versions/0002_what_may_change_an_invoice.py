@@ -30,6 +30,12 @@ def upgrade() -> None:
 
 
 def _create_tables() -> None:
+    stripe_rate = op.create_table(
+        "stripe_rate",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("data", sa.Text, nullable=False),
+    )
+    op.bulk_insert(stripe_rate, [{"name": "stripe", "data": "{}"}])
     op.create_table(
         "account_terms",
         sa.Column("account_id", _TEXT, nullable=False),

@@ -159,8 +159,8 @@ async def contract_invoices_issue(
     def make() -> Created:
         day = day_of(body.as_of, "as_of") or day_of_instant(service.now())
         made = invoice_contracts(service.engine, day, now=service.now(), contract_id=body.contract)
-        if made and body.send:
-            service.send_due()
+        if body.send:
+            service.send_contracts(body.contract)
         shown = [invoice_summary(show_invoice(service.engine, each.id)) for each in made]
         return Created(shown, location="/v1/invoices")
 

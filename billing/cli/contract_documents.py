@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from billing.cli.commands import command
+from billing.cli.errors import LOOK
 from billing.cli.options import AsJson, read_date
 from billing.cli.output import console, count, fields, heading, note, print_json, say, table
 from billing.cli.service import open_service
@@ -47,7 +48,7 @@ def invoice(
     as_json: AsJson = False,
 ) -> None:
     """Invoice the instalments and services that are due and not yet invoiced, one invoice a contract, and
-    send them. Safe to repeat: nothing is invoiced twice."""
+    send them, also those that could not be sent before. Safe to repeat: nothing is invoiced twice."""
     from billing.cli.run import invoice_table
     from billing.contract_invoices import invoice_contracts
     from billing.invoices import invoice_summary, show_invoice
@@ -55,8 +56,7 @@ def invoice(
     with open_service() as service:
         day = as_of or day_of(service.now())
         made = invoice_contracts(service.engine, day, now=service.now(), contract_id=contract)
-        if made and not no_send:
-            service.send_due()
+        problems = {} if no_send else service.send_contracts(contract).problems
         made = [show_invoice(service.engine, each.id) for each in made]
     if as_json:
         print_json([invoice_summary(each) for each in made])
@@ -64,6 +64,10 @@ def invoice(
         console().print(invoice_table(made))
     else:
         say(f"Nothing of a contract is due by {day} that is not invoiced.")
+    for message in problems.values():
+        note(message)
+    if problems:
+        raise typer.Exit(LOOK)
 
 
 def report(

@@ -25,6 +25,11 @@ CLAIM_US = 90 * SECOND_US
 Clock = Callable[[], int]
 
 
+def go_on(invoice: Invoice) -> str:
+    """The command that makes due again what failed at Stripe for an invoice."""
+    return "billing contracts invoice" if invoice.kind == "contract" else f"billing run {invoice.month}"
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Our books, Stripe, and the time."""
@@ -54,6 +59,13 @@ class Desk:
             account = accounts.get(connection, invoice.account)
         assert account is not None, "accounts are never removed"
         return account
+
+    def how_to_go_on(self, intent: Intent) -> str:
+        """The command that makes an intent due again once an operator has put right what was in its way."""
+        with reading(self.engine) as connection:
+            invoice = invoices.get(connection, intent.invoice_id)
+        assert invoice is not None, "an intent has its invoice"
+        return go_on(invoice)
 
     def intent(self, intent_id: str) -> Intent | None:
         with reading(self.engine) as connection:

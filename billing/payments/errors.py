@@ -4,8 +4,9 @@ PaymentError
 ├── TryAgain          the network, a limit, a fault at Stripe: the same call may succeed later
 │   └── Answered      Stripe answered, and keeps that answer for the request's idempotency key: look for
 │                     what exists, then ask with a new key
-├── NeedsOperator     Stripe refuses, or holds something that is not what we sent; `str()` says what to do
-│   └── Missing       Stripe does not have the object: it was deleted there
+├── NeedsOperator     Stripe holds something that is not what we sent; `str()` says what to do
+│   └── Declined      Stripe refuses; `str()` is what it says, and how to go on is the outbox's to say
+│       └── Missing   Stripe does not have the object: it was deleted there
 └── BadSignature      a webhook that Stripe did not sign, or signed too long ago
 """
 
@@ -28,7 +29,11 @@ class NeedsOperator(PaymentError):  # noqa: N818
     pass
 
 
-class Missing(NeedsOperator):
+class Declined(NeedsOperator):
+    pass
+
+
+class Missing(Declined):
     pass
 
 

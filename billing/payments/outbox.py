@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
 
 from billing.payments import crediting, sending, voiding
 from billing.payments.desk import Clock, Desk
-from billing.payments.errors import Answered, NeedsOperator, PaymentError, TryAgain
+from billing.payments.errors import Answered, Declined, NeedsOperator, PaymentError, TryAgain
 from billing.repository import outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import STEPS, Intent, Kind
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_US = 30 * SECOND_US
 LONGEST_PAUSE_US = 6 * HOUR_US
+# So many intents are looked up at once.
+PAGE = 500
 
 log = structlog.get_logger()
 
@@ -87,12 +89,22 @@ def send_due(
     kept with their intents and answered."""
     delivery = Delivery()
     desk = Desk(engine, gateway, clock)
+    which: dict[str, Any] = {"month": month, "account": account, "invoice": invoice, "kinds": kinds}
+    now, done, after = clock(), 0, None
     with reading(engine) as connection:
-        ids = outbox.due(connection, clock(), month=month, account=account, invoice=invoice, kinds=kinds)
-    for done, intent_id in enumerate(ids):
-        progress(done, len(ids))
-        _do(desk, intent_id, delivery)
-    progress(len(ids), len(ids))
+        total = outbox.count_due(connection, now, **which)
+    while True:
+        # A page at a time, each as of now: a month has any number of invoices, and others work on it too.
+        with reading(engine) as connection:
+            page = outbox.due(connection, now, after=after, limit=PAGE, **which)
+        for intent_id in page:
+            progress(min(done, total), total)
+            _do(desk, intent_id, delivery)
+            done += 1
+        if len(page) < PAGE:
+            break
+        after = page[-1]
+    progress(total, total)
     return delivery
 
 
@@ -104,7 +116,8 @@ def _do(desk: Desk, intent_id: str, delivery: Delivery) -> None:
     try:
         if _finish(desk, intent) and kind == "send":
             delivery.sent.append(intent_id)
-    except PaymentError as error:
+    except PaymentError as caught:
+        error = _told(desk, intent, caught)
         _postpone(desk, intent_id, error)
         said = delivery.failed if isinstance(error, NeedsOperator) else delivery.waiting
         said[intent_id] = f"{_NOT_DONE[kind]}: {error}"
@@ -115,6 +128,14 @@ def _do(desk: Desk, intent_id: str, delivery: Delivery) -> None:
         message = f"unexpected {type(error).__name__}: {error}; please report it"
         _postpone(desk, intent_id, NeedsOperator(message))
         delivery.failed[intent_id] = f"{_NOT_DONE[kind]}: {message}"
+
+
+def _told(desk: Desk, intent: Intent, error: PaymentError) -> PaymentError:
+    """What Stripe says when it refuses is not what to do about it: that is added."""
+    if not isinstance(error, Declined):
+        return error
+    again = desk.how_to_go_on(intent)
+    return NeedsOperator(f"Stripe refuses it ({error}); put right what it names, then: {again}")
 
 
 def _finish(desk: Desk, intent: Intent) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from billing.billing_details import details_of
 from billing.payments.customer import bring_up_to_date
-from billing.payments.desk import Desk
+from billing.payments.desk import Desk, go_on
 from billing.payments.errors import Missing, NeedsOperator
 from billing.payments.state import apply
 from billing.repository import invoices, outbox
@@ -74,7 +74,7 @@ def _create(desk: Desk, intent: Intent, invoice: Invoice) -> None:
         charge = details.collection == "charge" or (
             details.collection == "automatic" and desk.gateway.has_payment_method(customer)
         )
-        with _explained(account, charge):
+        with _explained(invoice, account, charge):
             made = desk.gateway.create_invoice(
                 customer=customer,
                 invoice_id=invoice.id,
@@ -104,13 +104,13 @@ def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
     if held.status == "draft":
         account = desk.account(invoice)
         bring_up_to_date(desk, account, intent)
-        with _explained(account, charge=held.charge_automatically):
+        with _explained(invoice, account, charge=held.charge_automatically):
             held = desk.gateway.finalize_invoice(stripe_id, _key(intent))
     apply(desk.engine, invoice.id, held, desk.clock())
 
 
 @contextmanager
-def _explained(account: Account, charge: bool) -> Iterator[None]:
+def _explained(invoice: Invoice, account: Account, charge: bool) -> Iterator[None]:
     """Stripe sends no invoice to a customer without an e-mail address: say how one is given."""
     try:
         yield
@@ -119,7 +119,7 @@ def _explained(account: Account, charge: bool) -> Iterator[None]:
             raise
         raise NeedsOperator(
             f"Stripe sends no invoice to {account.id}, which has no e-mail address; give it one with: "
-            f"billing accounts update {account.id} --email ADDRESS, then run the month again ({error})"
+            f"billing accounts update {account.id} --email ADDRESS, then: {go_on(invoice)} ({error})"
         ) from error
 
 
@@ -136,7 +136,8 @@ def _key(intent: Intent) -> str:
 def _compare(desk: Desk, invoice: Invoice, held: StripeInvoice) -> None:
     """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""
     ours = [(line.description, line.amount) for line in invoice.lines]
-    theirs = [(line.description, line.amount) for line in desk.gateway.get_lines(held.id)]
+    lines = desk.gateway.get_lines(held.id) if held.lines is None else held.lines
+    theirs = [(line.description, line.amount) for line in lines]
     problems = []
     if sorted(theirs) != sorted(ours):
         problems.append(f"its {len(theirs)} lines are not our {len(ours)}")
@@ -149,7 +150,7 @@ def _compare(desk: Desk, invoice: Invoice, held: StripeInvoice) -> None:
     if problems:
         raise NeedsOperator(
             f"Stripe's invoice {held.id} differs from {invoice.number}: {'; '.join(problems)}; "
-            "correct or delete the draft at Stripe, then run the month again"
+            f"correct or delete the draft at Stripe, then: {go_on(invoice)}"
         )
 
 

@@ -11,20 +11,32 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import stripe
 
 from billing.payments.errors import (
     Answered,
     BadSignature,
+    Declined,
     Missing,
-    NeedsOperator,
     PaymentError,
     TryAgain,
 )
-from billing.payments.stripe_objects import StripeCreditNote, StripeInvoice, StripeLine, WebhookEvent
+from billing.payments.rate import Pace, endpoint
+from billing.payments.stripe_objects import (
+    StripeCreditNote,
+    StripeInvoice,
+    StripeLine,
+    WebhookEvent,
+    credit_note_of,
+    invoice_of,
+    line_of,
+    metadata_of,
+)
 from billing.pricing.line import Line
 from billing.repository.credit_notes import CreditNote
+from metering.period import SECOND_US
 
 # One attempt of a call may take this long; the SDK repeats it with the same key.
 TIMEOUT_SECONDS = 20
@@ -45,10 +57,46 @@ class LiveKeyRefused(ValueError):  # noqa: N818 - reads as what happened
     """A live key without BILLING_STRIPE_LIVE=yes."""
 
 
-class StripeGateway:
-    """A connection to Stripe, or to a stand-in at `api_base`. Raises LiveKeyRefused."""
+class _PacedWire(stripe.HTTPClient):
+    """Every attempt of a call, the SDK's own included, waits its turn; a refusal is told to the others."""
 
-    def __init__(self, api_key: str, *, api_base: str | None = None, live: bool = False) -> None:
+    name = "paced"
+
+    def __init__(self, wire: stripe.HTTPClient, pace: Pace) -> None:
+        super().__init__()
+        self._wire = wire
+        self._pace = pace
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
+    ) -> tuple[str, int, Mapping[str, str]]:
+        self._pace.before(endpoint(method, urlsplit(url).path))
+        body, status, answered = self._wire.request(method, url, headers, post_data)
+        # An object that is locked at Stripe is no matter of rate.
+        if status == 429 and '"lock_timeout"' not in body:
+            seconds = answered.get("Retry-After", "")
+            self._pace.refused(int(seconds) * SECOND_US if seconds.isdecimal() else 0)
+        return body, status, answered
+
+    def _sleep_time_seconds(self, num_retries: int) -> float:
+        return self._wire._sleep_time_seconds(num_retries)
+
+
+class StripeGateway:
+    """A connection to Stripe, or to a stand-in at `api_base`. `wire` carries one request and its answer, by
+    default over HTTP; the SDK repeats a call at most `retries` times; `pace` makes each attempt wait its turn
+    below Stripe's limits. Raises LiveKeyRefused."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str | None = None,
+        live: bool = False,
+        wire: stripe.HTTPClient | None = None,
+        retries: int = NETWORK_RETRIES,
+        pace: Pace | None = None,
+    ) -> None:
         if api_key.startswith(("sk_live_", "rk_live_")) and not live:
             raise LiveKeyRefused(
                 "BILLING_STRIPE_API_KEY is a live key, which charges real money; "
@@ -58,11 +106,12 @@ class StripeGateway:
         if api_base is not None:
             base = api_base.rstrip("/")
             bases = {"api": base, "connect": base, "files": base, "meter_events": base}
+        wire = wire or stripe.RequestsClient(timeout=TIMEOUT_SECONDS)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses=bases,
-            max_network_retries=NETWORK_RETRIES,
-            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+            max_network_retries=retries,
+            http_client=wire if pace is None else _PacedWire(wire, pace),
         )
 
     def create_customer(self, account: str, holds: Mapping[str, Any], key: str) -> str:
@@ -103,7 +152,7 @@ class StripeGateway:
         with _translated():
             page = self._client.v1.customers.list({"created": {"gte": since}, "limit": 100})
             for each in page.auto_paging_iter():
-                if _metadata(each).get("account") == account:
+                if metadata_of(each).get("account") == account:
                     return each.id
         return None
 
@@ -144,7 +193,7 @@ class StripeGateway:
         if purchase_order:
             params["custom_fields"] = [{"name": "Purchase order", "value": purchase_order}]
         with _translated():
-            return _invoice(self._client.v1.invoices.create(params, {"idempotency_key": key}))
+            return invoice_of(self._client.v1.invoices.create(params, {"idempotency_key": key}))
 
     def add_lines(self, stripe_invoice_id: str, lines: Sequence[Line], key: str) -> None:
         """Put our lines on a draft, in their order."""
@@ -160,13 +209,13 @@ class StripeGateway:
 
     def get_invoice(self, stripe_invoice_id: str) -> StripeInvoice:
         with _translated():
-            return _invoice(self._client.v1.invoices.retrieve(stripe_invoice_id))
+            return invoice_of(self._client.v1.invoices.retrieve(stripe_invoice_id))
 
     def get_lines(self, stripe_invoice_id: str) -> list[StripeLine]:
         """All lines of an invoice."""
         with _translated():
             page = self._client.v1.invoices.line_items.list(stripe_invoice_id, {"limit": 100})
-            return [StripeLine(line.description or "", line.amount) for line in page.auto_paging_iter()]
+            return [line_of(line) for line in page.auto_paging_iter()]
 
     def find_invoice(self, customer: str, invoice_id: str) -> StripeInvoice | None:
         """The customer's invoice that carries our id, whatever we remember. By listing, never by search,
@@ -174,14 +223,14 @@ class StripeGateway:
         with _translated():
             page = self._client.v1.invoices.list({"customer": customer, "limit": 100})
             for each in page.auto_paging_iter():
-                if _metadata(each).get("invoice_id") == invoice_id:
-                    return _invoice(each)
+                if metadata_of(each).get("invoice_id") == invoice_id:
+                    return invoice_of(each)
         return None
 
     def finalize_invoice(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
         """From draft to open (or paid); from here on Stripe collects."""
         with _translated():
-            return _invoice(
+            return invoice_of(
                 self._client.v1.invoices.finalize_invoice(
                     stripe_invoice_id, {"auto_advance": True}, {"idempotency_key": key}
                 )
@@ -195,7 +244,7 @@ class StripeGateway:
     def void_invoice(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
         """From open or uncollectible to void: nothing is due any more."""
         with _translated():
-            return _invoice(
+            return invoice_of(
                 self._client.v1.invoices.void_invoice(stripe_invoice_id, {}, {"idempotency_key": key})
             )
 
@@ -213,15 +262,15 @@ class StripeGateway:
         if given_back:
             params["out_of_band_amount"] = given_back
         with _translated():
-            return _credit_note(self._client.v1.credit_notes.create(params, {"idempotency_key": key}))
+            return credit_note_of(self._client.v1.credit_notes.create(params, {"idempotency_key": key}))
 
     def find_credit_note(self, stripe_invoice_id: str, note_id: str) -> StripeCreditNote | None:
         """The invoice's credit note that carries our id, whatever we remember."""
         with _translated():
             page = self._client.v1.credit_notes.list({"invoice": stripe_invoice_id, "limit": 100})
             for each in page.auto_paging_iter():
-                if _metadata(each).get("credit_note_id") == note_id:
-                    return _credit_note(each)
+                if metadata_of(each).get("credit_note_id") == note_id:
+                    return credit_note_of(each)
         return None
 
 
@@ -272,35 +321,9 @@ def _by_status(error: stripe.StripeError) -> PaymentError:
     if status == 404:
         return Missing(_sentence(error))
     if 400 <= status < 500 and status not in (409, 429):
-        return NeedsOperator(_sentence(error))
+        return Declined(_sentence(error))
     return Answered(_sentence(error)) if status >= 500 else TryAgain(_sentence(error))
 
 
 def _sentence(error: stripe.StripeError) -> str:
     return " ".join(str(error.user_message or error).split())
-
-
-def _metadata(found: stripe.Invoice | stripe.Customer | stripe.CreditNote) -> dict[str, str]:
-    metadata: Any = found.metadata
-    return dict(metadata.to_dict()) if metadata else {}
-
-
-def _invoice(found: stripe.Invoice) -> StripeInvoice:
-    total = found.total_excluding_tax
-    return StripeInvoice(
-        id=found.id,
-        status=found.status or "draft",
-        number=found.number,
-        currency=found.currency.upper(),
-        total_excluding_tax=found.total if total is None else total,
-        amount_paid=found.amount_paid,
-        amount_remaining=found.amount_remaining,
-        charge_automatically=found.collection_method == "charge_automatically",
-        invoice_id=_metadata(found).get("invoice_id"),
-        hosted_invoice_url=found.hosted_invoice_url,
-        invoice_pdf=found.invoice_pdf,
-    )
-
-
-def _credit_note(found: stripe.CreditNote) -> StripeCreditNote:
-    return StripeCreditNote(found.id, found.pre_payment_amount, found.post_payment_amount)

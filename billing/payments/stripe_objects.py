@@ -1,8 +1,9 @@
-"""What Stripe holds, in our own words: plain values."""
+"""What Stripe holds, in our own words: plain values, and how they are read from the SDK's objects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class StripeLine:
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
     """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
-    the metadata, where it is there."""
+    the metadata, where it is there; `lines` are all its lines, None where there are more than the answer
+    holds."""
 
     id: str
     status: str
@@ -29,6 +31,7 @@ class StripeInvoice:
     invoice_id: str | None
     hosted_invoice_url: str | None
     invoice_pdf: str | None
+    lines: tuple[StripeLine, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,33 @@ class WebhookEvent:
     type: str
     object_id: str
     object_type: str
+
+
+def metadata_of(found: Any) -> dict[str, str]:
+    return dict(found.metadata.to_dict()) if found.metadata else {}
+
+
+def line_of(found: Any) -> StripeLine:
+    return StripeLine(found.description or "", found.amount)
+
+
+def invoice_of(found: Any) -> StripeInvoice:
+    total = found.total_excluding_tax
+    return StripeInvoice(
+        id=found.id,
+        status=found.status or "draft",
+        number=found.number,
+        currency=found.currency.upper(),
+        total_excluding_tax=found.total if total is None else total,
+        amount_paid=found.amount_paid,
+        amount_remaining=found.amount_remaining,
+        charge_automatically=found.collection_method == "charge_automatically",
+        invoice_id=metadata_of(found).get("invoice_id"),
+        hosted_invoice_url=found.hosted_invoice_url,
+        invoice_pdf=found.invoice_pdf,
+        lines=None if found.lines.has_more else tuple(line_of(each) for each in found.lines.data),
+    )
+
+
+def credit_note_of(found: Any) -> StripeCreditNote:
+    return StripeCreditNote(found.id, found.pre_payment_amount, found.post_payment_amount)

@@ -200,6 +200,18 @@ def retry_failed(connection: sa.Connection, month: Month, account: str | None, n
     ids = sa.select(invoices.c.id).where(invoices.c.month == str(month))
     if account is not None:
         ids = ids.where(invoices.c.account_id == account)
+    _retry(connection, ids, now)
+
+
+def retry_contracts(connection: sa.Connection, contract_id: str | None, now: int) -> None:
+    """The same for the invoices of a contract, or of all contracts, which no run of a month is for."""
+    ids = sa.select(invoices.c.id).where(invoices.c.kind == "contract")
+    if contract_id is not None:
+        ids = ids.where(invoices.c.contract_id == contract_id)
+    _retry(connection, ids, now)
+
+
+def _retry(connection: sa.Connection, ids: sa.Select[tuple[str]], now: int) -> None:
     paid = sa.select(invoices.c.id).where(invoices.c.status == "paid")
     connection.execute(
         outbox.update()
@@ -220,27 +232,59 @@ def due(
     account: str | None = None,
     invoice: str | None = None,
     kinds: tuple[Kind, ...] = tuple(STEPS),
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[str]:
     """The ids of the intents whose next step may be tried now, those of an invoice in their order, oldest
-    invoice first."""
-    query = (
-        sa.select(outbox.c.id)
-        .join(invoices, invoices.c.id == outbox.c.invoice_id)
-        .where(
-            outbox.c.status == "pending",
-            outbox.c.next_attempt_at <= now,
-            outbox.c.claimed_until <= now,
-            outbox.c.kind.in_(kinds),
-        )
-        .order_by(outbox.c.invoice_id, _ORDER, outbox.c.id)
+    invoice first; a page of them that begins after an intent."""
+    place = (outbox.c.invoice_id, _ORDER, outbox.c.id)
+    query = _due(sa.select(outbox.c.id), now, month, account, invoice, kinds).order_by(*place)
+    if after is not None:
+        held = connection.execute(sa.select(*place).where(outbox.c.id == after)).one()
+        query = query.where(sa.tuple_(*place) > sa.tuple_(*held))
+    return list(connection.scalars(query if limit is None else query.limit(limit)))
+
+
+def count_due(
+    connection: sa.Connection,
+    now: int,
+    *,
+    month: Month | None = None,
+    account: str | None = None,
+    invoice: str | None = None,
+    kinds: tuple[Kind, ...] = tuple(STEPS),
+) -> int:
+    """How many there are."""
+    query = _due(sa.select(sa.func.count()), now, month, account, invoice, kinds)
+    return int(connection.execute(query).scalar_one())
+
+
+def _due(
+    query: sa.Select[Any],
+    now: int,
+    month: Month | None,
+    account: str | None,
+    invoice: str | None,
+    kinds: tuple[Kind, ...],
+) -> sa.Select[Any]:
+    return _of(query, month, account, invoice).where(
+        outbox.c.status == "pending",
+        outbox.c.next_attempt_at <= now,
+        outbox.c.claimed_until <= now,
+        outbox.c.kind.in_(kinds),
     )
+
+
+def _of(
+    query: sa.Select[Any], month: Month | None, account: str | None, invoice: str | None
+) -> sa.Select[Any]:
+    """Those of a month, an account, or one invoice."""
+    query = query.join_from(outbox, invoices, invoices.c.id == outbox.c.invoice_id)
     if month is not None:
         query = query.where(invoices.c.month == str(month))
     if account is not None:
         query = query.where(invoices.c.account_id == account)
-    if invoice is not None:
-        query = query.where(invoices.c.id == invoice)
-    return list(connection.scalars(query))
+    return query if invoice is None else query.where(invoices.c.id == invoice)
 
 
 def claimed(
@@ -251,17 +295,8 @@ def claimed(
     invoice: str | None = None,
 ) -> bool:
     """Whether another process is at work on an invoice of the month, or on one invoice."""
-    query = (
-        sa.select(outbox.c.id)
-        .join(invoices, invoices.c.id == outbox.c.invoice_id)
-        .where(outbox.c.status == "pending", outbox.c.claimed_until > now)
-    )
-    if month is not None:
-        query = query.where(invoices.c.month == str(month))
-    if account is not None:
-        query = query.where(invoices.c.account_id == account)
-    if invoice is not None:
-        query = query.where(invoices.c.id == invoice)
+    query = _of(sa.select(outbox.c.id), month, account, invoice)
+    query = query.where(outbox.c.status == "pending", outbox.c.claimed_until > now)
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 

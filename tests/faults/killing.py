@@ -31,6 +31,12 @@ class KillAt:
         sa.event.listen(engine, "commit", self.step)
         sa.event.listen(engine, "begin", self.step)
 
+    def forget(self, engine: sa.Engine) -> None:
+        """The process is gone, its connections with it; the engine is another's from now on."""
+        sa.event.remove(engine, "commit", self.step)
+        sa.event.remove(engine, "begin", self.step)
+        engine.dispose()
+
     @property
     def reached(self) -> bool:
         return self._left <= 0

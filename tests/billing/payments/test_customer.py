@@ -185,7 +185,10 @@ def test_without_an_email_address_the_operator_is_told_what_to_do(
     sandbox.state.missing_email = "refused"
     world = _world(engine, sandbox, email="")
     (failed,) = world.service.run_month(OCTOBER).failed
-    assert "give it one with: billing accounts update acme --email ADDRESS, then run the month" in failed[1]
+    assert (
+        "give it one with: billing accounts update acme --email ADDRESS, then: billing run 2026-10"
+        in failed[1]
+    )
     update_account(world.engine, "acme", email="pay@acme.example")
     assert world.service.run_month(OCTOBER).sent == 1
     assert customer(sandbox).email == "pay@acme.example"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 import sqlalchemy as sa
 
+from billing.contract_invoices import invoice_contracts
+from billing.contracts import load_contract_text
 from billing.invoices import invoice_data, show_invoice
 from billing.payments.errors import BadSignature
 from billing.payments.outbox import Delivery
@@ -74,7 +78,7 @@ def test_an_invoice_is_created_filled_compared_and_finalized(world: World, sandb
 def test_the_calls_are_few_and_each_post_has_a_key_of_its_own(world: World, sandbox: RunningSandbox) -> None:
     world.service.run_month(OCTOBER)
     calls = [(each.method, each.path.replace("in_", "…")) for each in sandbox.state.log]
-    assert [method for method, _ in calls] == ["POST", "GET", "POST", "POST", "GET", "GET", "POST"]
+    assert [method for method, _ in calls] == ["POST", "GET", "POST", "POST", "GET", "POST"]
     keys = [each.idempotency_key for each in sandbox.state.log if each.method == "POST"]
     assert None not in keys
     assert len(set(keys)) == len(keys)
@@ -295,3 +299,31 @@ def test_a_live_key_is_refused_unless_asked_for() -> None:
     with pytest.raises(LiveKeyRefused):
         StripeGateway("rk_live_0123456789")
     StripeGateway("sk_live_0123456789", live=True)
+
+
+def test_a_contracts_invoice_that_failed_is_sent_by_the_command_that_it_names(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    """It belongs to no month that could be run again (seed 1015 of tests/faults/test_schedules.py)."""
+    text = """{"id": "acme-2026", "account": "acme", "start": "2026-11-01", "end": "2027-11-01",
+        "plan": "starter", "currency": "USD", "instalments": "upfront",
+        "grants": [{"id": "g1", "runs": 10, "price": "120.00"}]}"""
+    load_contract_text(world.engine, text, "acme.json", by="ann", now=world.instant)
+    route = "/v1/invoices/{invoice}"
+    sandbox.state.faults = FaultSchedule([Fault("GET", route, nth=1, kind=FaultKind.WRONG_TOTAL)])
+    (made,) = invoice_contracts(world.engine, date(2026, 11, 2), now=world.instant)
+    (problem,) = world.service.send_contracts().failed.values()
+    assert "its total is 12001, ours 12000" in problem
+    assert problem.endswith("then: billing contracts invoice")
+    assert world.service.send_due().problems == {}  # not by itself
+    assert world.service.send_contracts("another") == Delivery()
+    assert world.service.send_contracts("acme-2026").sent == [made.id]
+    assert show_invoice(world.engine, made.id).status == "open"
+
+
+def test_what_stripe_refuses_is_told_with_what_to_do(world: World, sandbox: RunningSandbox) -> None:
+    with writing(world.engine) as connection:
+        accounts.set_stripe_customer(connection, "acme", "cus_gone", {})
+    (told,) = [message for _, message in world.service.run_month(OCTOBER).failed]
+    assert told.startswith("not sent: Stripe refuses it (")
+    assert told.endswith("); put right what it names, then: billing run 2026-10")
