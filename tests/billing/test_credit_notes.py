@@ -106,7 +106,7 @@ def test_goodwill_is_not_billed_again_and_a_usage_note_is(world: World) -> None:
     november = bill(world, NOVEMBER)
     assert lines(november) == [(LineKind.USAGE, None, 100)]
     note = give(world, made, "2.00", "usage")
-    assert "less is billed now for 2026-10, and the next billing run bills it again" in (
+    assert "less is billed now for 2026-10, and the next billing run of acme bills it again" in (
         warning(world.engine, note) or ""
     )
     december = bill(world, DECEMBER)
