@@ -7,7 +7,7 @@ import contextlib
 import gc
 import json
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -224,6 +224,31 @@ def test_a_month_that_is_killed_goes_on_where_it_was(sqlite_databases: NewDataba
     assert kills >= 3
     month.assert_below_limits()
     assert_at_rest(month.engine, month.sandbox, done=True)
+
+
+def test_one_endpoint_is_never_called_too_often(sqlite_databases: NewDatabase) -> None:
+    """By three processes that do nothing else: all but two of its twenty-five calls a second are used."""
+    engine = sqlite_databases()
+    time = Simulation(NOVEMBER_2, threads=3)
+    made: list[tuple[int, str]] = []
+
+    def work(name: str) -> None:
+        pace = Pace(StoredRate(engine), time.now, time.wait)
+        time.wait(ord(name) * 7_000)  # nobody begins at the same instant
+        while time.now() < NOVEMBER_2 + 20 * SECOND_US:
+            pace.before("POST /v1/invoices")
+            made.append((time.now(), name))
+            time.wait(ANSWERS_US)
+        time.leave()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _most([at for at, _ in made]) <= SHARES < 25
+    assert len(made) > 15 * SHARES
+    assert min(Counter(name for _, name in made).values()) > len(made) / 10
 
 
 def test_a_refusal_slows_everybody_down_and_is_forgotten_slowly(new_database: NewDatabase) -> None:
