@@ -13,6 +13,7 @@ from billing.voids import lock_invoice, make_void
 from metering.database import writing
 
 if TYPE_CHECKING:
+    from billing.payments.stripe_gateway import StripeGateway
     from billing.payments.stripe_objects import StripeInvoice
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
@@ -28,6 +29,11 @@ _RANK = {"finalized": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 # Of a void that was not asked for here.
 STRIPE = "Stripe"
 VOIDED_THERE = "voided at Stripe"
+
+
+def refresh(engine: sa.Engine, gateway: StripeGateway, invoice_id: str, stripe_id: str, now: int) -> None:
+    """Fetch what Stripe has of an invoice and store it. Raises PaymentError."""
+    apply(engine, invoice_id, gateway.get_invoice(stripe_id), now)
 
 
 def apply(engine: sa.Engine, invoice_id: str, held: StripeInvoice, now: int) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from billing.payments.state import apply
+from billing.payments.state import refresh
 from billing.payments.stripe_gateway import StripeGateway, read_webhook
 from billing.repository import invoices, stripe_events
 from metering.database import reading, writing
@@ -29,7 +29,7 @@ def receive(
             invoices.by_stripe_id(connection, event.object_id) if event.object_type == "invoice" else None
         )
     if invoice is not None:
-        apply(engine, invoice.id, gateway.get_invoice(event.object_id), now)
+        refresh(engine, gateway, invoice.id, event.object_id, now)
     # Remembered after the fact: cut short before this line, the event is simply handled again.
     with writing(engine) as connection:
         stripe_events.remember(connection, event.id, event.type, now)
