@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from billing.billing_month import window_counts
 from billing.errors import Invalid, NotFound
+from billing.payments.dunning import collection_data
 from billing.pricing.books import first_month, month_basis
 from billing.pricing.currency import minimum_charge
 from billing.pricing.errors import PricingError
@@ -14,7 +15,8 @@ from billing.pricing.money import format_amount
 from billing.pricing.on_demand import ContractMonth
 from billing.pricing.rating import notes as rating_notes
 from billing.pricing.rating import over_soft_limit
-from billing.repository import books, credit_notes, invoices, outbox, plans
+from billing.repository import books, collection, credit_notes, invoices, outbox, plans
+from billing.repository.collection import Record
 from billing.repository.credit_notes import CreditNote
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
@@ -53,15 +55,17 @@ def list_invoices(
         )
 
 
-def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
+def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, object]:
     """An invoice in the shape of JSON answers, with how far its sending, its credit notes and its void are at
-    Stripe, and what keeps them from being done, if anything does."""
+    Stripe, and what keeps them from being done, if anything does; and where its collection stands."""
     with reading(engine) as connection:
         intents = outbox.of_invoice(connection, invoice.id)
         replaced = None if invoice.replaces is None else invoices.get(connection, invoice.replaces)
         replacing = invoices.replacement_of(connection, invoice.id)
         version = plans.catalogue(connection).get(invoice.plan)
         notes = credit_notes.of_invoice(connection, invoice.id)
+        collected = collection.get(connection, invoice.id)
+        records = collection.records(connection, invoice.id)
     intent = intents.get(invoice.id)
     void = intents.get(outbox.void_id(invoice.id))
     rated = invoice.billable - (invoice.drawn or 0)
@@ -88,6 +92,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice) -> dict[str, object]:
         "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
         "approved_by": invoice.approved_by,
+        "collection": None if collected is None else collection_data(invoice.status, collected, now),
+        "stripe_records": [record_data(each) for each in records],
         "sending": None if intent is None else intent.to_data(),
         "voiding": void.to_data() | {"reason": void.reason} if void is not None and void.waits else None,
     }
@@ -106,6 +112,20 @@ def credit_note_data(note: CreditNote, intent: Intent | None) -> dict[str, objec
         "issued_at": format_instant(note.issued_at),
         "stripe_credit_note_id": note.stripe_credit_note_id,
         "sending": None if intent is None else intent.to_data(),
+    }
+
+
+def record_data(record: Record) -> dict[str, object]:
+    """A refund, a dispute or a credit note at Stripe in the shape of JSON answers."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "amount": record.amount,
+        "currency": record.currency,
+        "status": record.status,
+        "reason": record.reason,
+        "created_at": format_instant(record.created_at),
+        "credit_note": record.credit_note_id,
     }
 
 

@@ -18,7 +18,8 @@ from apscheduler.triggers.cron import CronTrigger
 from billing.app import Service
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
-from billing.repository import idempotency, jobs
+from billing.payments.errors import PaymentError
+from billing.repository import idempotency, jobs, stripe_events
 from billing.run_balance import record_runs
 from billing.unrun_months import unrun_months
 from metering import clock
@@ -31,6 +32,7 @@ from metering.period import (
     day_of,
     format_instant,
     hour_of,
+    parse_instant,
     to_datetime,
     to_instant,
 )
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 MONTHLY = "billing-run"
 OUTBOX = "outbox"
 DAILY = "daily"
+EVENTS = "stripe-events"
 
 # All times UTC. The billing run asks every hour: what is due is decided by the grace period and by what was
 # done, not by the hour.
@@ -47,12 +50,15 @@ TRIGGERS = {
     MONTHLY: CronTrigger(minute=0, second=30, timezone="UTC"),
     OUTBOX: CronTrigger(second=0, timezone="UTC"),
     DAILY: CronTrigger(hour=0, minute=10, timezone="UTC"),
+    EVENTS: CronTrigger(minute=40, timezone="UTC"),
 }
 
 # A job that works longer than this loses its lease to another service; both are then safe, only slower.
 LEASE_US = 15 * MINUTE_US
 # How far back the schedule looks for months that were not run for an account that has task runs in them.
 LOOK_BACK_MONTHS = 12
+# Events of Stripe are asked for from before the time of the last question on: clocks differ.
+OVERLAP_US = 2 * HOUR_US
 # Answers kept for repeated requests are forgotten after this long.
 REQUESTS_KEPT_US = 2 * DAY_US
 
@@ -123,6 +129,29 @@ class Jobs:
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
             return forgotten
 
+    def stripe_events(self) -> int:
+        """Take in what Stripe says happened and no webhook told. Answers how many events concerned us."""
+        service = self.service
+        with self._lease(EVENTS) as lease:
+            if lease is None or service.gateway is None:
+                return 0
+            from billing.payments.webhooks import REMEMBERED_US, catch_up
+
+            now = service.now()
+            since = 0 if lease.done_through is None else parse_instant(lease.done_through) - OVERLAP_US
+            try:
+                found = catch_up(service.engine, service.gateway, since, now)
+            except PaymentError as error:  # the next time takes it up where this one began
+                log.warning("events of Stripe not read", error=str(error))
+                return 0
+            if found:
+                log.warning("webhooks of Stripe were missing; check the endpoint", events=found)
+                service.reward_referrals()
+            with writing(service.engine) as connection:
+                stripe_events.forget_before(connection, now - REMEMBERED_US)
+                jobs.finish(connection, EVENTS, format_instant(now), now)
+            return found
+
     def _lease(self, name: str) -> _Lease:
         return _Lease(self.service, name, self.holder)
 
@@ -159,7 +188,12 @@ class Schedule:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         work = Jobs(service, secrets.token_hex(8))
-        for name, do in ((MONTHLY, work.billing_run), (OUTBOX, work.outbox), (DAILY, work.daily)):
+        for name, do in (
+            (MONTHLY, work.billing_run),
+            (OUTBOX, work.outbox),
+            (DAILY, work.daily),
+            (EVENTS, work.stripe_events),
+        ):
             # At once as well: a service that slept through its time has work to do when it wakes.
             self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())
 

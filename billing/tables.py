@@ -255,14 +255,6 @@ outbox = sa.Table(
 sa.Index("outbox_due", outbox.c.status, outbox.c.next_attempt_at)
 sa.Index("outbox_by_invoice", outbox.c.invoice_id)
 
-stripe_events = sa.Table(
-    "stripe_events",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("type", sa.Text, nullable=False),
-    sa.Column("received_at", sa.BigInteger, nullable=False),
-)
-
 api_keys = sa.Table(
     "api_keys",
     metadata,
@@ -296,12 +288,4 @@ jobs = sa.Table(
     sa.Column("lease_until", sa.BigInteger, nullable=False),
     sa.Column("done_through", sa.Text),
     sa.Column("finished_at", sa.BigInteger),
-)
-
-# What the processes know together about Stripe's rate limit (JSON): one row, there from the beginning.
-stripe_rate = sa.Table(
-    "stripe_rate",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("data", sa.Text, nullable=False),
 )

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///billing.db"
     stripe_api_key: SecretStr | None = None
     stripe_api_base: str | None = None
+    # One, or while one takes the place of the other two, separated by a comma.
     stripe_webhook_secret: SecretStr | None = None
     stripe_live: Literal["yes", "no"] = "no"
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
@@ -24,3 +25,9 @@ class Settings(BaseSettings):
     late_days: int = Field(62, ge=0, le=36_500)
     schedule: Literal["on", "off"] = "off"
     referral_reward: Decimal = Field(Decimal("50.00"), ge=0)
+
+    @property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that sign Stripe's webhooks; none where it is not configured."""
+        text = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
+        return tuple(secret for part in text.split(",") if (secret := part.strip()))

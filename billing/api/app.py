@@ -20,12 +20,14 @@ from billing.api import (
     invoice_changes,
     invoices,
     keys,
+    metrics,
     plans,
     problems,
     stripe_webhook,
     usage,
 )
 from billing.api.door import Door, Schedule
+from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
@@ -45,13 +47,14 @@ _NOUNS = (
     keys,
     stripe_webhook,
     health,
+    metrics,
 )
 
 
 def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     """The HTTP door of a service. While it runs it owns the one writer of events of this process, and starts
     and stops the schedule if it is given one. The schema must be there (`Service.require_schema`)."""
-    door = Door(service, schedule)
+    door = Door(service, schedule, Metrics(service.engine))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

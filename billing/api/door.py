@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from fastapi import Depends, Request, Response
@@ -11,6 +11,9 @@ from billing.app import Service
 from billing.repository.keys import ApiKey
 from metering.ingestion import GroupCommit
 from metering.period import SECOND_US
+
+if TYPE_CHECKING:
+    from billing.api.metrics import Metrics
 
 # A key that another process revokes is refused here after at most so long.
 _KEY_LIFE_US = SECOND_US
@@ -51,9 +54,10 @@ class Keyring:
 class Door:
     """`writer` and `schedule` live as long as the application runs."""
 
-    def __init__(self, service: Service, schedule: Schedule | None) -> None:
+    def __init__(self, service: Service, schedule: Schedule | None, metrics: Metrics) -> None:
         self.service = service
         self.schedule = schedule
+        self.metrics = metrics
         self.keyring = Keyring()
         self.writer: GroupCommit | None = None
 

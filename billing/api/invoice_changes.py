@@ -165,5 +165,5 @@ async def invoices_credit_note(
 
 
 def _shown(service: Service, invoice_id: str) -> Created:
-    data = invoice_data(service.engine, show_invoice(service.engine, invoice_id))
+    data = invoice_data(service.engine, show_invoice(service.engine, invoice_id), service.now())
     return Created(data, status=200)

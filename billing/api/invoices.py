@@ -73,8 +73,9 @@ def invoices_list(
     responses=good(InvoiceAnswer) | KEYED | errors(404),
 )
 def invoices_show(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Response:
-    engine = door.service.engine
-    return answer(invoice_data(engine, show_invoice(engine, invoice_id, account=caller.account)))
+    service = door.service
+    invoice = show_invoice(service.engine, invoice_id, account=caller.account)
+    return answer(invoice_data(service.engine, invoice, service.now()))
 
 
 @router.get(

@@ -2,7 +2,7 @@
 `field` at fault where there is one, and the `request_id` that the log has too.
 
     NotFound 404 · Refused 409 · Invalid, PricingError 422        the operations' own errors
-    BadSignature 400 · TryAgain 503 · NeedsOperator 502           Stripe's
+    BadWebhook 400 · TryAgain 503 · NeedsOperator 502           Stripe's
     the database cannot be used 503 · anything unexpected 500     said without its details; the log has them
 """
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from billing.errors import BillingError, Invalid, NotFound, Refused
-from billing.payments.errors import BadSignature, NeedsOperator, PaymentError, TryAgain
+from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, TryAgain
 from billing.pricing.errors import PricingError
 
 _log = logging.getLogger("billing.api")
@@ -34,7 +34,7 @@ _STATUS_OF: Mapping[type[Exception], int] = {
     Refused: 409,
     Invalid: 422,
     PricingError: 422,
-    BadSignature: 400,
+    BadWebhook: 400,
     TryAgain: 503,
     NeedsOperator: 502,
 }

@@ -88,6 +88,36 @@ class InvoiceSummary(BaseModel):
     hosted_invoice_url: str | None
 
 
+class CollectionAnswer(BaseModel):
+    """How Stripe stands with collecting an invoice. Amounts in minor units, tax included."""
+
+    dunning: str = Field(
+        description="waiting, retrying, action required, past due, exhausted, uncollectible, not finalized, "
+        "or none where nothing is to be collected."
+    )
+    amount_due: int
+    amount_remaining: int
+    method: str
+    attempts: int
+    next_attempt_at: str | None
+    due_at: str | None
+    failure: str | None = Field(description="Why the last attempt failed.")
+    fetched_at: str
+
+
+class StripeRecordAnswer(BaseModel):
+    """A refund, a dispute or a credit note at Stripe; `credit_note` is ours, where it stands for one."""
+
+    id: str
+    kind: str
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    created_at: str
+    credit_note: str | None
+
+
 class InvoiceAnswer(InvoiceSummary):
     cutoff: int | None = Field(description="The position in the order of commits up to which events count.")
     cutoff_at: str | None
@@ -109,6 +139,8 @@ class InvoiceAnswer(InvoiceSummary):
     issued_at: str | None
     invoice_pdf: str | None
     approved_by: str | None = Field(description="Who approved the draft that it was.")
+    collection: CollectionAnswer | None = Field(description="Null before the invoice is at Stripe.")
+    stripe_records: list[StripeRecordAnswer]
     sending: Sending | None
     voiding: Voiding | None = Field(description="A void that was asked for and is not done.")
 

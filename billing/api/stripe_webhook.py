@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from billing.api.door import TheDoor, answer
 from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
+from billing.payments.errors import BadWebhook
 from billing.payments.webhooks import Handled, receive
+
+_log = structlog.get_logger()
 
 router = APIRouter(tags=["stripe"])
 
@@ -46,23 +50,30 @@ async def webhook(
     stripe_signature: Annotated[str | None, Header(description="Made by Stripe with our secret.")] = None,
 ) -> Response:
     """Trusted for its signature, not for an API key. The invoice it names is fetched from Stripe, so that
-    order, repetition and lateness do not matter; 503 where Stripe cannot be asked, and it delivers again."""
+    order, repetition and lateness do not matter; 503 where Stripe cannot be asked, and it delivers again.
+    What came of each is counted at /metrics."""
     service = door.service
-    secret = service.settings.stripe_webhook_secret
-    if service.gateway is None or secret is None or not secret.get_secret_value():
+    if service.gateway is None or not service.settings.stripe_webhook_secrets:
         raise ProblemError(
             503, "Stripe is not configured; set BILLING_STRIPE_API_KEY and BILLING_STRIPE_WEBHOOK_SECRET"
         )
     payload = await request.body()
-    handled = await run_in_threadpool(
-        receive,
-        service.engine,
-        service.gateway,
-        payload,
-        stripe_signature,
-        secret.get_secret_value(),
-        service.now(),
-    )
+    try:
+        handled = await run_in_threadpool(
+            receive,
+            service.engine,
+            service.gateway,
+            payload,
+            stripe_signature,
+            service.settings.stripe_webhook_secrets,
+            service.now(),
+        )
+    except Exception as error:
+        result = type(error).__name__.lower() if isinstance(error, BadWebhook) else "failed"
+        door.metrics.webhook(result)
+        _log.warning("webhook of Stripe not taken in", result=result, error=str(error))
+        raise
+    door.metrics.webhook(handled)
     if handled == "applied":
         await run_in_threadpool(service.reward_referrals)
     return answer({"handled": handled})

@@ -21,41 +21,57 @@ def print_document(data: Mapping[str, Any]) -> None:
     currency = data["currency"]
     name = data["number"] or data["id"] or "Preview"
     month = data["period"]["start"][:7]
-    pairs: dict[str, object] = {"status": _status(data)}
     if data["kind"] == "contract":
         heading(name, f"  {data['account']}, contract {data['contract']['id']}")
-        pairs["due by"] = data["cutoff_at"][:10]
     else:
         heading(name, f"  {data['account']}, task runs of {month}")
-        pairs |= {
-            "plan": data["plan"],
-            "billable": f"{data['billable']:,} task runs",
-            "not billed": reasons(data["not_billed"]),
-            "cutoff": _cutoff(data),
-        }
-    if data["id"] is not None:
-        pairs["paid"] = format_amount(data["amount_paid"], currency)
-    if data["stripe_invoice_id"]:
-        pairs["at Stripe"] = data["stripe_invoice_id"]
-    if data.get("bill_to"):
-        pairs["bill to"] = _bill_to(data["bill_to"])
-    if data.get("replaces_number"):
-        pairs["replaces"] = data["replaces_number"]
-    if data.get("replaced_by"):
-        pairs["replaced by"] = data["replaced_by"]
-    if data.get("approved_by"):
-        pairs["approved by"] = data["approved_by"]
-    if data.get("void_reason"):
-        pairs["void"] = f"{data['voided_at'][:10]}: {data['void_reason']}"
-    console().print(fields(pairs))
+    console().print(fields({**_usage(data), **_payment(data), **_life(data)}))
     console().print(lines_table(data))
     for sentence in data.get("notes", ()):
         say(sentence)
     for note in data.get("credit_notes", ()):
         say(credit_note_line(note, currency))
+    for record in data.get("stripe_records", ()):
+        if not record["credit_note"] or record["status"] == "void":
+            say(record_line(record))
     if data["run_list_sha256"]:
         say(f"Run list SHA-256: {data['run_list_sha256']}")
         say(f"Check it with:    billing invoices runs {name} | sha256sum")
+
+
+def _usage(data: Mapping[str, Any]) -> dict[str, object]:
+    if data["kind"] == "contract":
+        return {"status": _status(data), "due by": data["cutoff_at"][:10]}
+    return {
+        "status": _status(data),
+        "plan": data["plan"],
+        "billable": f"{data['billable']:,} task runs",
+        "not billed": reasons(data["not_billed"]),
+        "cutoff": _cutoff(data),
+    }
+
+
+def _payment(data: Mapping[str, Any]) -> dict[str, object]:
+    pairs: dict[str, object] = {}
+    if data["id"] is not None:
+        pairs["paid"] = format_amount(data["amount_paid"], data["currency"])
+    if data["stripe_invoice_id"]:
+        pairs["at Stripe"] = data["stripe_invoice_id"]
+    if data.get("collection"):
+        pairs["collection"] = collection_line(data["collection"], data["currency"])
+    return pairs
+
+
+def _life(data: Mapping[str, Any]) -> dict[str, object]:
+    """Who it is made out to, and what else happened to it."""
+    pairs = {
+        "bill to": _bill_to(data["bill_to"]) if data.get("bill_to") else None,
+        "replaces": data.get("replaces_number"),
+        "replaced by": data.get("replaced_by"),
+        "approved by": data.get("approved_by"),
+        "void": f"{data['voided_at'][:10]}: {data['void_reason']}" if data.get("void_reason") else None,
+    }
+    return {name: value for name, value in pairs.items() if value}
 
 
 def lines_table(data: Mapping[str, Any]) -> Table:
@@ -77,6 +93,31 @@ def credit_note_line(note: Mapping[str, Any], currency: str) -> str:
     return f"Credit note {note['number']}: {amount} ({note['kind']}), {note['reason']}" + _left(
         note["sending"], "not at Stripe"
     )
+
+
+def record_line(record: Mapping[str, Any]) -> str:
+    """A refund, a dispute, or a credit note that Stripe has and our books do not count."""
+    amount = format_amount(record["amount"], record["currency"])
+    what = record["kind"].replace("_", " ").capitalize()
+    reason = f", {record['reason'].replace('_', ' ')}" if record["reason"] else ""
+    status = record["status"].replace("_", " ")
+    return f"{what} at Stripe, {record['created_at'][:10]}: {amount}, {status}{reason} ({record['id']})"
+
+
+def collection_line(held: Mapping[str, Any], currency: str) -> str:
+    """Where the collection of an invoice stands, in words."""
+    if held["dunning"] == "none":
+        return "nothing to collect"
+    parts = [held["dunning"], f"{format_amount(held['amount_remaining'], currency)} left"]
+    if held["attempts"]:
+        parts.append(f"{held['attempts']} failed {'attempt' if held['attempts'] == 1 else 'attempts'}")
+    if held["failure"]:
+        parts.append(held["failure"].rstrip("."))
+    if held["next_attempt_at"]:
+        parts.append(f"next attempt {held['next_attempt_at'][:16].replace('T', ' ')} UTC")
+    elif held["due_at"]:
+        parts.append(f"due by {held['due_at'][:10]}")
+    return ", ".join(parts)
 
 
 def _status(data: Mapping[str, Any]) -> str:

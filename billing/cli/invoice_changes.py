@@ -132,7 +132,7 @@ def _again(invoice: Invoice) -> str:
 def _data(service: Service, invoice_id: str) -> dict[str, Any]:
     from billing.invoices import invoice_data, show_invoice
 
-    return invoice_data(service.engine, show_invoice(service.engine, invoice_id))
+    return invoice_data(service.engine, show_invoice(service.engine, invoice_id), service.now())
 
 
 def _tell(problems: dict[str, str]) -> None:

@@ -49,7 +49,7 @@ def show(id: Id, as_json: AsJson = False) -> None:
     from billing.invoices import invoice_data, show_invoice
 
     with open_service() as service:
-        data = invoice_data(service.engine, show_invoice(service.engine, id))
+        data = invoice_data(service.engine, show_invoice(service.engine, id), service.now())
     if as_json:
         print_json(data)
     else:

@@ -177,7 +177,7 @@ class DemoMonth:
             gateway,
             body,
             headers["Stripe-Signature"],
-            self.sandbox.webhook_secret,
+            [self.sandbox.webhook_secret],
             self.service.now(),
         )
         return 200

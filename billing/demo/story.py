@@ -125,7 +125,7 @@ def _billing_run(demo: DemoMonth, screen: Screen) -> RunReport:
 
 
 def _one_invoice(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, object]:
-    data = invoice_data(demo.service.engine, mine)
+    data = invoice_data(demo.service.engine, mine, demo.service.now())
     screen.section(f"4  One invoice in full: {mine.number}, {name_of(mine.account)}")
     screen.lines(data)
     all_runs = demo.if_every_run_counted(mine)
@@ -173,7 +173,7 @@ def _proof(demo: DemoMonth, screen: Screen, mine: Invoice) -> dict[str, Any]:
 def _agreed(demo: DemoMonth, screen: Screen, run: RunReport) -> dict[str, object]:
     """What a contract and a program did to the month's invoices."""
     engine = demo.service.engine
-    invoices = {each.account: invoice_data(engine, each) for each in run.invoices}
+    invoices = {each.account: invoice_data(engine, each, demo.service.now()) for each in run.invoices}
     ours, theirs = invoices[agreed.UNDER_CONTRACT], invoices[agreed.IN_PROGRAM]
     instalment = demo.invoice_contract()
     report, page = demo.contract_page()
@@ -188,12 +188,12 @@ def _agreed(demo: DemoMonth, screen: Screen, run: RunReport) -> dict[str, object
         f"{report.used:,} runs were drawn, {report.remaining:,} are left; {page} shows the customer how.",
         "What is due of the contract is invoiced apart:",
     )
-    screen.lines(invoice_data(engine, instalment))
+    screen.lines(invoice_data(engine, instalment, demo.service.now()))
     screen.text(f"{name_of(agreed.IN_PROGRAM)} is in the program {agreed.PROGRAM}, {agreed.PERCENT} % off:")
     screen.lines(theirs)
     return {
         "contract": report.to_data(),
-        "contract_invoice": invoice_data(engine, instalment),
+        "contract_invoice": invoice_data(engine, instalment, demo.service.now()),
         "on_demand": ours,
         "program": theirs,
     }

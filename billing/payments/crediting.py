@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from billing.credits import grant_credit
 from billing.payments.desk import Desk
 from billing.payments.errors import Answered, NeedsOperator
-from billing.payments.state import apply
+from billing.payments.state import refresh
 from billing.repository import accounts, credit_notes, outbox
 from billing.repository.credit_notes import CreditNote
 from billing.repository.credits import CreditKind
@@ -31,7 +31,7 @@ def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
     held = desk.gateway.find_credit_note(stripe_id, note.id) if intent.step_since else None
     if held is None:
         held = _create(desk, intent, stripe_id, note)
-    apply(desk.engine, invoice.id, desk.gateway.get_invoice(stripe_id), desk.clock())
+    refresh(desk.engine, desk.gateway, invoice.id, stripe_id, desk.clock())
     _write_down(desk, intent, note, held)
     return desk.intent(intent.id)
 

@@ -7,7 +7,10 @@ PaymentError
 ├── NeedsOperator     Stripe holds something that is not what we sent; `str()` says what to do
 │   └── Declined      Stripe refuses; `str()` is what it says, and how to go on is the outbox's to say
 │       └── Missing   Stripe does not have the object: it was deleted there
-└── BadSignature      a webhook that Stripe did not sign, or signed too long ago
+└── BadWebhook        a webhook that is refused
+    ├── Forged        Stripe did not sign it with a secret of ours
+    ├── Stale         it was signed too long ago, or in the future
+    └── Unreadable    it holds no event
 """
 
 from __future__ import annotations
@@ -37,5 +40,17 @@ class Missing(Declined):
     pass
 
 
-class BadSignature(PaymentError):  # noqa: N818
+class BadWebhook(PaymentError):  # noqa: N818
+    pass
+
+
+class Forged(BadWebhook):
+    pass
+
+
+class Stale(BadWebhook):
+    pass
+
+
+class Unreadable(BadWebhook):
     pass

@@ -14,7 +14,7 @@ from billing.billing_details import details_of
 from billing.payments.customer import bring_up_to_date
 from billing.payments.desk import Desk, go_on
 from billing.payments.errors import Missing, NeedsOperator
-from billing.payments.state import apply
+from billing.payments.state import apply, refresh, version
 from billing.repository import invoices, outbox
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
@@ -99,6 +99,7 @@ def _lines(desk: Desk, intent: Intent, invoice: Invoice) -> None:
 
 def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
     stripe_id = _stripe_id(invoice)
+    seen = version(desk.engine, invoice.id)
     held = desk.gateway.get_invoice(stripe_id)
     _compare(desk, invoice, held)
     if held.status == "draft":
@@ -106,7 +107,9 @@ def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
         bring_up_to_date(desk, account, intent)
         with _explained(invoice, account, charge=held.charge_automatically):
             held = desk.gateway.finalize_invoice(stripe_id, _key(intent))
-    apply(desk.engine, invoice.id, held, desk.clock())
+    stored = apply(desk.engine, invoice.id, held, desk.clock(), seen=seen)
+    if not stored or (held.status == "open" and held.collection.attempts):  # why did the attempt fail?
+        refresh(desk.engine, desk.gateway, invoice.id, stripe_id, desk.clock())
 
 
 @contextmanager

@@ -1,20 +1,27 @@
-"""Takes over the state that Stripe has of an invoice. It only ever moves forward, so that answers which
-overtake one another end in the newest. An invoice that Stripe has voided, whoever asked it to, is void here
-with all that this undoes (`billing/voids.py`)."""
+"""Takes over the state that Stripe has of an invoice.
+
+Answers may overtake one another: one that was asked for before another was stored is asked for again, so that
+what is stored is always the newest. An invoice that Stripe has voided, whoever asked it to, is void here with
+all that this undoes (`billing/voids.py`); nothing brings it back.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from billing.repository import invoices, outbox
+from billing.payments.errors import TryAgain
+from billing.repository import collection, invoices, outbox
+from billing.repository.collection import Collection, Record
 from billing.voids import lock_invoice, make_void
-from metering.database import writing
+from metering.database import reading, writing
+from metering.period import SECOND_US
 
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
-    from billing.payments.stripe_objects import StripeInvoice
+    from billing.payments.stripe_objects import PaymentFailure, StripeInvoice, StripeRecord
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
 _STATUS = {
@@ -24,37 +31,120 @@ _STATUS = {
     "void": "void",
     "uncollectible": "uncollectible",
 }
-_RANK = {"finalized": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 
 # Of a void that was not asked for here.
 STRIPE = "Stripe"
 VOIDED_THERE = "voided at Stripe"
+# How often an answer is asked for anew because another was stored meanwhile.
+ATTEMPTS = 10
 
 
-def refresh(engine: sa.Engine, gateway: StripeGateway, invoice_id: str, stripe_id: str, now: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Aspects:
+    """What is fetched beside the invoice itself."""
+
+    credit_notes: bool = False
+    reversals: bool = False
+
+
+NOTHING_MORE = Aspects()
+EVERYTHING = Aspects(credit_notes=True, reversals=True)
+
+
+def refresh(
+    engine: sa.Engine,
+    gateway: StripeGateway,
+    invoice_id: str,
+    stripe_id: str,
+    now: int,
+    aspects: Aspects = NOTHING_MORE,
+) -> None:
     """Fetch what Stripe has of an invoice and store it. Raises PaymentError."""
-    apply(engine, invoice_id, gateway.get_invoice(stripe_id), now)
-
-
-def apply(engine: sa.Engine, invoice_id: str, held: StripeInvoice, now: int) -> None:
-    """Store what Stripe has. A state that our invoice is past already changes nothing."""
-    with writing(engine) as connection:
-        status = _STATUS[held.status]
-        invoice = lock_invoice(connection, invoice_id)
-        if _RANK[status] < _RANK[invoice.status] or (invoice.status == "void" and status == "paid"):
+    for _ in range(ATTEMPTS):
+        seen = version(engine, invoice_id)
+        held = gateway.get_invoice(stripe_id)
+        tried = held.status in ("open", "uncollectible") and held.collection.attempts
+        failure = gateway.payment_failure(stripe_id) if tried else None
+        records = gateway.credit_notes_of(stripe_id) if aspects.credit_notes else []
+        records += gateway.reversals(stripe_id) if aspects.reversals else []
+        if apply(engine, invoice_id, held, now, seen=seen, failure=failure, records=records):
             return
+    raise TryAgain(f"Stripe's state of invoice {invoice_id} changes all the time")
+
+
+def version(engine: sa.Engine, invoice_id: str) -> int:
+    """To be read before Stripe is asked, and given to `apply` with the answer."""
+    with reading(engine) as connection:
+        return collection.version(connection, invoice_id)
+
+
+def apply(
+    engine: sa.Engine,
+    invoice_id: str,
+    held: StripeInvoice,
+    now: int,
+    *,
+    seen: int,
+    failure: PaymentFailure | None = None,
+    records: list[StripeRecord] | None = None,
+) -> bool:
+    """Store what Stripe answered, if nothing was stored since version `seen`; else False, and the answer may
+    be an old one."""
+    with writing(engine) as connection:
+        invoice = lock_invoice(connection, invoice_id)
+        if collection.version(connection, invoice_id) != seen:
+            return False
+        collection.put(connection, invoice_id, _collection(held, failure, now))
+        collection.put_records(connection, invoice_id, map(_record, records or ()))
+        if invoice.status == "void":
+            return True
         invoices.update(
             connection,
             invoice_id,
-            amount_paid=max(held.amount_paid, invoice.amount_paid),
+            amount_paid=held.amount_paid,
             stripe_invoice_id=held.id,
             stripe_status=held.status,
             hosted_invoice_url=held.hosted_invoice_url,
             invoice_pdf=held.invoice_pdf,
         )
+        status = _STATUS[held.status]
         if status != "void":
             invoices.update(connection, invoice_id, status=status)
-            return
+            return True
         asked = outbox.get(connection, outbox.void_id(invoice_id))
         by, reason = (asked.author, asked.reason) if asked is not None else (None, None)
         make_void(connection, invoice_id, by=by or STRIPE, reason=reason or VOIDED_THERE, now=now)
+        return True
+
+
+def _collection(held: StripeInvoice, failure: PaymentFailure | None, now: int) -> Collection:
+    of = held.collection
+    return Collection(
+        amount_due=of.amount_due,
+        amount_remaining=held.amount_remaining,
+        charge_automatically=held.charge_automatically,
+        attempts=of.attempts,
+        next_attempt_at=_instant(of.next_attempt_at),
+        due_at=_instant(of.due_at),
+        failure=None if failure is None else failure.message,
+        action_required=failure is not None and failure.action,
+        finalization_error=of.finalization_error if held.status == "draft" else None,
+        fetched_at=now,
+    )
+
+
+def _record(found: StripeRecord) -> Record:
+    return Record(
+        found.id,
+        found.kind,
+        found.amount,
+        found.currency,
+        found.status,
+        found.reason,
+        found.created * SECOND_US,
+        found.ours,
+    )
+
+
+def _instant(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * SECOND_US

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RecordKind = Literal["credit_note", "refund", "dispute"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,42 @@ class StripeLine:
 
     description: str
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class StripeCollection:
+    """How far Stripe is with collecting an invoice: `amount_due` in minor units, tax included; times in unix
+    seconds. `attempts` were made so far; the next is at `next_attempt_at`, None where Stripe makes none by
+    itself. `finalization_error` says why Stripe could not finalize it."""
+
+    amount_due: int = 0
+    attempts: int = 0
+    next_attempt_at: int | None = None
+    due_at: int | None = None
+    finalization_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFailure:
+    """Why a payment did not go through; `action` where the customer has to do something for it."""
+
+    message: str
+    action: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StripeRecord:
+    """Something that Stripe has beside an invoice: a credit note, a refund, a dispute. `amount` in minor
+    units, `created` in unix seconds; `ours` is the id of our credit note, where it stands for one."""
+
+    id: str
+    kind: RecordKind
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    created: int
+    ours: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +70,7 @@ class StripeInvoice:
     hosted_invoice_url: str | None
     invoice_pdf: str | None
     lines: tuple[StripeLine, ...] | None = None
+    collection: StripeCollection = field(default_factory=StripeCollection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +85,15 @@ class StripeCreditNote:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What a webhook says has changed: never its new state, which is fetched."""
+    """What a webhook says has changed: never its new state, which is fetched. `invoice` and `payment_intent`
+    are the ids of those that the object belongs to, which never change."""
 
     id: str
     type: str
     object_id: str
     object_type: str
+    invoice: str | None = None
+    payment_intent: str | None = None
 
 
 def metadata_of(found: Any) -> dict[str, str]:
@@ -77,7 +119,47 @@ def invoice_of(found: Any) -> StripeInvoice:
         hosted_invoice_url=found.hosted_invoice_url,
         invoice_pdf=found.invoice_pdf,
         lines=None if found.lines.has_more else tuple(line_of(each) for each in found.lines.data),
+        collection=StripeCollection(
+            amount_due=found.amount_due,
+            attempts=found.attempt_count,
+            next_attempt_at=found.next_payment_attempt,
+            due_at=found.due_date,
+            finalization_error=_message_of(found.last_finalization_error),
+        ),
     )
+
+
+def failure_of(intent: Any) -> PaymentFailure | None:
+    """Why a payment intent is not paid; None where nothing was tried, or it is."""
+    action = intent.status == "requires_action"
+    message = _message_of(intent.last_payment_error)
+    if message is None and not action:
+        return None
+    return PaymentFailure(message or "the customer has to confirm the payment", action)
+
+
+def refund_of(found: Any) -> StripeRecord:
+    return _record(found, "refund", found.status or "succeeded", found.reason)
+
+
+def dispute_of(found: Any) -> StripeRecord:
+    return _record(found, "dispute", found.status, found.reason)
+
+
+def noted_of(found: Any) -> StripeRecord:
+    """A credit note, as a record."""
+    return _record(found, "credit_note", found.status, found.memo, metadata_of(found).get("credit_note_id"))
+
+
+def _record(
+    found: Any, kind: RecordKind, status: str, reason: str | None, ours: str | None = None
+) -> StripeRecord:
+    currency = found.currency.upper()
+    return StripeRecord(found.id, kind, found.amount, currency, status, reason or "", found.created, ours)
+
+
+def _message_of(error: Any) -> str | None:
+    return None if not error else " ".join(str(error.message or error.code or "no reason given").split())
 
 
 def credit_note_of(found: Any) -> StripeCreditNote:

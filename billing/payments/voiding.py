@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from billing.payments.desk import Desk
 from billing.payments.errors import Missing, NeedsOperator, TryAgain
-from billing.payments.state import apply
+from billing.payments.state import apply, refresh, version
 from billing.repository import invoices, outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
     """Void it there, then here. Raises PaymentError."""
+    seen = version(desk.engine, invoice.id)
     held = _find(desk, invoice)
     if held is not None and held.status not in ("void", "paid"):
         held = _end(desk, intent, held)
     if held is None:
         _void_here(desk, intent, invoice)
     else:
-        apply(desk.engine, invoice.id, held, desk.clock())
+        if not apply(desk.engine, invoice.id, held, desk.clock(), seen=seen):
+            refresh(desk.engine, desk.gateway, invoice.id, held.id, desk.clock())
         if held.status == "paid":
             _leave_sent(desk, intent)
             raise NeedsOperator(

@@ -259,6 +259,12 @@ def count_due(
     return int(connection.execute(query).scalar_one())
 
 
+def count_by_status(connection: sa.Connection) -> dict[str, int]:
+    """How many intents of all kinds there are in each status."""
+    query = sa.select(outbox.c.status, sa.func.count()).group_by(outbox.c.status)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
 def _due(
     query: sa.Select[Any],
     now: int,

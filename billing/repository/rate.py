@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from billing.payments.rate import Rate, Share
-from billing.tables import stripe_rate
+from billing.stripe_tables import stripe_rate
 from metering.database import writing
 
 _NAME = "stripe"

@@ -43,7 +43,7 @@ def test_a_draft_is_issued_as_it_was_reviewed(world: World) -> None:
     assert (issued.id, issued.number, issued.status) == (reviewed.id, "2026-10-000001", "finalized")
     assert (issued.lines, issued.total, issued.cutoff) == (reviewed.lines, 500, reviewed.cutoff)
     assert (issued.approved_by, reviewed.approved_by) == ("operator", None)
-    assert invoice_data(world.engine, issued)["approved_by"] == "operator"
+    assert invoice_data(world.engine, issued, world.instant)["approved_by"] == "operator"
     assert verify(world.engine, world.store, issued.id).ok
     with pytest.raises(Refused, match="invoice 2026-10-000001 is no draft: it is finalized"):
         approve(world, issued)

@@ -55,7 +55,7 @@ def test_runs_over_a_soft_limit_are_shown_on_the_invoice_and_not_charged(world: 
     world.account(plan="developer")
     world.send(runs(10_002))
     invoice = world.service.run_month(OCTOBER).invoices[0]
-    shown = invoice_data(world.engine, invoice)
+    shown = invoice_data(world.engine, invoice, world.instant)
     assert (shown["total"], shown["billable"], shown["over_soft_limit"]) == (0, 10_002, 2)
     assert shown["notes"] == [
         "2 task runs are over the plan's limit of 10,000 a month: counted, and not charged."
@@ -242,7 +242,7 @@ def test_a_reissued_invoice_names_the_void_one(world: World) -> None:
     void_invoice(world.engine, first.id, "wrong", by="operator", now=world.instant)
     second = world.service.run_month(OCTOBER).invoices[0]
     assert (first.replaces, second.replaces) == (None, first.id)
-    assert invoice_data(world.engine, second)["replaces"] == first.id
+    assert invoice_data(world.engine, second, world.instant)["replaces"] == first.id
     assert verify(world.engine, world.store, second.id).ok
 
 

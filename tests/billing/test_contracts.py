@@ -91,7 +91,7 @@ def test_a_month_under_contract_is_drawn_and_the_rest_is_on_demand(world: World)
         ("on_demand", 2, 0),
         ("on_demand", 3, 300),
     ]
-    shown = invoice_data(world.engine, january)
+    shown = invoice_data(world.engine, january, world.instant)
     assert shown["contract"] == {"id": "acme-2026", "drawn": 10, "on_demand": 5}
     assert shown["notes"] == ["10 task runs were drawn from the committed runs of contract acme-2026."]
     assert sum(1 for _ in invoice_run_list(world.engine, world.store, january.id)) == 16

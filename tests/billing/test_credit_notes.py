@@ -38,7 +38,7 @@ def test_a_note_has_a_number_of_its_month_and_a_place_in_the_books(world: World)
         ("2026-11-CN-000002", 50, "usage"),
     ]
     assert [n.entry for n in notes] == [(made.entry or 0) + 1, (made.entry or 0) + 2]
-    shown = invoice_data(world.engine, made)["credit_notes"]
+    shown = invoice_data(world.engine, made, world.instant)["credit_notes"]
     assert shown == [show_credit_note(world.engine, n.id) for n in notes]
     assert (shown[0]["reason"], shown[0]["author"]) == ("outage", "operator")  # type: ignore[index]
     assert shown[0]["sending"]["status"] == "pending"  # type: ignore[index]
@@ -70,7 +70,7 @@ def test_values_that_a_note_cannot_have(world: World, amount: str, kind: str, fi
     with pytest.raises(Invalid) as caught:
         give(world, made, amount, kind)
     assert caught.value.field == field
-    assert invoice_data(world.engine, made)["credit_notes"] == []
+    assert invoice_data(world.engine, made, world.instant)["credit_notes"] == []
 
 
 def test_invoices_that_have_nothing_to_credit(world: World) -> None:
@@ -120,7 +120,9 @@ def test_a_note_of_a_void_invoice_has_no_say(world: World) -> None:
     made = bill(world)
     give(world, made, "2.00", "usage")
     void(world, made)
-    assert invoice_data(world.engine, made)["credit_notes"][0]["sending"]["status"] == "withdrawn"  # type: ignore[index]
+    assert (
+        invoice_data(world.engine, made, world.instant)["credit_notes"][0]["sending"]["status"] == "withdrawn"
+    )  # type: ignore[index]
     again = bill(world)
     assert lines(again) == [(LineKind.USAGE, None, 500)]
     assert lines(bill(world, NOVEMBER)) == [(LineKind.USAGE, None, 100)]

@@ -27,7 +27,7 @@ def test_an_invoice_that_stripe_never_had_is_void_at_once(world: World) -> None:
     done = void(world, made)
     assert (done.status, done.void_reason, done.voided_at) == ("void", "wrong plan", world.instant)
     assert done.void_entry == (made.entry or 0) + 1
-    shown = invoice_data(world.engine, done)
+    shown = invoice_data(world.engine, done, world.instant)
     assert (shown["sending"]["status"], shown["voiding"]) == ("withdrawn", None)  # type: ignore[index]
     assert verify(world.engine, world.store, done.id).ok
 

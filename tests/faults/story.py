@@ -168,7 +168,7 @@ class Story:
                 self.gateway,
                 body,
                 headers["Stripe-Signature"],
-                self.sandbox.webhook_secret,
+                [self.sandbox.webhook_secret],
                 self.world.instant,
             )
         except PaymentError:

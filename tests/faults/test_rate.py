@@ -43,7 +43,7 @@ from billing.repository import accounts, invoices, outbox
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.rate import StoredRate
-from billing.tables import stripe_rate
+from billing.stripe_tables import stripe_rate
 from metering.database import make_engine, reading, writing
 from metering.period import SECOND_US
 from metering.store.sql import SqlEventStore

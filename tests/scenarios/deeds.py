@@ -320,7 +320,7 @@ def stripe_reports(office: Office, number: str, *, status: str, paid: str) -> No
         hosted_invoice_url=None,
         invoice_pdf=None,
     )
-    state.apply(office.engine, invoice.id, held, office.now)
+    state.apply(office.engine, invoice.id, held, office.now, seen=state.version(office.engine, invoice.id))
     office.service.reward_referrals()
 
 

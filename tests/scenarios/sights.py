@@ -54,7 +54,7 @@ def invoice(
         if paid is not None:
             assert found.amount_paid == parse_amount(money(paid), found.currency)
         if notes is not None:
-            assert invoice_data(office.engine, found)["notes"] == notes.splitlines()
+            assert invoice_data(office.engine, found, office.now)["notes"] == notes.splitlines()
         before = None if found.replaces is None else office.invoice(found.replaces).number
         assert before == replaces, f"replaces {before}"
         office.described.add(found.id)

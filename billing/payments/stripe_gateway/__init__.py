@@ -10,10 +10,11 @@ from billing.payments.stripe_gateway.connection import TIMEOUT_SECONDS, LiveKeyR
 from billing.payments.stripe_gateway.credit_notes import CreditNoteCalls
 from billing.payments.stripe_gateway.customers import CustomerCalls
 from billing.payments.stripe_gateway.invoices import InvoiceCalls
+from billing.payments.stripe_gateway.money import MoneyCalls
 from billing.payments.stripe_gateway.webhook import read_webhook
 
 __all__ = ["TIMEOUT_SECONDS", "LiveKeyRefused", "StripeGateway", "read_webhook"]
 
 
-class StripeGateway(CustomerCalls, InvoiceCalls, CreditNoteCalls):
+class StripeGateway(CustomerCalls, InvoiceCalls, CreditNoteCalls, MoneyCalls):
     """All calls, over one connection (see `Connection`)."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import stripe
 
-from billing.payments.errors import BadSignature
+from billing.payments.errors import Forged, Stale, Unreadable
 from billing.payments.stripe_objects import WebhookEvent
 
 # Webhooks signed longer ago than this, or further ahead, are refused.
@@ -17,25 +19,50 @@ WEBHOOK_TOLERANCE_SECONDS = 300
 _SIGNED_AT = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
 
 
-def read_webhook(payload: bytes, signature: str | None, secret: str, now: int) -> WebhookEvent:
-    """What a webhook announces, its signature over the raw body checked. `now` in unix seconds. Raises
-    BadSignature for one that Stripe did not sign, or not within the tolerance around now."""
+def read_webhook(payload: bytes, signature: str | None, secrets: Sequence[str], now: int) -> WebhookEvent:
+    """What a webhook announces, its signature over the raw body checked with each of our secrets (two while
+    one takes the place of the other). `now` in unix seconds. Raises Forged for one that Stripe did not sign,
+    Stale for one not signed within the tolerance around now, Unreadable for one that holds no event."""
     signed_at = _SIGNED_AT.search(signature or "")
+    if signed_at is None or not any(_is_signed(payload, signature or "", secret) for secret in secrets):
+        raise Forged(
+            "the webhook is not signed by Stripe with our secret; check BILLING_STRIPE_WEBHOOK_SECRET"
+        )
+    off = now - int(signed_at[1])
+    if abs(off) > WEBHOOK_TOLERANCE_SECONDS:
+        when = "ago" if off > 0 else "in the future"
+        raise Stale(
+            f"the webhook was signed {abs(off)} seconds {when}, more than {WEBHOOK_TOLERANCE_SECONDS}; "
+            "check this machine's clock"
+        )
     try:
-        if signed_at is None or not (signature or "").isascii():
-            raise ValueError
-        text = payload.decode("utf-8")
-        stripe.WebhookSignature.verify_header(text, signature, secret)
-    except (stripe.SignatureVerificationError, ValueError):
-        raise BadSignature("the webhook is not signed by Stripe with our secret") from None
-    if abs(now - int(signed_at[1])) > WEBHOOK_TOLERANCE_SECONDS:
-        raise BadSignature("the webhook was signed too long ago, or in the future")
-    try:
-        event = json.loads(text)
-        changed = event["data"]["object"]
-        names = [event["id"], event["type"], changed["id"], changed["object"]]
-        if not all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names):
-            raise ValueError
-        return WebhookEvent(*names)
+        return event_of(json.loads(payload))
     except (ValueError, KeyError, TypeError):
-        raise BadSignature("the webhook does not hold an event of Stripe") from None
+        raise Unreadable("the webhook does not hold an event of Stripe") from None
+
+
+def event_of(event: Mapping[str, Any]) -> WebhookEvent:
+    """An event, in the shape of Stripe's JSON. Raises ValueError, KeyError, TypeError for anything else."""
+    changed = event["data"]["object"]
+    # An invoice that is not made yet has no id.
+    names = event["id"], event["type"], changed.get("id", "upcoming"), changed["object"]
+    if not all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names):
+        raise ValueError
+    id_, type_, object_id, object_type = names
+    links = _link(changed, "invoice"), _link(changed, "payment_intent")
+    return WebhookEvent(id_, type_, object_id, object_type, *links)
+
+
+def _is_signed(payload: bytes, signature: str, secret: str) -> bool:
+    if not signature.isascii():
+        return False
+    try:
+        return bool(stripe.WebhookSignature.verify_header(payload.decode("utf-8"), signature, secret))
+    except (stripe.SignatureVerificationError, ValueError):
+        return False
+
+
+def _link(changed: Mapping[str, Any], name: str) -> str | None:
+    value = changed.get(name)
+    value = value.get("id") if isinstance(value, Mapping) else value
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else None

@@ -40,9 +40,26 @@ def act(  # noqa: PLR0911 - one line a command reads best
             case "POST", ["faults"]:
                 sandbox.faults = FaultSchedule([Fault.from_json(fault) for fault in _field(data, "faults")])
                 return [asdict(fault) for fault in sandbox.faults.pending]
+            case "POST", ["bank", *rest]:
+                return _bank(sandbox, rest, data)
             case _, ["deliveries", *rest]:
                 return _deliveries(sandbox, method, rest, data)
     raise LookupError(f"The sandbox has no {method} {path}")
+
+
+def _bank(sandbox: StripeSandbox, rest: list[str], data: dict[str, Any]) -> Any:
+    """What a customer's bank does."""
+    match rest:
+        case ["disputes"]:
+            amount = None if data.get("amount") is None else int(data["amount"])
+            return sandbox.open_dispute(
+                str(_field(data, "charge")), amount, str(data.get("reason", "general"))
+            )
+        case ["disputes", id, "close"]:
+            return sandbox.close_dispute(id, str(_field(data, "status")))
+        case ["refunds", id, "fail"]:
+            return sandbox.fail_refund(id)
+    raise LookupError("The sandbox's bank opens disputes, closes disputes/ID/close and fails refunds/ID/fail")
 
 
 def _overview(sandbox: StripeSandbox) -> dict[str, Any]:

@@ -76,8 +76,7 @@ def record(state: State, invoice: Object, method: Object, amount: int, decline: 
     }
     state.payment_intents.add(intent_row)
     state.charges.add(charge_row)
-    if succeeded:
-        _payment(state, invoice, intent, amount)
+    _payment(state, invoice, intent, amount, succeeded)
     outcome = "succeeded" if succeeded else "failed"
     state.emit(f"charge.{outcome}", charge_row)
     state.emit(f"payment_intent.{'succeeded' if succeeded else 'payment_failed'}", intent_row)
@@ -112,20 +111,19 @@ def list_invoice_payments(state: State, params: Params) -> Object:
     return page(state.invoice_payments, params, "/v1/invoice_payments", keep=keep)
 
 
-def _payment(state: State, invoice: Object, intent: str, amount: int) -> None:
-    state.invoice_payments.add(
-        {
-            "id": state.new_id("inpay"),
-            "object": "invoice_payment",
-            "amount_paid": amount,
-            "amount_requested": amount,
-            "created": state.now,
-            "currency": invoice["currency"],
-            "invoice": invoice["id"],
-            "is_default": True,
-            "livemode": False,
-            "payment": {"payment_intent": intent, "type": "payment_intent"},
-            "status": "paid",
-            "status_transitions": {"canceled_at": None, "paid_at": state.now},
-        }
+def _payment(state: State, invoice: Object, intent: str, amount: int, succeeded: bool) -> None:
+    """The invoice's payment that is not paid yet is the one that is tried again."""
+    row = state.open_payments.pop(invoice["id"], None) or state.invoice_payments.add(
+        {"id": state.new_id("inpay"), "object": "invoice_payment", "created": state.now}
+        | {"currency": invoice["currency"], "invoice": invoice["id"]}
+        | {"is_default": True, "livemode": False}
     )
+    if not succeeded:
+        state.open_payments[invoice["id"]] = row
+    row |= {
+        "amount_paid": amount if succeeded else None,
+        "amount_requested": amount,
+        "payment": {"payment_intent": intent, "type": "payment_intent"},
+        "status": "paid" if succeeded else "open",
+        "status_transitions": {"canceled_at": None, "paid_at": state.now if succeeded else None},
+    }

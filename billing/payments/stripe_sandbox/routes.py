@@ -16,6 +16,7 @@ from billing.payments.stripe_sandbox import (
     invoices,
     payment_intents,
     payment_methods,
+    reversals,
     tax_ids,
 )
 from billing.payments.stripe_sandbox.collection import PAY, pay
@@ -117,6 +118,11 @@ ROUTES = (
     _route("GET", "/v1/payment_intents/{intent}", RETRIEVE, payment_intents.retrieve_intent),
     _route("GET", "/v1/charges", payment_intents.LIST_CHARGES, payment_intents.list_charges),
     _route("GET", "/v1/charges/{charge}", RETRIEVE, payment_intents.retrieve_charge),
+    _route("POST", "/v1/refunds", reversals.CREATE_REFUND, reversals.create_refund),
+    _route("GET", "/v1/refunds", reversals.LIST, reversals.list_refunds),
+    _route("GET", "/v1/refunds/{refund}", RETRIEVE, reversals.retrieve_refund),
+    _route("GET", "/v1/disputes", reversals.LIST, reversals.list_disputes),
+    _route("GET", "/v1/disputes/{dispute}", RETRIEVE, reversals.retrieve_dispute),
     _route("GET", "/v1/events", events.LIST, events.list_),
     _route("GET", "/v1/events/{id}", RETRIEVE, events.retrieve),
 )

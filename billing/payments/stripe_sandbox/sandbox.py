@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from billing.payments.stripe_sandbox import expansion, forms, invoice_life, routes
+from billing.payments.stripe_sandbox import expansion, forms, invoice_life, reversals, routes
 from billing.payments.stripe_sandbox.errors import ApiError, ParameterError, unauthorized
 from billing.payments.stripe_sandbox.faults import (
     FAILED_INSIDE,
@@ -146,6 +146,24 @@ class StripeSandbox:
             self._tell_state()
             self.state.request = {"id": None, "idempotency_key": None}
             return invoice_life.work_due(self.state)
+
+    def open_dispute(self, charge: str, amount: int | None = None, reason: str = "general") -> Object:
+        """A customer's bank disputes a charge, in full unless told otherwise."""
+        with self.lock:
+            self._tell_state()
+            return reversals.open_dispute(self.state, charge, amount, reason)
+
+    def close_dispute(self, dispute: str, status: str) -> Object:
+        """The bank decides a dispute: `won` (by us), `lost`, or `warning_closed`."""
+        with self.lock:
+            self._tell_state()
+            return reversals.close_dispute(self.state, dispute, status)
+
+    def fail_refund(self, refund: str) -> Object:
+        """The money of a refund comes back."""
+        with self.lock:
+            self._tell_state()
+            return reversals.fail_refund(self.state, refund)
 
     def deliver(self, send: Send, limit: int | None = None) -> int:
         """Send what is due to the webhook endpoints; answers how many were sent, whatever came back.

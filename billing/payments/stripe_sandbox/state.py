@@ -71,12 +71,16 @@ class State:
     payment_intents: Table = field(default_factory=lambda: Table("payment_intent"))
     charges: Table = field(default_factory=lambda: Table("charge"))
     invoice_payments: Table = field(default_factory=lambda: Table("invoice_payment"))
+    refunds: Table = field(default_factory=lambda: Table("refund"))
+    disputes: Table = field(default_factory=lambda: Table("dispute"))
     balance_transactions: Table = field(default_factory=lambda: Table("customer_balance_transaction"))
     events: Table = field(default_factory=lambda: Table("event"))
     lines: dict[str, list[Object]] = field(default_factory=dict)
     """An invoice's lines by its id, in the order in which Stripe lists them."""
     numbers: dict[str, str] = field(default_factory=dict)
     """Invoice numbers in use → the invoice's id; two invoices never share one."""
+    open_payments: dict[str, Object] = field(default_factory=dict)
+    """Payments that were tried and are not paid, by their invoice's id."""
     once_pending: set[str] = field(default_factory=set)
     """Invoice items that were pending before an invoice took them: they survive a deleted draft."""
     _ids: int = 0
@@ -118,6 +122,8 @@ class State:
             self.credit_notes,
             self.payment_intents,
             self.charges,
+            self.refunds,
+            self.disputes,
             self.balance_transactions,
             self.invoice_items,
         )

@@ -19,7 +19,7 @@ from tests.events import runs
 from tests.metering.wire import native
 from tests.world import World
 
-PUBLIC = {"/healthz", "/readyz", "/v1/stripe/webhook"}
+PUBLIC = {"/healthz", "/metrics", "/readyz", "/v1/stripe/webhook"}
 # What another account has, by the parameter that would name it.
 OTHERS = {
     "account_id": "other",

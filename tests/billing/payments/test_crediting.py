@@ -72,7 +72,9 @@ def test_a_note_on_an_open_invoice_reduces_what_is_due(world: World, sandbox: Ru
     assert held.memo == "2026-11-CN-000001: outage"
     assert held.metadata is not None and held.metadata["credit_note_id"] == note_id
     assert stripe_client(sandbox).v1.invoices.retrieve(made.stripe_invoice_id or "").amount_remaining == 300
-    shown: Any = invoice_data(world.engine, show_invoice(world.engine, made.id))["credit_notes"]
+    shown: Any = invoice_data(world.engine, show_invoice(world.engine, made.id), world.instant)[
+        "credit_notes"
+    ]
     assert (shown[0]["stripe_credit_note_id"], shown[0]["sending"]["status"]) == (held.id, "done")
     assert balance(world) == 0
 

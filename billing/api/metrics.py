@@ -1,0 +1,65 @@
+"""/metrics: what a monitoring system watches, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from billing.api.door import TheDoor
+from billing.repository import outbox
+from metering.database import reading
+
+router = APIRouter(tags=["health"])
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+WEBHOOK_RESULTS = ("applied", "repeated", "not ours", "forged", "stale", "unreadable", "failed")
+
+
+class Metrics:
+    """Counters of one application since it started, and what its database says when it is asked."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_Outbox(engine))
+        self._webhooks = Counter(
+            "billing_stripe_webhooks",
+            "Webhooks of Stripe, by what came of them",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in WEBHOOK_RESULTS:
+            self._webhooks.labels(result)  # zero is said, too
+
+    def webhook(self, result: str) -> None:
+        self._webhooks.labels(result).inc()
+
+
+class _Outbox(Collector):
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "billing_outbox_intents", "What is to be done at Stripe: failed needs a person", labels=["status"]
+        )
+        with reading(self._engine) as connection:
+            counts = outbox.count_by_status(connection)
+        for status in ("pending", "failed"):
+            gauge.add_metric([status], counts.get(status, 0))
+        yield gauge
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for a monitoring system",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(door: TheDoor) -> Response:
+    """Needs no key and tells no secret: counts only."""
+    return Response(generate_latest(door.metrics.registry), media_type=MEDIA_TYPE)

@@ -1,0 +1,87 @@
+"""How Stripe stands with collecting our invoices, and what it has beside them, as last fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from billing.stripe_tables import collections, stripe_records
+from billing.tables import credit_notes
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Amounts in minor units, tax included; times are instants. `attempts` were made so far, the last failed
+    for `failure` (None: it did not, or Stripe does not say); the next is at `next_attempt_at`, None where
+    Stripe makes none by itself. `finalization_error` says why Stripe could not finalize the invoice."""
+
+    amount_due: int
+    amount_remaining: int
+    charge_automatically: bool
+    attempts: int
+    next_attempt_at: int | None
+    due_at: int | None
+    failure: str | None
+    action_required: bool
+    finalization_error: str | None
+    fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A credit note, refund or dispute at Stripe; `amount` in minor units, `created_at` an instant;
+    `credit_note_id` is that of our credit note, where it stands for one."""
+
+    id: str
+    kind: str
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    created_at: int
+    credit_note_id: str | None = None
+
+
+def version(connection: sa.Connection, invoice_id: str) -> int:
+    """How often Stripe's state of an invoice was taken over."""
+    query = sa.select(collections.c.version).where(collections.c.invoice_id == invoice_id)
+    return connection.scalar(query) or 0
+
+
+def get(connection: sa.Connection, invoice_id: str) -> Collection | None:
+    return of_invoices(connection, [invoice_id]).get(invoice_id)
+
+
+def of_invoices(connection: sa.Connection, invoice_ids: list[str]) -> dict[str, Collection]:
+    """By the invoices' ids, of which there are few."""
+    rows = connection.execute(sa.select(collections).where(collections.c.invoice_id.in_(invoice_ids)))
+    names = Collection.__dataclass_fields__
+    return {row.invoice_id: Collection(**{name: row._mapping[name] for name in names}) for row in rows}
+
+
+def put(connection: sa.Connection, invoice_id: str, held: Collection) -> None:
+    """Take over what Stripe has. Whoever calls has locked the invoice and compared versions."""
+    next_version = version(connection, invoice_id) + 1
+    connection.execute(collections.delete().where(collections.c.invoice_id == invoice_id))
+    values = {"invoice_id": invoice_id, "version": next_version, **asdict(held)}
+    connection.execute(collections.insert().values(**values))
+
+
+def records(connection: sa.Connection, invoice_id: str) -> list[Record]:
+    """Oldest first."""
+    query = sa.select(stripe_records).where(stripe_records.c.invoice_id == invoice_id)
+    names = Record.__dataclass_fields__
+    rows = connection.execute(query.order_by(stripe_records.c.created_at, stripe_records.c.id))
+    return [Record(**{name: row._mapping[name] for name in names}) for row in rows]
+
+
+def put_records(connection: sa.Connection, invoice_id: str, found: Iterable[Record]) -> None:
+    """Take over what Stripe has; nothing there is ever deleted. Whoever calls has locked the invoice."""
+    for each in found:
+        known = sa.select(credit_notes.c.id).where(credit_notes.c.id == each.credit_note_id)
+        ours = connection.scalar(known) if each.credit_note_id else None
+        values = asdict(each) | {"invoice_id": invoice_id, "credit_note_id": ours}
+        connection.execute(stripe_records.delete().where(stripe_records.c.id == each.id))
+        connection.execute(stripe_records.insert().values(**values))
