@@ -1,4 +1,4 @@
-"""What is kept of Stripe's side: how it stands with collecting, what it has, the events that were handled, and
+"""What is kept of Stripe's side: how it stands with collecting, what it has, events that were handled, and
 its limits. The intents are in the outbox, a table of `billing.tables`, like all else."""
 
 from __future__ import annotations

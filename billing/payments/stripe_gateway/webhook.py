@@ -44,6 +44,8 @@ def read_webhook(payload: bytes, signature: str | None, secrets: Sequence[str], 
 def event_of(event: Mapping[str, Any]) -> WebhookEvent:
     """An event, in the shape of Stripe's JSON. Raises ValueError, KeyError, TypeError for anything else."""
     changed = event["data"]["object"]
+    if not isinstance(changed, Mapping):
+        raise TypeError
     # An invoice that is not made yet has no id.
     names = event["id"], event["type"], changed.get("id", "upcoming"), changed["object"]
     if not all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names):

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
 from billing.invoices import invoice_data, show_invoice
-from billing.payments.errors import BadWebhook
 from billing.payments.outbox import Delivery
 from billing.payments.state import apply, version
 from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
@@ -20,7 +19,6 @@ from billing.payments.stripe_sandbox import (
     FaultSchedule,
     RunningSandbox,
 )
-from billing.payments.webhooks import receive
 from billing.repository import accounts
 from metering.database import writing
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
@@ -206,63 +204,6 @@ def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(
     sending = invoice_data(world.engine, report.invoices[0], world.instant)["sending"]
     assert isinstance(sending, dict)
     assert sending["status"] == "failed"
-
-
-def _signed(sandbox: RunningSandbox) -> list[tuple[bytes, str]]:
-    """The webhooks that wait to be sent, as they would arrive."""
-    sent: list[tuple[bytes, str]] = []
-
-    def keep(url: str, body: bytes, headers: dict[str, str]) -> int:
-        sent.append((body, headers["Stripe-Signature"]))
-        return 200
-
-    sandbox.state.deliver(keep)
-    return sent
-
-
-def test_a_webhook_makes_us_fetch_what_changed(world: World, sandbox: RunningSandbox) -> None:
-    sandbox.state.webhooks.add_endpoint("http://127.0.0.1:9/hook")
-    invoice = world.service.run_month(OCTOBER).invoices[0]
-    client = stripe_client(sandbox)
-    customer = client.v1.customers.list().data[0]
-    card = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
-    client.v1.invoices.pay(invoice.stripe_invoice_id or "", {"payment_method": card.id})
-    assert show_invoice(world.engine, invoice.id).status == "open"
-    gateway = world.service.gateway
-    assert gateway is not None
-    webhooks = _signed(sandbox)
-    assert webhooks
-    # Newest first, and all of them twice: the end is what Stripe has.
-    for body, signature in [*reversed(webhooks), *webhooks]:
-        receive(world.engine, gateway, body, signature, [sandbox.webhook_secret], world.instant)
-    paid = show_invoice(world.engine, invoice.id)
-    assert (paid.status, paid.amount_paid) == ("paid", 100)
-    again = [
-        receive(world.engine, gateway, b, s, [sandbox.webhook_secret], world.instant) for b, s in webhooks
-    ]
-    assert set(again) == {"repeated"}
-
-
-def test_forged_altered_and_stale_webhooks_are_refused(world: World, sandbox: RunningSandbox) -> None:
-    sandbox.state.webhooks.add_endpoint("http://127.0.0.1:9/hook")
-    world.service.run_month(OCTOBER)
-    gateway = world.service.gateway
-    assert gateway is not None
-    body, signature = _signed(sandbox)[0]
-    late = world.instant + 900 * SECOND_US
-    for bad_body, bad_signature, secret, at in [
-        (body, signature, "whsec_other", world.instant),
-        (body + b" ", signature, sandbox.webhook_secret, world.instant),
-        (body, None, sandbox.webhook_secret, world.instant),
-        (body, "t=1,v1=00", sandbox.webhook_secret, world.instant),
-        (body, "nonsense", sandbox.webhook_secret, world.instant),
-        (body, "t=1,v1=é", sandbox.webhook_secret, world.instant),
-        (body, f"{signature},t={world.instant // SECOND_US + 900}", sandbox.webhook_secret, late),
-        (body, signature, sandbox.webhook_secret, world.instant + 301 * SECOND_US),
-        (body, signature, sandbox.webhook_secret, world.instant - 301 * SECOND_US),
-    ]:
-        with pytest.raises(BadWebhook):
-            receive(world.engine, gateway, bad_body, bad_signature, [secret], at)
 
 
 def test_an_invoice_below_the_least_charge_says_where_its_amount_went(
