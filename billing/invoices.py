@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from billing.billing_month import window_counts
 from billing.errors import Invalid, NotFound
-from billing.payments.dunning import collection_data
+from billing.payments.dunning import FAILING, collection_data, dunning
 from billing.pricing.books import first_month, month_basis
 from billing.pricing.currency import minimum_charge
 from billing.pricing.errors import PricingError
@@ -53,6 +53,20 @@ def list_invoices(
         return invoices.search(
             connection, account=account, month=month, status=status, after=after, limit=limit
         )
+
+
+def failing_invoices(engine: sa.Engine, now: int, *, account: str | None = None) -> list[dict[str, object]]:
+    """The invoices that are not collected as they should be: a payment failed or waits for the customer, the
+    day by which it was due is over, or Stripe could not finalize it. In the shape of JSON answers, with what
+    is in the way under `collection`."""
+    with reading(engine) as connection:
+        held = collection.not_collected(connection, account)
+        found = [(invoices.get(connection, invoice_id), each) for invoice_id, each in held.items()]
+    return [
+        invoice_summary(invoice) | {"collection": collection_data(invoice.status, each, now)}
+        for invoice, each in found
+        if invoice is not None and dunning(invoice.status, each, now) in FAILING
+    ]
 
 
 def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, object]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from billing.cli.commands import command, noun
 from billing.cli.errors import LOOK
 from billing.cli.options import AccountFilter, AsJson, MonthFilter
-from billing.cli.output import console, heading, note, print_json, say
+from billing.cli.output import console, heading, note, print_json, say, table
 from billing.cli.service import open_service
 
 group = noun("Invoices: list, show, prove, approve, void and credit them.")
@@ -26,12 +26,21 @@ def list_(
     status: Annotated[
         str | None, typer.Option(help="draft, finalized, open, paid, void or uncollectible.")
     ] = None,
+    failing: Annotated[
+        bool, typer.Option("--failing", help="Those that are not collected as they should be, and why.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List invoices, oldest first."""
     from billing.cli.run import invoice_table
-    from billing.invoices import invoice_summary, list_invoices
+    from billing.invoices import failing_invoices, invoice_summary, list_invoices
 
+    if failing:
+        if month is not None or status is not None:
+            raise typer.BadParameter("--failing lists all months and states; leave out --month and --status")
+        with open_service() as service:
+            _show_failing(failing_invoices(service.engine, service.now(), account=account), as_json)
+        return
     with open_service() as service:
         found = list_invoices(service.engine, account=account, month=month, status=status)
     if as_json:
@@ -40,6 +49,21 @@ def list_(
         console().print(invoice_table(found))
     else:
         say("No such invoices; they are made by: billing run MONTH")
+
+
+def _show_failing(found: list[dict[str, Any]], as_json: bool) -> None:
+    from billing.cli.documents import collection_line
+
+    if as_json:
+        print_json(found)
+    elif not found:
+        say("None: every invoice at Stripe is paid, or waits for its day.")
+    else:
+        shown = table("invoice", "account", "collection")
+        for each in found:
+            line = collection_line(each["collection"], each["currency"])
+            shown.add_row(each["number"], each["account"], line)
+        console().print(shown)
 
 
 @command(group, "show", example="billing invoices show 2026-10-000001")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from billing.stripe_tables import collections, stripe_records
-from billing.tables import credit_notes
+from billing.tables import credit_notes, invoices
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,23 @@ def version(connection: sa.Connection, invoice_id: str) -> int:
 
 
 def get(connection: sa.Connection, invoice_id: str) -> Collection | None:
-    return of_invoices(connection, [invoice_id]).get(invoice_id)
+    row = connection.execute(
+        sa.select(collections).where(collections.c.invoice_id == invoice_id)
+    ).one_or_none()
+    return None if row is None else _collection(row)
 
 
-def of_invoices(connection: sa.Connection, invoice_ids: list[str]) -> dict[str, Collection]:
-    """By the invoices' ids, of which there are few."""
-    rows = connection.execute(sa.select(collections).where(collections.c.invoice_id.in_(invoice_ids)))
-    names = Collection.__dataclass_fields__
-    return {row.invoice_id: Collection(**{name: row._mapping[name] for name in names}) for row in rows}
+def not_collected(connection: sa.Connection, account: str | None = None) -> dict[str, Collection]:
+    """Those of the invoices that are issued and neither paid, void nor given up, by the invoices' ids."""
+    query = (
+        sa.select(collections)
+        .join_from(collections, invoices, invoices.c.id == collections.c.invoice_id)
+        .where(invoices.c.status.in_(("finalized", "open")))
+        .order_by(collections.c.invoice_id)
+    )
+    if account is not None:
+        query = query.where(invoices.c.account_id == account)
+    return {row.invoice_id: _collection(row) for row in connection.execute(query)}
 
 
 def put(connection: sa.Connection, invoice_id: str, held: Collection) -> None:
@@ -85,3 +95,7 @@ def put_records(connection: sa.Connection, invoice_id: str, found: Iterable[Reco
         values = asdict(each) | {"invoice_id": invoice_id, "credit_note_id": ours}
         connection.execute(stripe_records.delete().where(stripe_records.c.id == each.id))
         connection.execute(stripe_records.insert().values(**values))
+
+
+def _collection(row: sa.Row[Any]) -> Collection:
+    return Collection(**{name: row._mapping[name] for name in Collection.__dataclass_fields__})

@@ -12,10 +12,12 @@ import billing.tables
 from billing.app import Service
 from billing.invoices import list_invoices
 from billing.jobs import DAILY, EVENTS, MONTHLY, OUTBOX, Jobs, Schedule, due_month, next_billing_run
+from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
 from billing.repository import jobs as leases
 from metering import clock
 from metering.database import reading, writing
-from metering.period import MINUTE_US, Month, format_instant, parse_instant
+from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Month, format_instant, parse_instant
+from tests.billing.payments.till import Till
 from tests.events import runs
 from tests.world import World
 
@@ -169,3 +171,34 @@ def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None
     assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS}
     assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
     assert times[DAILY].endswith("T00:10:00Z")
+
+
+def test_lost_webhooks_are_taken_in_every_hour_from_where_the_last_look_ended(engine: sa.Engine) -> None:
+    till = Till(engine)
+    work = Jobs(till.world.service, "one")
+    work.stripe_events()  # the events of sending
+    till.world.instant += HOUR_US
+    till.pay()
+    assert work.stripe_events() > 0
+    assert till.invoice.status == "paid"
+    till.world.instant += HOUR_US
+    till.sandbox.log.clear()
+    assert work.stripe_events() == 0
+    (asked,) = till.sandbox.log
+    assert int(asked.params["created"]["gte"]) == (till.world.instant - 3 * HOUR_US) // SECOND_US
+
+
+def test_while_stripe_cannot_be_asked_the_next_look_begins_where_this_one_did(engine: sa.Engine) -> None:
+    till = Till(engine)
+    work = Jobs(till.world.service, "one")
+    work.stripe_events()
+    till.pay()
+    till.world.instant += 5 * DAY_US
+    route = "/v1/events"
+    faults = [Fault("GET", route, nth=nth, kind=FaultKind.CLOSED_BEFORE_APPLYING) for nth in (1, 2, 3)]
+    till.sandbox.faults = FaultSchedule(faults)
+    assert work.stripe_events() == 0
+    assert till.invoice.status == "open"
+    till.world.instant += HOUR_US
+    assert work.stripe_events() > 0
+    assert till.invoice.status == "paid"

@@ -150,6 +150,17 @@ def test_webhooks_are_trusted_for_their_signature_alone(hooked: Client) -> None:
     assert_problem(deliver(signed(payload, now - 3600)), 400)
     assert deliver(signed(payload, now)).json() == {"handled": "not ours"}
     assert deliver(signed(payload, now)).json() == {"handled": "repeated"}
+    assert_problem(deliver(signed(b"[]", now), b"[]"), 400)
+    figures = hooked.get("/metrics", key=None)
+    assert figures.headers["content-type"].startswith("text/plain")
+    counted = {line for line in figures.text.splitlines() if line.startswith("billing_stripe_webhooks_total")}
+    assert counted == {
+        f'billing_stripe_webhooks_total{{result="{result}"}} {count}.0'
+        for result, count in {
+            "applied": 0, "repeated": 1, "not ours": 1, "forged": 4, "stale": 1, "unreadable": 1, "failed": 0
+        }.items()
+    }  # fmt: skip
+    assert 'billing_outbox_intents{status="failed"} 0.0' in figures.text
 
 
 def test_webhooks_without_stripe(lite: Client) -> None:

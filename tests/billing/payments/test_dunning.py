@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.cli.documents import collection_line, record_line
+from billing.invoices import failing_invoices
 from billing.payments.dunning import FAILING, dunning
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
 from billing.repository.collection import Collection
@@ -64,9 +65,14 @@ def test_a_card_that_says_no_is_tried_again_until_stripe_gives_up(engine: sa.Eng
         till.deliver()
         assert till.collection["attempts"] == attempts
     assert (till.collection["dunning"], till.collection["next_attempt_at"]) == ("exhausted", None)
+    (failing,) = failing_invoices(engine, till.world.instant)
+    assert (failing["number"], failing["collection"]) == ("2026-10-000001", till.shown["collection"])
+    assert failing_invoices(engine, till.world.instant, account="acme") == [failing]
+    assert failing_invoices(engine, till.world.instant, account="other") == []
     till.pay()
     till.deliver()
     assert till.world.instant == begun + 15 * DAY_US
+    assert failing_invoices(engine, till.world.instant) == []
     assert (till.invoice.status, till.collection["dunning"]) == ("paid", "none")
     assert (till.collection["failure"], till.collection["amount_remaining"]) == (None, 0)
 
