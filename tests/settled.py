@@ -88,7 +88,7 @@ class _Both:
                 self.their_notes[each["metadata"]["credit_note_id"]].append(dict(each))
             self.charged: defaultdict[str, int] = defaultdict(int)
             for each in state.invoice_payments.rows.values():
-                self.charged[each["invoice"]] += each["amount_paid"]
+                self.charged[each["invoice"]] += each["amount_paid"] or 0
             for each in state.invoices.rows.values():
                 self.charged[each["id"]] += each["amount_paid_off_stripe"]
 
