@@ -1,0 +1,7 @@
+"""What can go wrong between us and an orchestrator's server."""
+
+from __future__ import annotations
+
+
+class PrefectError(Exception):
+    """The server cannot be asked, or answers what cannot be read; `str()` says what to do."""
