@@ -22,6 +22,7 @@ from billing.api import (
     keys,
     plans,
     problems,
+    reconciliations,
     stripe_webhook,
     usage,
 )
@@ -42,6 +43,7 @@ _NOUNS = (
     invoices,
     invoice_changes,
     billing_runs,
+    reconciliations,
     keys,
     stripe_webhook,
     health,

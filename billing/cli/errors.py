@@ -87,11 +87,13 @@ def _usage(error: TyperException) -> Problem:
 
 def _of_ours(error: Exception) -> Problem | None:
     from billing.errors import BillingError
+    from billing.payments.errors import PaymentError
     from billing.pricing.errors import PricingError
+    from metering.collecting.errors import PrefectError
     from metering.database import DatabaseUrlError
     from metering.sources import UndecodableBody
 
-    if isinstance(error, UndecodableBody):
+    if isinstance(error, UndecodableBody | PaymentError | PrefectError):
         return Problem(_line(error), LOOK)
     if isinstance(error, BillingError | PricingError | DatabaseUrlError):
         return Problem(_line(error), USAGE)

@@ -18,7 +18,8 @@ class StripeLine:
 class StripeInvoice:
     """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
     the metadata, where it is there; `lines` are all its lines, None where there are more than the answer
-    holds."""
+    holds. `created` in unix seconds; `credited` is what its credit notes come to; `ignored`: its metadata
+    tells reconciliation to leave it alone."""
 
     id: str
     status: str
@@ -32,6 +33,10 @@ class StripeInvoice:
     hosted_invoice_url: str | None
     invoice_pdf: str | None
     lines: tuple[StripeLine, ...] | None = None
+    customer: str | None = None
+    created: int = 0
+    credited: int = 0
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,10 @@ def invoice_of(found: Any) -> StripeInvoice:
         hosted_invoice_url=found.hosted_invoice_url,
         invoice_pdf=found.invoice_pdf,
         lines=None if found.lines.has_more else tuple(line_of(each) for each in found.lines.data),
+        customer=found.customer if isinstance(found.customer, str) else None,
+        created=found.created,
+        credited=found.pre_payment_credit_notes_amount + found.post_payment_credit_notes_amount,
+        ignored=metadata_of(found).get("reconcile") == "ignore",
     )
 
 

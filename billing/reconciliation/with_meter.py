@@ -1,0 +1,103 @@
+"""The meter and the invoices: what ran as we know it now, and what was billed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from billing.pricing.adjustment import Priced
+from billing.pricing.money import format_amount
+from billing.reconciliation.difference import (
+    LATE_EVENTS,
+    NOT_ADJUSTED,
+    NOT_INVOICED,
+    UNASSIGNED,
+    Difference,
+)
+from metering.period import Month
+
+
+@dataclass(frozen=True, slots=True)
+class Uninvoiced:
+    """An account with task runs in a month that is due, and no invoice. `amount` is what it comes to, None if
+    it cannot be priced, which `problem` explains. `draft`: one is there. `closed_on`: before the month."""
+
+    account: str
+    currency: str
+    billable: int
+    amount: int | None
+    problem: str = ""
+    draft: bool = False
+    closed_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoiced:
+    """What a month with an invoice comes to now, less what was billed for it; `seen` is how much of that the
+    account's last invoice knew of. `number` is the invoice's."""
+
+    account: str
+    currency: str
+    number: str
+    left: Priced
+    seen: Priced
+
+
+def unassigned(account: str, billable: int, month: Month) -> Difference:
+    """An account that is metered and that billing does not know."""
+    return Difference(
+        account,
+        "meter-invoice",
+        UNASSIGNED,
+        f"{account} has {billable:,} billable task runs in {month} and no account; "
+        f"add it with: billing accounts add {account} --billing-from {month}",
+        quantity=billable,
+    )
+
+
+def not_invoiced(each: Uninvoiced, month: Month) -> Difference:
+    """A month that is due and was not invoiced."""
+    runs = f"{each.account} has {each.billable:,} billable task runs in {month}"
+    if each.closed_on is not None:
+        message = (
+            f"{runs} and was closed on {each.closed_on}; stop what sends them, or reopen the account: "
+            f"billing accounts reopen {each.account}"
+        )
+    elif each.draft:
+        message = (
+            f"{runs} and only a draft of their invoice; issue it: billing invoices approve --month {month}"
+        )
+    else:
+        why = f" ({each.problem})" if each.problem else ""
+        message = f"{runs} and no invoice{why}; bill it: billing run {month} --account {each.account}"
+    return Difference(
+        each.account,
+        "meter-invoice",
+        NOT_INVOICED,
+        message,
+        quantity=each.billable,
+        amount=each.amount,
+        currency=each.currency if each.amount is not None else None,
+    )
+
+
+def not_adjusted(each: Invoiced, month: Month) -> Difference | None:
+    """What is still to be adjusted of a month. A change in runs that costs nothing is settled once an invoice
+    was made that knew of it: it makes no line (docs/rules.md §5)."""
+    left = each.left
+    if not left.amount and left.runs == each.seen.runs:
+        return None
+    late = left.runs != 0
+    change = f"{abs(left.runs):,} task runs {'more' if left.runs > 0 else 'fewer'} and " if late else ""
+    why = "" if late else " (terms were amended, a credit note of kind usage was given, or an invoice voided)"
+    return Difference(
+        each.account,
+        "meter-invoice",
+        LATE_EVENTS if late else NOT_ADJUSTED,
+        f"{month} comes to {change}{format_amount(left.amount, each.currency)} beyond what was billed{why}; "
+        "the account's next invoice adjusts it",
+        quantity=left.runs,
+        amount=left.amount,
+        currency=each.currency,
+        invoice=each.number,
+    )
