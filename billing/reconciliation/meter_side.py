@@ -71,12 +71,14 @@ def compare_meter(service: Service, month: Month, account: str | None, progress:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """An account's books, its live invoice of the month, and its last invoice of a later one."""
+    """An account's books, its live invoice of the month, its last invoice of a later one, and the number of
+    the month's invoice that was voided last."""
 
     account: Account
     books: Books
     live: Invoice | None
     later: Invoice | None
+    void: str
 
     @classmethod
     def of(cls, engine: sa.Engine, account: Account, month: Month) -> _Held:
@@ -85,8 +87,11 @@ class _Held:
             later = [
                 each for each in invoices.live_usage_invoices(connection, account.id) if each.month > month
             ]
+            void_id = invoices.last_void(connection, account.id, month)
+            void = None if void_id is None else invoices.get(connection, void_id)
             held = books.load(connection, account)
-        return cls(account, held, live, later[-1] if later else None)
+        number = "" if void is None else void.number or void.id
+        return cls(account, held, live, later[-1] if later else None, number)
 
 
 def _uninvoiced(service: Service, held: _Held, month: Month, counts: Counts) -> Difference | None:
@@ -110,6 +115,7 @@ def _uninvoiced(service: Service, held: _Held, month: Month, counts: Counts) -> 
         amount,
         problem,
         draft=held.live is not None,
+        void=held.void,
         closed_on=account.closed_on if closed else None,
     )
     return not_invoiced(each, month)

@@ -20,7 +20,8 @@ from metering.period import Month
 @dataclass(frozen=True, slots=True)
 class Uninvoiced:
     """An account with task runs in a month that is due, and no invoice. `amount` is what it comes to, None if
-    it cannot be priced, which `problem` explains. `draft`: one is there. `closed_on`: before the month."""
+    it cannot be priced, which `problem` explains. `draft`: one is there. `void`: the number of one that was
+    voided. `closed_on`: before the month."""
 
     account: str
     currency: str
@@ -28,6 +29,7 @@ class Uninvoiced:
     amount: int | None
     problem: str = ""
     draft: bool = False
+    void: str = ""
     closed_on: date | None = None
 
 
@@ -68,7 +70,8 @@ def not_invoiced(each: Uninvoiced, month: Month) -> Difference:
             f"{runs} and only a draft of their invoice; issue it: billing invoices approve --month {month}"
         )
     else:
-        why = f" ({each.problem})" if each.problem else ""
+        why = f" since {each.void} was voided" if each.void else ""
+        why += f" ({each.problem})" if each.problem else ""
         message = f"{runs} and no invoice{why}; bill it: billing run {month} --account {each.account}"
     return Difference(
         each.account,

@@ -11,7 +11,7 @@ from freezegun import freeze_time
 import billing.tables
 from billing.app import Service
 from billing.invoices import list_invoices
-from billing.jobs import DAILY, MONTHLY, OUTBOX, Jobs, Schedule, due_month, next_billing_run
+from billing.jobs import DAILY, MONTHLY, OUTBOX, RECONCILE, Jobs, Schedule, due_month, next_billing_run
 from billing.repository import jobs as leases
 from metering import clock
 from metering.database import reading, writing
@@ -166,6 +166,6 @@ def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None
         times = schedule.next_times()
     finally:
         schedule.stop()
-    assert times.keys() == {MONTHLY, OUTBOX, DAILY}
+    assert times.keys() == {MONTHLY, OUTBOX, DAILY, RECONCILE}
     assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
     assert times[DAILY].endswith("T00:10:00Z")

@@ -51,6 +51,11 @@ def test_what_is_still_to_be_adjusted(
             "and no invoice; bill it: billing run 2026-10 --account acme",
         ),
         (Uninvoiced("acme", "USD", 5, None, "no plan"), None, "no invoice (no plan); bill it"),
+        (
+            Uninvoiced("acme", "USD", 5, 500, void="2026-10-000001"),
+            500,
+            "no invoice since 2026-10-000001 was voided; bill",
+        ),
         (Uninvoiced("acme", "USD", 5, 500, draft=True), 500, "billing invoices approve --month 2026-10"),
         (
             Uninvoiced("acme", "USD", 5, None, closed_on=date(2026, 9, 1)),
