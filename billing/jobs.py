@@ -18,6 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 from billing.app import Service
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
+from billing.payments.errors import PaymentError
 from billing.reconciliation.operation import reconcile
 from billing.repository import idempotency, jobs, reconciling
 from billing.run_balance import record_runs
@@ -135,7 +136,11 @@ class Jobs:
             now = self.service.now()
             months = unsettled(self.service, now)
             for month in months:
-                report = reconcile(self.service, month, fix=True)
+                try:
+                    report = reconcile(self.service, month, fix=True)
+                except PaymentError as error:  # tomorrow is another day
+                    log.warning("not reconciled", month=str(month), error=str(error))
+                    continue
                 for each in report.fixed:
                     log.info("difference fixed", month=str(month), **each.to_data())
                 for each in report.differences:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from metering.agreement import Ended
-from metering.collecting.errors import PrefectError
+from metering.collecting.errors import NoAddress, PrefectError
 from metering.outcome import classify
 from metering.period import format_instant
 from metering.sources.document import JsonError, parse
@@ -33,7 +33,7 @@ Progress = Callable[[int, int | None], None]
 
 class PrefectServer:
     """`url` is a server's address, with or without `/api`, or a workspace's of Prefect Cloud. `wait` lets
-    seconds pass before a request is repeated. Raises PrefectError for what is no address."""
+    seconds pass before a request is repeated. Raises NoAddress."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class PrefectServer:
 def _api(url: str) -> str:
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PrefectError(f"{url!r} is not the address of a Prefect server, such as http://127.0.0.1:4200")
+        raise NoAddress(f"{url!r} is not the address of a Prefect server, such as http://127.0.0.1:4200")
     address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
     return address if "/api" in f"{parts.path}/" else f"{address}/api"
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from billing.invoices import show_invoice
 from billing.jobs import RECONCILE, Jobs, schedule_data
 from billing.payments.stripe_gateway import StripeGateway
-from billing.payments.stripe_sandbox import StripeSandbox
+from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, StripeSandbox
 from metering import clock
 from metering.period import SECOND_US, parse_instant
 from tests.billing.months import dollars
@@ -73,6 +73,14 @@ def test_what_is_for_a_person_is_warned_of_each_day(world: World, sandbox: Strip
     ]
     assert work(world, "2026-11-03T03:40:00Z") == (["2026-10"], warned)
     assert work(world, "2026-11-04T03:40:00Z") == (["2026-10"], warned)
+
+
+def test_while_stripe_does_not_answer_nothing_is_lost(world: World, sandbox: StripeSandbox) -> None:
+    pay(world, sandbox)
+    down = [Fault("GET", "/v1/invoices", nth=1, kind=FaultKind.CLOSED_BEFORE_APPLYING)]
+    sandbox.faults = FaultSchedule(down)
+    assert work(world, "2026-11-03T03:40:00Z") == (["2026-10"], [])
+    assert work(world, "2026-11-04T03:40:00Z")[1] == [("info", "difference fixed", "paid state differs")]
 
 
 def test_old_months_are_left_alone(world: World) -> None:
