@@ -75,21 +75,22 @@ def print_reconciliation(report: Reconciliation, *, can_fix: bool) -> None:
     """What was mended, what differs, and what was compared."""
     if report.fixed:
         say(f"Fixed {_count(len(report.fixed), 'difference')}:")
-        _print_differences(report.fixed)
-        say()
+        _print_table(report.fixed)
     compared = f"{report.month}: {_compared(report)}"
     if report.ok:
         say(f"{compared}: ok, {'everything agrees' if report.at_stripe is not None else 'these agree'}")
         return
     say(f"{compared}. {_count(len(report.differences), 'difference')}:")
-    _print_differences(report.differences)
+    _print_table(report.differences)
+    for place, each in enumerate(report.differences, 1):
+        console().print(f"{place}. {each.between}: {each.message}.")
     fixable = sum(each.fix is not None for each in report.differences)
     if fixable and can_fix:
         say(f"\n{fixable} of them can be mended by: billing reconcile {report.month} --fix")
 
 
-def _print_differences(differences: Sequence[Difference]) -> None:
-    """A table to see where and how much, then a sentence each that says what to do."""
+def _print_table(differences: Sequence[Difference]) -> None:
+    """Where, and how much."""
     from billing.pricing.money import format_amount
 
     rows = table(
@@ -102,8 +103,6 @@ def _print_differences(differences: Sequence[Difference]) -> None:
         runs = "" if each.quantity is None else f"{each.quantity:,}"
         rows.add_row(str(place), each.account, each.cause, each.invoice or "", runs, amount)
     console().print(rows)
-    for place, each in enumerate(differences, 1):
-        say(f"{place}. {each.between}: {each.message}.")
 
 
 def _compared(report: Reconciliation) -> str:

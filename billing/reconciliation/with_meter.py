@@ -91,16 +91,24 @@ def not_adjusted(each: Invoiced, month: Month) -> Difference | None:
     if not left.amount and left.runs == each.seen.runs:
         return None
     late = left.runs != 0
-    change = f"{abs(left.runs):,} task runs {'more' if left.runs > 0 else 'fewer'} and " if late else ""
-    why = "" if late else " (terms were amended, a credit note of kind usage was given, or an invoice voided)"
     return Difference(
         each.account,
         "meter-invoice",
         LATE_EVENTS if late else NOT_ADJUSTED,
-        f"{month} comes to {change}{format_amount(left.amount, each.currency)} beyond what was billed{why}; "
-        "the account's next invoice adjusts it",
+        f"{month} comes to {_change(each)}; the account's next invoice adjusts it",
         quantity=left.runs,
         amount=left.amount,
         currency=each.currency,
         invoice=each.number,
     )
+
+
+def _change(each: Invoiced) -> str:
+    """What a month comes to beside what was billed, and why."""
+    amount, runs = each.left.amount, each.left.runs
+    more = format_amount(abs(amount), each.currency)
+    told = f"{more} {'more' if amount > 0 else 'less'} than was billed" if amount else "what was billed"
+    if not runs:
+        return f"{told} (terms were amended, a credit note of kind usage was given, or an invoice was voided)"
+    noun = "task run" if abs(runs) == 1 else "task runs"
+    return f"{told}, with {abs(runs):,} {noun} {'more' if runs > 0 else 'fewer'}"

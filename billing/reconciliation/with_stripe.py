@@ -158,7 +158,7 @@ def _paid(mine: Ours, held: StripeInvoice) -> Difference | None:
     if status == mine.status and not less:
         return None
     told = (
-        f"{mine.name} is {held.status} in Stripe with {format_amount(held.amount_paid, held.currency)} paid, "
+        f"{mine.name} is {_is(held)} in Stripe with {format_amount(held.amount_paid, held.currency)} paid, "
         f"here {mine.status} with {format_amount(mine.amount_paid, mine.currency)}"
     )
     if "send" in mine.waiting and held.status != "draft":
@@ -214,15 +214,15 @@ def _duplicate(mine: Ours, match: StripeInvoice | None, extra: StripeInvoice) ->
     held = (
         f"which our books hold as {mine.stripe_invoice_id}" if mine.stripe_invoice_id else "which is not it"
     )
-    message = f"{extra.id} is {extra.status} in Stripe and names {mine.name}, {held}; " + (
+    message = f"{extra.id} is {_is(extra)} in Stripe and names {mine.name}, {held}; " + (
         "it can be deleted with --fix" if spare else _get_rid_of(extra)
     )
     return _beyond(mine.account, extra, message, mine, fix="delete draft" if spare else None)
 
 
 def _unwanted(mine: Ours, held: StripeInvoice) -> Difference:
-    here = mine.status if mine.total else "of nothing"
-    message = f"{mine.name} is {here} here, and {held.id} is {held.status} in Stripe; {_get_rid_of(held)}"
+    here = "of nothing" if not mine.total else "a draft" if mine.status == "draft" else mine.status
+    message = f"{mine.name} is {here} here, and {held.id} is {_is(held)} in Stripe; {_get_rid_of(held)}"
     return _beyond(mine.account, held, message, mine)
 
 
@@ -243,6 +243,10 @@ def _get_rid_of(held: StripeInvoice) -> str:
     if held.status == "paid":
         return "it was paid: give the money back in Stripe"
     return "delete the draft in Stripe" if held.status == "draft" else "void it in Stripe"
+
+
+def _is(held: StripeInvoice) -> str:
+    return "a draft" if held.status == "draft" else held.status
 
 
 def _why(mine: Ours, kind: str) -> str:
