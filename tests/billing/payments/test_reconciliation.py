@@ -14,6 +14,7 @@ from billing.invoices import show_invoice
 from billing.payments.desk import CLAIM_US
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
+from billing.reconciliation.fixes import mend
 from billing.reconciliation.operation import Reconciliation, reconcile
 from billing.repository import outbox
 from billing.repository.invoices import Invoice
@@ -283,6 +284,51 @@ def test_a_draft_that_is_finalized_meanwhile_is_kept(
     assert said(report) == differ("extra in Stripe", -500)
     assert "only delete draft invoices" in report.notes[0]
     assert client.v1.invoices.retrieve(extra.id).status == "open"
+
+
+def _renamed(lite: World, client: stripe.StripeClient, made: Invoice, extra: stripe.Invoice) -> None:
+    client.v1.invoices.update(extra.id, {"metadata": {"invoice_id": "inv_of_others"}})
+
+
+def _at_work(lite: World, client: stripe.StripeClient, made: Invoice, extra: stripe.Invoice) -> None:
+    credit_note(lite.engine, made.id, "1", "goodwill", "sorry", by="operator", now=lite.instant)
+    with reading(lite.engine) as connection:
+        (due,) = outbox.due(connection, lite.instant)
+    with writing(lite.engine) as connection:
+        assert outbox.claim(connection, due, lite.instant, lite.instant + CLAIM_US)
+
+
+def _taken_for_ours(lite: World, client: stripe.StripeClient, made: Invoice, extra: stripe.Invoice) -> None:
+    _set(lite, stripe_invoice_id=extra.id)
+
+
+def _ours_is_a_draft(lite: World, client: stripe.StripeClient, made: Invoice, extra: stripe.Invoice) -> None:
+    _set(lite, stripe_invoice_id=_second(client, made).id)
+
+
+@pytest.mark.parametrize("happens", [_renamed, _at_work, _taken_for_ours, _ours_is_a_draft])
+def test_before_a_draft_is_deleted_everything_is_looked_at_again(
+    lite: World,
+    sandbox: RunningSandbox,
+    client: stripe.StripeClient,
+    happens: Callable[[World, stripe.StripeClient, Invoice, stripe.Invoice], None],
+) -> None:
+    made = bill(lite)
+    extra = _second(client, made)
+    stale = look(lite, sandbox).differences
+    assert [each.fix for each in stale] == ["delete draft"]
+    happens(lite, client, made, extra)
+    assert mend(lite.service, stale) == []
+    assert client.v1.invoices.retrieve(extra.id).status == "draft"
+
+
+def test_a_draft_that_is_gone_already_was_what_was_wanted(
+    lite: World, sandbox: RunningSandbox, client: stripe.StripeClient
+) -> None:
+    extra = _second(client, bill(lite))
+    stale = look(lite, sandbox).differences
+    client.v1.invoices.delete(extra.id)
+    assert mend(lite.service, stale) == []
 
 
 def _nothing(client: stripe.StripeClient, world: World, made: Invoice) -> None:
