@@ -6,12 +6,10 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from billing.adjustments import to_adjust
 from billing.billing_details import check_text
-from billing.billing_month import window_counts
 from billing.credits import show_credit
 from billing.errors import Refused
-from billing.pricing.books import Books, first_month, month_basis
-from billing.pricing.catalogue import Catalogue
 from billing.pricing.contract import Contract
 from billing.pricing.days import first_day
 from billing.pricing.drawdown import draw
@@ -93,7 +91,7 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
         "account": account_id,
         "closed_on": account.closed_on.isoformat(),
         "invoices_to_come": [str(month) for month in to_come],
-        "adjustments_to_come": _adjustments(store, held, catalogue),
+        "adjustments_to_come": sum(each.difference.amount for each in to_adjust(store, held, catalogue)),
         "grants": [
             {
                 "contract": contract.id,
@@ -107,16 +105,6 @@ def what_is_left(engine: sa.Engine, store: EventStore, account_id: str) -> dict[
         "credit": show_credit(engine, account_id)["balance"],
         "currency": account.currency,
     }
-
-
-def _adjustments(store: EventStore, held: Books, catalogue: Catalogue) -> int:
-    """What invoiced months cost now, less what was billed for them."""
-    if not held.issued:
-        return 0
-    month = max(each.month for each in held.issued).next()
-    usage = store.usage(held.account, first_month(held, month).start, month.start, by="day")
-    basis = month_basis(held, catalogue, month, window_counts(usage.windows))
-    return sum(each.difference.amount for each in basis.adjustments)
 
 
 def _left(store: EventStore, contract: Contract, closed_on: date) -> list[tuple[str, int, date]]:

@@ -1,5 +1,5 @@
-"""What the service does by itself: the month's billing run after its grace period, the outbox's retries, and
-daily housekeeping. APScheduler keeps the times; of several services one acts.
+"""What the service does by itself: the month's billing run after its grace period, the outbox's retries,
+reconciliation with Stripe, and daily housekeeping. APScheduler keeps the times; of several services one acts.
 
 A job works through everything that is due and not done, so a service that slept through its time does the
 work when it wakes, in order, once. What may be billed is a function of the time; what is missing is read from
@@ -19,7 +19,8 @@ from billing.app import Service
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
 from billing.payments.errors import PaymentError
-from billing.repository import idempotency, jobs, stripe_events
+from billing.reconciliation.operation import reconcile
+from billing.repository import idempotency, jobs, reconciling, stripe_events
 from billing.run_balance import record_runs
 from billing.unrun_months import unrun_months
 from metering import clock
@@ -43,6 +44,7 @@ MONTHLY = "billing-run"
 OUTBOX = "outbox"
 DAILY = "daily"
 EVENTS = "stripe-events"
+RECONCILE = "reconcile"
 
 # All times UTC. The billing run asks every hour: what is due is decided by the grace period and by what was
 # done, not by the hour.
@@ -51,6 +53,7 @@ TRIGGERS = {
     OUTBOX: CronTrigger(second=0, timezone="UTC"),
     DAILY: CronTrigger(hour=0, minute=10, timezone="UTC"),
     EVENTS: CronTrigger(minute=40, timezone="UTC"),
+    RECONCILE: CronTrigger(hour=3, minute=40, timezone="UTC"),
 }
 
 # A job that works longer than this loses its lease to another service; both are then safe, only slower.
@@ -152,6 +155,28 @@ class Jobs:
                 jobs.finish(connection, EVENTS, format_instant(now), now)
             return found
 
+    def reconcile(self) -> list[Month]:
+        """Compare with Stripe each month that is not settled, take over what webhooks did not bring, and warn
+        of what differs. Answers these months; none where Stripe is not configured."""
+        with self._lease(RECONCILE) as lease:
+            if lease is None or self.service.gateway is None:
+                return []
+            now = self.service.now()
+            months = unsettled(self.service, now)
+            for month in months:
+                try:
+                    report = reconcile(self.service, month, fix=True)
+                except PaymentError as error:  # tomorrow is another day
+                    log.warning("not reconciled", month=str(month), error=str(error))
+                    continue
+                for each in report.fixed:
+                    log.info("difference fixed", month=str(month), **each.to_data())
+                for each in report.differences:
+                    log.warning("difference", month=str(month), **each.to_data())
+            with writing(self.service.engine) as connection:
+                jobs.finish(connection, RECONCILE, format_instant(now)[:10], self.service.now())
+            return months
+
     def _lease(self, name: str) -> _Lease:
         return _Lease(self.service, name, self.holder)
 
@@ -193,6 +218,7 @@ class Schedule:
             (OUTBOX, work.outbox),
             (DAILY, work.daily),
             (EVENTS, work.stripe_events),
+            (RECONCILE, work.reconcile),
         ):
             # At once as well: a service that slept through its time has work to do when it wakes.
             self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())
@@ -230,6 +256,15 @@ def due_months(service: Service) -> list[Month]:
     """The months that may be billed and were not, for some account that has task runs in them."""
     due = due_month(service.now(), service.settings.grace_hours)
     return unrun_months(service.engine, service.store, due, look_back=LOOK_BACK_MONTHS)
+
+
+def unsettled(service: Service, now: int) -> list[Month]:
+    """The months of which an invoice may still change at Stripe, or is not done there."""
+    since = Month.of(now)
+    for _ in range(LOOK_BACK_MONTHS):
+        since = since.previous()
+    with reading(service.engine) as connection:
+        return reconciling.unsettled_months(connection, since)
 
 
 def next_billing_run(service: Service) -> int:

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)
     schedule: Literal["on", "off"] = "off"
+    prefect_url: str | None = None
+    prefect_api_key: SecretStr | None = None
     referral_reward: Decimal = Field(Decimal("50.00"), ge=0)
 
     @property

@@ -88,3 +88,4 @@ class Run(NamedTuple):
     duration_us: int
     workspace: str
     flow: str
+    source: str = ""

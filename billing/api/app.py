@@ -23,6 +23,7 @@ from billing.api import (
     metrics,
     plans,
     problems,
+    reconciliations,
     stripe_webhook,
     usage,
 )
@@ -44,6 +45,7 @@ _NOUNS = (
     invoices,
     invoice_changes,
     billing_runs,
+    reconciliations,
     keys,
     stripe_webhook,
     health,

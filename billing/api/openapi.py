@@ -27,6 +27,7 @@ TAGS = [
     {"name": "contracts", "description": "Committed usage: task runs that are paid for in advance."},
     {"name": "invoices", "description": "What was billed, and the proof of it."},
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
+    {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
     {"name": "keys", "description": "Who may do what."},
     {"name": "stripe", "description": "What Stripe tells us."},
     {"name": "health", "description": "For whoever runs the service."},
@@ -41,7 +42,7 @@ _SENTENCES = {
     "413": "The body is past the limit.",
     "415": "The body's type or encoding is not one that is read here.",
     "422": "A value is not usable; `field` names it.",
-    "502": "Stripe refuses, or holds something else than we do.",
+    "502": "Stripe refuses, or holds something else than we do; or a Prefect server cannot be asked.",
     "503": "Not possible right now; try again after `Retry-After` seconds.",
 }
 Responses = dict[int | str, dict[str, Any]]

@@ -2,7 +2,8 @@
 `field` at fault where there is one, and the `request_id` that the log has too.
 
     NotFound 404 · Refused 409 · Invalid, PricingError 422        the operations' own errors
-    BadWebhook 400 · TryAgain 503 · NeedsOperator 502           Stripe's
+    BadWebhook 400 · TryAgain 503 · NeedsOperator 502             Stripe's
+    PrefectError 502                                              a Prefect server's
     the database cannot be used 503 · anything unexpected 500     said without its details; the log has them
 """
 
@@ -23,6 +24,7 @@ from starlette.exceptions import HTTPException
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, TryAgain
 from billing.pricing.errors import PricingError
+from metering.collecting.errors import PrefectError
 
 _log = logging.getLogger("billing.api")
 
@@ -37,6 +39,7 @@ _STATUS_OF: Mapping[type[Exception], int] = {
     BadWebhook: 400,
     TryAgain: 503,
     NeedsOperator: 502,
+    PrefectError: 502,
 }
 
 
@@ -117,7 +120,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
             headers=error.headers,
             **error.more,
         )
-    if isinstance(error, BillingError | PricingError | PaymentError):
+    if isinstance(error, BillingError | PricingError | PaymentError | PrefectError):
         status = next(_STATUS_OF[kind] for kind in type(error).__mro__ if kind in _STATUS_OF)
         headers = {"Retry-After": RETRY_SECONDS} if status == 503 else None
         field = getattr(error, "field", None)
@@ -135,7 +138,8 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every error of a route as a problem."""
-    for kind in (ProblemError, BillingError, PricingError, PaymentError, sa.exc.SQLAlchemyError):
+    ours = (ProblemError, BillingError, PricingError, PaymentError, PrefectError)
+    for kind in (*ours, sa.exc.SQLAlchemyError):
         app.add_exception_handler(kind, _operation_failed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)

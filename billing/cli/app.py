@@ -16,6 +16,7 @@ from billing.cli import (
     keys,
     plans,
     preview,
+    reconcile,
     run,
     sandbox,
     schedule,
@@ -38,7 +39,7 @@ contract_documents.add_to(contracts.group)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
-for module in (ingest, usage, preview, run):
+for module in (ingest, usage, preview, run, reconcile):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")

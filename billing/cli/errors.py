@@ -1,7 +1,8 @@
 """What went wrong, as one line on stderr that says what to do, and an exit code.
 
 0    done
-1    something the user must look at: rejected events, failed invoices, an invoice that differs
+1    something the user must look at: rejected events, failed invoices, what differs; Stripe, or a Prefect
+     server, that cannot be asked
 2    wrong usage: no such thing, not allowed in this state, a value or setting that is not usable
 130  stopped by the user
 """
@@ -87,11 +88,15 @@ def _usage(error: TyperException) -> Problem:
 
 def _of_ours(error: Exception) -> Problem | None:
     from billing.errors import BillingError
+    from billing.payments.errors import PaymentError
     from billing.pricing.errors import PricingError
+    from metering.collecting.errors import NoAddress, PrefectError
     from metering.database import DatabaseUrlError
     from metering.sources import UndecodableBody
 
-    if isinstance(error, UndecodableBody):
+    if isinstance(error, NoAddress):
+        return Problem(_line(error), USAGE)
+    if isinstance(error, UndecodableBody | PaymentError | PrefectError):
         return Problem(_line(error), LOOK)
     if isinstance(error, BillingError | PricingError | DatabaseUrlError):
         return Problem(_line(error), USAGE)

@@ -56,7 +56,8 @@ class StripeRecord:
 class StripeInvoice:
     """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
     the metadata, where it is there; `lines` are all its lines, None where there are more than the answer
-    holds."""
+    holds. `created` in unix seconds; `credited` is what its credit notes come to; `ignored`: its metadata
+    tells reconciliation to leave it alone."""
 
     id: str
     status: str
@@ -71,6 +72,10 @@ class StripeInvoice:
     invoice_pdf: str | None
     lines: tuple[StripeLine, ...] | None = None
     collection: StripeCollection = field(default_factory=StripeCollection)
+    customer: str | None = None
+    created: int = 0
+    credited: int = 0
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,10 @@ def invoice_of(found: Any) -> StripeInvoice:
             due_at=found.due_date,
             finalization_error=_message_of(found.last_finalization_error),
         ),
+        customer=found.customer if isinstance(found.customer, str) else None,
+        created=found.created,
+        credited=found.pre_payment_credit_notes_amount + found.post_payment_credit_notes_amount,
+        ignored=metadata_of(found).get("reconcile") == "ignore",
     )
 
 

@@ -211,6 +211,11 @@ def retry_contracts(connection: sa.Connection, contract_id: str | None, now: int
     _retry(connection, ids, now)
 
 
+def retry_invoice(connection: sa.Connection, invoice_id: str, now: int) -> None:
+    """The same for one invoice."""
+    _retry(connection, sa.select(invoices.c.id).where(invoices.c.id == invoice_id), now)
+
+
 def _retry(connection: sa.Connection, ids: sa.Select[tuple[str]], now: int) -> None:
     paid = sa.select(invoices.c.id).where(invoices.c.status == "paid")
     connection.execute(

@@ -84,12 +84,20 @@ def _state(resource: dict[str, Any], suffix: str) -> str | None:
     if state_type is None and state_name is None:
         return None
     state_type = required_text(resource, _STATE_TYPE)
+    if state_type != "COMPLETED":
+        return state_of(state_type, None)
+    return state_of(state_type, suffix if state_name is None else text_of(resource, _STATE_NAME))
+
+
+def state_of(state_type: str | None, state_name: str | None) -> str | None:
+    """Our state of what Prefect calls one; None for a state that is not final.
+
+    >>> state_of("COMPLETED", "Cached"), state_of("FAILED", "Cached"), state_of("RUNNING", "Completed")
+    ('CACHED', 'FAILED', None)
+    """
     if state_type not in _FINAL_TYPES:
         return None
-    if state_type != "COMPLETED":
-        return state_type
-    state_name = text_of(resource, _STATE_NAME)
-    return _NAMED_COMPLETIONS.get(suffix if state_name is None else state_name, state_type)
+    return _NAMED_COMPLETIONS.get(state_name or "", state_type) if state_type == "COMPLETED" else state_type
 
 
 def _task_run_id(resource: dict[str, Any]) -> str:

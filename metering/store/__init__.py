@@ -47,5 +47,8 @@ class EventStore(Protocol):
     def has_account(self, account: str) -> bool:
         """Whether an event of the account was ever handed in."""
 
+    def accounts_of_source(self, source: str) -> list[str]:
+        """The accounts of which an event named this source, in order."""
+
     def close(self) -> None:
         """Release connections."""

@@ -71,6 +71,13 @@ class Names:
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(accounts.c.id).where(accounts.c.account == name))
 
+    def accounts_of_source(self, source: str) -> list[str]:
+        """The accounts that have a label of this source, in order."""
+        query = sa.select(accounts.c.account).join(labels, labels.c.account_id == accounts.c.id)
+        with reading(self._engine) as connection:
+            found = connection.scalars(query.where(labels.c.source == source).distinct())
+            return sorted(found)
+
     def labels_of(self, account_id: int) -> dict[int, Label]:
         """All labels of an account by number."""
         with reading(self._engine) as connection:

@@ -80,6 +80,9 @@ class SqlEventStore:
     def has_account(self, account: str) -> bool:
         return self._names.account_id(account) is not None
 
+    def accounts_of_source(self, source: str) -> list[str]:
+        return self._names.accounts_of_source(source)
+
     def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
@@ -147,6 +150,7 @@ class SqlEventStore:
                         best.duration_us,
                         best.workspace,
                         best.flow,
+                        best.source,
                     )
                 )
         return sorted(runs, key=lambda run: run.task_run_id.encode())
@@ -191,4 +195,5 @@ def _run(key: bytes, row: sa.Row[Any], labels: dict[int, Label]) -> Run:
         row.duration_us,
         label.workspace,
         label.flow,
+        label.source,
     )

@@ -11,7 +11,17 @@ from freezegun import freeze_time
 import billing.tables
 from billing.app import Service
 from billing.invoices import list_invoices
-from billing.jobs import DAILY, EVENTS, MONTHLY, OUTBOX, Jobs, Schedule, due_month, next_billing_run
+from billing.jobs import (
+    DAILY,
+    EVENTS,
+    MONTHLY,
+    OUTBOX,
+    RECONCILE,
+    Jobs,
+    Schedule,
+    due_month,
+    next_billing_run,
+)
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
 from billing.repository import jobs as leases
 from metering import clock
@@ -168,7 +178,7 @@ def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None
         times = schedule.next_times()
     finally:
         schedule.stop()
-    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS}
+    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS, RECONCILE}
     assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
     assert times[DAILY].endswith("T00:10:00Z")
 

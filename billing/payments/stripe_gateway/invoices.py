@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from billing.payments.stripe_gateway.connection import Connection, translated
@@ -78,6 +78,16 @@ class InvoiceCalls(Connection):
                 if metadata_of(each).get("invoice_id") == invoice_id:
                     return invoice_of(each)
         return None
+
+    def list_invoices(self, since: int, customer: str | None = None) -> Iterator[StripeInvoice]:
+        """The invoices made at or after `since` (unix seconds), of one customer or of all, newest first, a
+        hundred a call."""
+        params: Any = {"created": {"gte": since}, "limit": 100}
+        if customer is not None:
+            params["customer"] = customer
+        with translated():
+            for each in self._client.v1.invoices.list(params).auto_paging_iter():
+                yield invoice_of(each)
 
     def finalize_invoice(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
         """From draft to open (or paid); from here on Stripe collects."""

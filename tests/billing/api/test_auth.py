@@ -49,6 +49,7 @@ BODIES: dict[str, Any] = {
     "/v1/contracts/{contract_id}/deliveries": {"service": "1"},
     "/v1/contract-invoices": {},
     "/v1/billing-runs": {"month": "2026-10"},
+    "/v1/reconciliations": {"month": "2026-10"},
     "/v1/invoices/{invoice_id}/approve": {},
     "/v1/invoices/approvals": {"month": "2026-10"},
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},

@@ -26,7 +26,7 @@ NOUNS = {
     "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
 }  # fmt: skip
-VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "stripe-sandbox"}
+VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "reconcile", "stripe-sandbox"}
 
 
 def every_command() -> Iterator[tuple[str, Any]]:
@@ -88,6 +88,10 @@ def test_starting_imports_nothing_heavy() -> None:
         (["preview", "acme"], 2, "there is no account 'acme'"),
         (["run", "2999-01"], 2, "2999-01 can be billed from 2999-02-02T00:00:00Z on"),
         (["run", "2024-03", "--account", "acme"], 2, "there is no account 'acme'"),
+        (["reconcile", "2024-13"], 2, "'2024-13' is not a month"),
+        (["reconcile", "2024-03", "--account", "acme"], 2, "there is no account 'acme'"),
+        (["reconcile", "2024-03", "--prefect-url", "nowhere"], 2, "is not the address of a Prefect server"),
+        (["reconcile", "2024-03", "--prefect-url", "http://h"], 2, "no account has task runs of Prefect"),
         (["invoices", "show", "2024-03-000001"], 2, "there is no invoice '2024-03-000001'"),
         (["invoices", "runs", "2024-03-000001"], 2, "there is no invoice '2024-03-000001'"),
         (["invoices", "verify", "2024-03-000001"], 2, "there is no invoice '2024-03-000001'"),

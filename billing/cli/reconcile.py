@@ -1,0 +1,123 @@
+"""billing reconcile"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from billing.cli.commands import command
+from billing.cli.errors import LOOK
+from billing.cli.options import AsJson, MonthArgument
+from billing.cli.output import console, note, print_json, progress, say, table
+from billing.cli.service import open_service
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from billing.reconciliation.difference import Difference
+    from billing.reconciliation.operation import Reconciliation
+    from metering.collecting.prefect_server import PrefectServer
+    from metering.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    command(app, "reconcile", example="billing reconcile 2026-10 --fix")(reconcile)
+
+
+def reconcile(
+    month: MonthArgument,
+    prefect_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Compare with the task runs of this Prefect server, too."),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This account only; the server's task runs are its."),
+    ] = None,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Mend what is safe to: take over Stripe's state, send what waits, delete spare drafts.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a month three ways: what ran, what was invoiced, and what Stripe has and was paid. Names each
+    difference with its account, amount and cause, and what to do; exit 1 if anything differs."""
+    from billing.reconciliation.operation import reconcile as compare
+
+    with open_service() as service, _server(prefect_url, service.settings) as server:
+        report = compare(service, month, account=account, server=server, fix=fix, bars=progress)
+    if as_json:
+        print_json(report.to_data())
+    else:
+        print_reconciliation(report, can_fix=not fix)
+    for sentence in report.notes:
+        note(sentence)
+    if not report.ok:
+        raise typer.Exit(LOOK)
+
+
+def _server(url: str | None, settings: Settings) -> AbstractContextManager[PrefectServer | None]:
+    if url is None:
+        return nullcontext()
+    from metering.collecting.prefect_server import PrefectServer
+
+    key = settings.prefect_api_key
+    return PrefectServer(url, None if key is None else key.get_secret_value())
+
+
+def print_reconciliation(report: Reconciliation, *, can_fix: bool) -> None:
+    """What was mended, what differs, and what was compared."""
+    if report.fixed:
+        say(f"Fixed {_count(len(report.fixed), 'difference')}:")
+        _print_table(report.fixed)
+    compared = f"{report.month}: {_compared(report)}"
+    if report.ok:
+        say(f"{compared}: ok, {'everything agrees' if report.at_stripe is not None else 'these agree'}")
+        return
+    say(f"{compared}. {_count(len(report.differences), 'difference')}:")
+    _print_table(report.differences)
+    for place, each in enumerate(report.differences, 1):
+        console().print(f"{place}. {each.between}: {each.message}.")
+    fixable = sum(each.fix is not None for each in report.differences)
+    if fixable and can_fix:
+        say(f"\n{fixable} of them can be mended by: billing reconcile {report.month} --fix")
+
+
+def _print_table(differences: Sequence[Difference]) -> None:
+    """Where, and how much."""
+    from billing.pricing.money import format_amount
+
+    rows = table(
+        "", "account", "cause", "invoice", "task runs", "amount", numbers=("", "task runs", "amount")
+    )
+    for place, each in enumerate(differences, 1):
+        amount = (
+            format_amount(each.amount, each.currency) if each.amount is not None and each.currency else ""
+        )
+        runs = "" if each.quantity is None else f"{each.quantity:,}"
+        rows.add_row(str(place), each.account, each.cause, each.invoice or "", runs, amount)
+    console().print(rows)
+
+
+def _compared(report: Reconciliation) -> str:
+    from billing.pricing.money import format_amount
+
+    parts = [] if report.source_runs is None else [_count(report.source_runs, "task run of the source")]
+    parts += [_count(report.accounts, "account"), _count(report.invoices, "invoice")]
+    for code, money in sorted(report.money.items()):
+        parts[-1] += f" of {format_amount(money.total, code)}, {format_amount(money.paid, code)} paid"
+    if report.at_stripe is not None:
+        parts.append(f"{report.at_stripe:,} at Stripe")
+    return ", ".join(parts)
+
+
+def _count(quantity: int, noun: str) -> str:
+    first, _, rest = noun.partition(" of ")
+    plural = first if quantity == 1 else f"{first}s"
+    return f"{quantity:,} {plural}{f' of {rest}' if rest else ''}"

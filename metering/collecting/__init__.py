@@ -1,0 +1,1 @@
+"""Asking an orchestrator's server what ran: over HTTP, in pages, in bounded memory."""
