@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
-from billing.billing_run import Progress, RunReport, run_month
+from billing.billing_run import Progress, run_month
 from billing.payments.outbox import Delivery, send_due
 from billing.payments.rate import Pace
 from billing.plans import load_shipped
@@ -21,6 +21,7 @@ from billing.repository import invoices, outbox, runs
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
+from billing.run_report import RunReport
 from billing.schema import is_current, upgrade
 from metering import clock
 from metering.database import make_engine, reading, writing
@@ -99,8 +100,10 @@ class Service:
         """Send until nothing of the month is left that could be. What another process has is waited for: it
         sends it, or it died, and then its claim lapses."""
         delivery = Delivery()
+        onwards = _Onwards(progress)
         while True:
-            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=progress)
+            onwards.begin_round()
+            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=onwards)
             delivery.add(round_)
             with reading(self.engine) as connection:
                 if not outbox.claimed(connection, self.now(), month, account):
@@ -108,22 +111,17 @@ class Service:
             self.pause()
 
     def _add_delivery(self, report: RunReport, delivery: Delivery) -> None:
-        with reading(self.engine) as connection:
-            report.invoices = [invoices.get(connection, each.id) or each for each in report.invoices]
         report.sent = len(delivery.sent)
         self.reward_referrals()
-        account_of = {invoice.id: invoice.account for invoice in report.invoices}
         with reading(self.engine) as connection:
             for intent_id, message in delivery.problems.items():
                 intent = outbox.get(connection, intent_id)
                 assert intent is not None, "intents are never removed"
-                account = account_of.get(intent.invoice_id)
-                if account is None:  # a void invoice, or one of a contract
-                    found = invoices.get(connection, intent.invoice_id)
-                    account = intent.invoice_id if found is None else found.account
-                report.failed.append((account, message))
+                invoice = invoices.get(connection, intent.invoice_id)
+                assert invoice is not None, "an intent has its invoice"
+                report.failed.append((invoice.account, message))
         with writing(self.engine) as connection:
-            runs.finish(connection, report.id, self.now(), json.dumps(report.to_data()))
+            runs.finish(connection, report.id, self.now(), json.dumps(report.figures()))
 
     def send_invoice(self, invoice_id: str, kinds: tuple[Kind, ...] = ("credit_note", "void")) -> Delivery:
         """Do at once what is to be done at Stripe for one invoice: by default its credit notes and its void,
@@ -189,6 +187,22 @@ class Service:
     def reward_referrals(self) -> list[tuple[str, str]]:
         """Reward who referred an account that has paid by now; cheap where nobody has."""
         return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())
+
+
+class _Onwards:
+    """The progress of several rounds as one that only goes up."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._before = 0
+        self._total = 0
+
+    def begin_round(self) -> None:
+        self._before = self._total
+
+    def __call__(self, done: int, total: int) -> None:
+        self._total = self._before + total
+        self._progress(self._before + done, self._total)
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:

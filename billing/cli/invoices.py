@@ -11,7 +11,7 @@ import typer
 from billing.cli.commands import command, noun
 from billing.cli.errors import LOOK
 from billing.cli.options import AccountFilter, AsJson, MonthFilter
-from billing.cli.output import console, heading, note, print_json, say
+from billing.cli.output import heading, note, print_json, print_json_rows, say
 from billing.cli.service import open_service
 
 group = noun("Invoices: list, show, prove, approve, void and credit them.")
@@ -29,17 +29,15 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List invoices, oldest first."""
-    from billing.cli.run import invoice_table
-    from billing.invoices import invoice_summary, list_invoices
+    from billing.cli.run import print_invoices
+    from billing.invoices import each_invoice, invoice_summary
 
     with open_service() as service:
-        found = list_invoices(service.engine, account=account, month=month, status=status)
-    if as_json:
-        print_json([invoice_summary(invoice) for invoice in found])
-    elif found:
-        console().print(invoice_table(found))
-    else:
-        say("No such invoices; they are made by: billing run MONTH")
+        found = each_invoice(service.engine, account=account, month=month, status=status)
+        if as_json:
+            print_json_rows(invoice_summary(invoice) for invoice in found)
+        elif not print_invoices(found):
+            say("No such invoices; they are made by: billing run MONTH")
 
 
 @command(group, "show", example="billing invoices show 2026-10-000001")

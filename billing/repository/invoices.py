@@ -80,14 +80,6 @@ def live_usage_invoice(connection: sa.Connection, account_id: str, month: Month)
     return found[0] if found else None
 
 
-def invoiced_since(connection: sa.Connection, month: Month) -> set[tuple[str, Month]]:
-    """The accounts and months, from one month on, that have a usage invoice, void ones too, drafts not."""
-    query = sa.select(invoices.c.account_id, invoices.c.month).where(
-        invoices.c.month >= str(month), invoices.c.kind == "usage", invoices.c.status != "draft"
-    )
-    return {(row.account_id, Month.parse(row.month)) for row in connection.execute(query)}
-
-
 def last_void(connection: sa.Connection, account_id: str, month: Month) -> str | None:
     """The id of the usage invoice of an account and month that was voided last."""
     query = sa.select(invoices.c.id).where(

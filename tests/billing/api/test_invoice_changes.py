@@ -67,7 +67,7 @@ def test_a_void_at_stripe_and_one_that_waits(connected: Client, sandbox: Running
     connected.world.service.run_month(OCTOBER)
     done = connected.post(f"{FIRST}/void", json={"reason": "wrong plan"})
     assert (done.json()["status"], done.json()["voiding"]) == ("void", None)
-    made = connected.world.service.run_month(OCTOBER).invoices[0]
+    (made,) = connected.world.service.run_month(OCTOBER).invoices
     stripe_client(sandbox).v1.invoices.pay(made.stripe_invoice_id or "", {"paid_out_of_band": True})
     late = connected.post(f"/v1/invoices/{made.id}/void", json={"reason": "again"})
     assert_shape(InvoiceAnswer, late.json())
@@ -93,7 +93,7 @@ def test_a_credit_note_and_its_repetition(connected: Client, sandbox: RunningSan
 
 def test_drafts_are_approved(client: Client) -> None:
     client.world.instant = OCTOBER.end
-    draft = client.world.service.run_month(OCTOBER, early=True).invoices[0]
+    (draft,) = client.world.service.run_month(OCTOBER, early=True).invoices
     path = f"/v1/invoices/{draft.id}/approve"
     assert_problem(client.post(path), 409, field="month")
     client.world.instant = NOVEMBER_2
