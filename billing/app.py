@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
 from billing.billing_run import Progress, run_month
+from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
 from billing.payments.rate import Pace
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
+from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
@@ -136,6 +138,10 @@ class Service:
                 if not outbox.claimed(connection, self.now(), invoice=invoice_id):
                     return delivery
             self.pause()
+
+    def link_customer(self, account_id: str, customer: str) -> Account:
+        """Link an account to a customer that Stripe has. Raises NotFound, Invalid, Refused."""
+        return link_customer(self.engine, self.gateway, account_id, customer, now=self.now())
 
     def approve_month(self, month: Month, *, by: str) -> Approval:
         """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Lines whose quantity counts task runs.
 ABOUT_RUNS = ("usage", "on_demand", "adjustment")
+_AT_STRIPE = {"at Stripe": "stripe_invoice_id", "page to pay": "hosted_invoice_url", "PDF": "invoice_pdf"}
 
 
 def print_document(data: Mapping[str, Any]) -> None:
@@ -35,8 +36,7 @@ def print_document(data: Mapping[str, Any]) -> None:
         }
     if data["id"] is not None:
         pairs["paid"] = format_amount(data["amount_paid"], currency)
-    if data["stripe_invoice_id"]:
-        pairs["at Stripe"] = data["stripe_invoice_id"]
+    pairs |= {label: data[field] for label, field in _AT_STRIPE.items() if data.get(field)}
     if data.get("bill_to"):
         pairs["bill to"] = _bill_to(data["bill_to"])
     if data.get("replaces_number"):

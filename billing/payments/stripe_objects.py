@@ -35,6 +35,15 @@ class StripeInvoice:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeCustomer:
+    """A customer as Stripe has it; `account` is ours, from the metadata, where it is there."""
+
+    id: str
+    deleted: bool
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StripeCreditNote:
     """A credit note as Stripe has it, in minor units: `reduced` is what it took off what was due,
     `given_back` what was paid before and is credited outside of Stripe."""
@@ -78,6 +87,13 @@ def invoice_of(found: Any) -> StripeInvoice:
         invoice_pdf=found.invoice_pdf,
         lines=None if found.lines.has_more else tuple(line_of(each) for each in found.lines.data),
     )
+
+
+def customer_of(found: Any) -> StripeCustomer:
+    """A deleted customer has nothing but its id."""
+    if getattr(found, "deleted", False):
+        return StripeCustomer(found.id, True, None)
+    return StripeCustomer(found.id, False, metadata_of(found).get("account"))
 
 
 def credit_note_of(found: Any) -> StripeCreditNote:

@@ -89,6 +89,11 @@ def every(connection: sa.Connection, *, after: str = "", limit: int | None = Non
     return _load(connection, query if limit is None else query.limit(limit))
 
 
+def of_stripe_customer(connection: sa.Connection, customer_id: str) -> str | None:
+    """The id of the account that a customer at Stripe stands for."""
+    return connection.scalar(sa.select(accounts.c.id).where(accounts.c.stripe_customer_id == customer_id))
+
+
 def ids(connection: sa.Connection) -> set[str]:
     """Of all accounts."""
     return set(connection.scalars(sa.select(accounts.c.id)))

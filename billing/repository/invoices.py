@@ -230,6 +230,13 @@ def search(
     return _load(connection, query if limit is None else query.limit(limit))
 
 
+def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:
+    """Of an account's invoices that are issued and neither paid nor void, in the order of their numbers."""
+    waits = invoices.c.status.in_(("finalized", "open", "uncollectible"))
+    query = sa.select(invoices.c.number).where(invoices.c.account_id == account_id, waits)
+    return [row.number for row in connection.execute(query.order_by(invoices.c.number))]
+
+
 def uses_plan(connection: sa.Connection, plan_id: str) -> bool:
     """Whether an invoice was priced by this version."""
     return connection.scalar(sa.select(sa.exists().where(invoices.c.plan == plan_id))) or False
