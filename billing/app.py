@@ -12,15 +12,18 @@ import sqlalchemy as sa
 
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
-from billing.billing_run import Progress, RunReport, run_month
+from billing.billing_run import Progress, run_month
+from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
 from billing.payments.rate import Pace
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
+from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
+from billing.run_report import RunReport
 from billing.schema import is_current, upgrade
 from metering import clock
 from metering.database import make_engine, reading, writing
@@ -99,8 +102,10 @@ class Service:
         """Send until nothing of the month is left that could be. What another process has is waited for: it
         sends it, or it died, and then its claim lapses."""
         delivery = Delivery()
+        onwards = _Onwards(progress)
         while True:
-            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=progress)
+            onwards.begin_round()
+            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=onwards)
             delivery.add(round_)
             with reading(self.engine) as connection:
                 if not outbox.claimed(connection, self.now(), month, account):
@@ -108,22 +113,17 @@ class Service:
             self.pause()
 
     def _add_delivery(self, report: RunReport, delivery: Delivery) -> None:
-        with reading(self.engine) as connection:
-            report.invoices = [invoices.get(connection, each.id) or each for each in report.invoices]
         report.sent = len(delivery.sent)
         self.reward_referrals()
-        account_of = {invoice.id: invoice.account for invoice in report.invoices}
         with reading(self.engine) as connection:
             for intent_id, message in delivery.problems.items():
                 intent = outbox.get(connection, intent_id)
                 assert intent is not None, "intents are never removed"
-                account = account_of.get(intent.invoice_id)
-                if account is None:  # a void invoice, or one of a contract
-                    found = invoices.get(connection, intent.invoice_id)
-                    account = intent.invoice_id if found is None else found.account
-                report.failed.append((account, message))
+                invoice = invoices.get(connection, intent.invoice_id)
+                assert invoice is not None, "an intent has its invoice"
+                report.failed.append((invoice.account, message))
         with writing(self.engine) as connection:
-            runs.finish(connection, report.id, self.now(), json.dumps(report.to_data()))
+            runs.finish(connection, report.id, self.now(), json.dumps(report.figures()))
 
     def send_invoice(self, invoice_id: str, kinds: tuple[Kind, ...] = ("credit_note", "void")) -> Delivery:
         """Do at once what is to be done at Stripe for one invoice: by default its credit notes and its void,
@@ -138,6 +138,10 @@ class Service:
                 if not outbox.claimed(connection, self.now(), invoice=invoice_id):
                     return delivery
             self.pause()
+
+    def link_customer(self, account_id: str, customer: str) -> Account:
+        """Link an account to a customer that Stripe has. Raises NotFound, Invalid, Refused."""
+        return link_customer(self.engine, self.gateway, account_id, customer, now=self.now())
 
     def approve_month(self, month: Month, *, by: str) -> Approval:
         """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.
@@ -189,6 +193,22 @@ class Service:
     def reward_referrals(self) -> list[tuple[str, str]]:
         """Reward who referred an account that has paid by now; cheap where nobody has."""
         return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())
+
+
+class _Onwards:
+    """The progress of several rounds as one that only goes up."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._before = 0
+        self._total = 0
+
+    def begin_round(self) -> None:
+        self._before = self._total
+
+    def __call__(self, done: int, total: int) -> None:
+        self._total = self._before + total
+        self._progress(self._before + done, self._total)
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:

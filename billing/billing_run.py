@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ from billing.repository import accounts, books, invoices, outbox, plans, runs
 from billing.repository.accounts import Account, is_after_closing
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
+from billing.run_report import RunReport, report_of
 from billing.terms import no_account
 from metering.database import reading, writing
 from metering.period import HOUR_US, Month, format_instant
@@ -41,43 +42,6 @@ Progress = Callable[[int, int], None]
 
 # How often an account is billed anew because its books changed while its invoice was computed.
 ATTEMPTS = 5
-
-
-@dataclass(slots=True)
-class RunReport:
-    """What a billing run did. Quantities of accounts; `failed` and `unassigned` in the order of accounts."""
-
-    id: str
-    month: Month
-    cutoff: int
-    cutoff_at: int | None
-    finalized: int = 0
-    drafted: int = 0
-    sent: int = 0
-    skipped: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    unassigned: list[tuple[str, int]] = field(default_factory=list)
-    invoices: list[Invoice] = field(default_factory=list)
-
-    def to_data(self) -> dict[str, object]:
-        """The report in the shape of JSON answers."""
-        return {
-            "id": self.id,
-            "month": str(self.month),
-            "cutoff": self.cutoff,
-            "cutoff_at": None if self.cutoff_at is None else format_instant(self.cutoff_at),
-            "finalized": self.finalized,
-            "drafted": self.drafted,
-            "sent": self.sent,
-            "skipped": self.skipped,
-            "failed": [{"account": account, "message": message} for account, message in self.failed],
-            "unassigned": [{"account": account, "billable": count} for account, count in self.unassigned],
-            "invoices": [
-                {"account": each.account, "id": each.id, "number": each.number, "total": each.total}
-                | {"status": each.status}
-                for each in self.invoices
-            ],
-        }
 
 
 def run_month(
@@ -96,30 +60,25 @@ def run_month(
     if not early:
         check_month_is_over(month, now, grace_hours)
     run = _start(engine, store, month, now, account, early)
-    report = RunReport(run.id, month, run.cutoff, run.cutoff_at)
+    report = report_of(engine, run)
     known = _candidates(engine, store, run, report)
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
     for done, candidate in enumerate(known):
         progress(done, len(known))
         try:
-            _bill_account(engine, store, run, candidate.id, catalogue, now, report)
+            _bill_account(engine, store, run, candidate, catalogue, now, report)
         except (BillingError, PricingError) as error:
-            report.failed.append((candidate.id, str(error)))
+            report.failed.append((candidate, str(error)))
         except sa.exc.DBAPIError:
             raise  # without the database no account can be billed
         except Exception as error:  # one account never keeps the others from being billed
-            log.exception("account not billed", account=candidate.id, month=str(month))
+            log.exception("account not billed", account=candidate, month=str(month))
             message = f"unexpected {type(error).__name__}: {error}; please report it"
-            report.failed.append((candidate.id, message))
+            report.failed.append((candidate, message))
     progress(len(known), len(known))
     with writing(engine) as connection:
-        report.invoices = [
-            invoice
-            for invoice in invoices.search(connection, account=account, month=month)
-            if invoice.kind == "usage" and invoice.status != "void"
-        ]
-        runs.finish(connection, run.id, now, json.dumps(report.to_data()))
+        runs.finish(connection, run.id, now, json.dumps(report.figures()))
     return report
 
 
@@ -147,21 +106,21 @@ def _start(
         return runs.start_or_resume(connection, fresh)
 
 
-def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[Account]:
-    """The accounts that may have something to bill or adjust. Metered accounts that billing does not know are
-    reported, never billed."""
-    metered = store.counts_by_account(run.month.start, run.month.end)
+def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[str]:
+    """The ids of the accounts that may have something to bill or adjust. Metered accounts that billing does
+    not know are reported, never billed."""
+    metered = set(store.counts_by_account(run.month.start, run.month.end))
     with reading(engine) as connection:
-        known = {each.id: each for each in accounts.every(connection)}
+        known = accounts.ids(connection)
         invoiced = invoices.accounts_invoiced_before(connection, run.month)
-    concerned = (metered.keys() | invoiced) & known.keys()
+    concerned = (metered | invoiced) & known
     if run.account is not None:
-        return [known[run.account]] if run.account in concerned else []
-    for account in sorted(metered.keys() - known.keys()):
+        return [run.account] if run.account in concerned else []
+    for account in sorted(metered - known):
         usage = month_usage(store.runs(account, run.month.start, run.month.end, run.cutoff))
         if usage.counts.total:
             report.unassigned.append((account, usage.counts.billable))
-    return [known[account] for account in sorted(concerned)]
+    return sorted(concerned)
 
 
 def _bill_account(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 from billing.billing_month import window_counts
@@ -26,6 +28,8 @@ from metering.period import Month, format_instant
 from metering.store import EventStore
 
 STATUSES = ("draft", "finalized", "open", "paid", "void", "uncollectible")
+# So many invoices are in memory at once where all of a month are gone through.
+_PAGE = 50
 
 
 def show_invoice(engine: sa.Engine, id_or_number: str, *, account: str | None = None) -> Invoice:
@@ -67,6 +71,19 @@ def failing_invoices(engine: sa.Engine, now: int, *, account: str | None = None)
         for invoice, each in found
         if invoice is not None and dunning(invoice.status, each, now) in FAILING
     ]
+
+
+def each_invoice(
+    engine: sa.Engine, *, account: str | None = None, month: Month | None = None, status: str | None = None
+) -> Iterator[Invoice]:
+    """The same one by one, however many there are: read a page at a time, each as of now."""
+    after = None
+    while True:
+        page = list_invoices(engine, account=account, month=month, status=status, after=after, limit=_PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].id
 
 
 def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, object]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sqlalchemy as sa
 
-from billing.repository import accounts, invoices
-from billing.repository.accounts import Account, is_after_closing
+from billing.repository import accounts
 from metering.database import reading
 from metering.period import Month
 from metering.store import EventStore
@@ -19,23 +16,13 @@ def unrun_months(engine: sa.Engine, store: EventStore, due: Month, *, look_back:
     months = [due]
     while len(months) < look_back:
         months.append(months[-1].previous())
+    return [month for month in reversed(months) if _is_unrun(engine, store, month)]
+
+
+def _is_unrun(engine: sa.Engine, store: EventStore, month: Month) -> bool:
     with reading(engine) as connection:
-        known = accounts.every(connection)
-        invoiced = invoices.invoiced_since(connection, months[-1])
-    return [month for month in reversed(months) if _is_unrun(store, month, known, invoiced)]
-
-
-def _is_unrun(
-    store: EventStore, month: Month, known: Iterable[Account], invoiced: set[tuple[str, Month]]
-) -> bool:
-    billed = {
-        each.id
-        for each in known
-        if each.billing_from <= month
-        and not is_after_closing(each, month)
-        and (each.id, month) not in invoiced
-    }
-    if not billed:
+        waiting = accounts.to_be_run(connection, month)
+    if not waiting:
         return False
     counts = store.counts_by_account(month.start, month.end)
-    return any(counts[account].total for account in billed & counts.keys())
+    return any(counts[account].total for account in waiting & counts.keys())

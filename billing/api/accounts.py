@@ -76,6 +76,14 @@ class AccountChanges(BaseModel):
     details: Details = Details()
 
 
+class Link(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"customer": "cus_NffrFeUfNV2Hib"}]}
+    )
+
+    customer: str = Field(description="The customer's id at Stripe.")
+
+
 class Closing(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"on": "2026-12-31"}]})
 
@@ -237,6 +245,18 @@ async def accounts_reopen(
         return Created(account_data(account), 200)
 
     return await once(service, request, caller, idempotency_key, make)
+
+
+@router.put(
+    "/{account_id}/stripe-customer",
+    summary="Link an account to a customer at Stripe",
+    responses=good(AccountAnswer) | KEYED | errors(404, 409),
+)
+def accounts_link(door: TheDoor, _caller: Admin, account_id: AccountPath, body: Link) -> Response:
+    """To one that Stripe has already, with its payment method. What the account says is told to the customer
+    before the next invoice; what it does not say stays there as it is. 409 for a customer that is not there,
+    or stands for another account, and while invoices of the account's customer are unpaid."""
+    return answer(account_data(door.service.link_customer(account_id, body.customer)))
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,12 +12,10 @@ from billing.api.door import TheDoor, answer
 from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
-from billing.billing_run import RunReport
 from billing.errors import NotFound
 from billing.repository import runs
-from billing.repository.runs import BillingRun
+from billing.run_report import run_data
 from metering.database import reading
-from metering.period import format_instant
 
 router = APIRouter(prefix="/v1/billing-runs", tags=["billing runs"])
 
@@ -103,21 +100,10 @@ async def billing_runs_start(
 def billing_runs_show(
     door: TheDoor, caller: Reader, run_id: Annotated[str, Path(description="The run.")]
 ) -> Response:
-    """Its report; all zeros while `finished_at` is null. A bound key sees runs of its account alone."""
+    """Its report; all zeros while `finished_at` is null. `invoices` are those of its month as they are now,
+    void ones left out. A bound key sees runs of its account alone."""
     with reading(door.service.engine) as connection:
         run = runs.get(connection, run_id)
     if run is None or caller.account not in (None, run.account):
         raise NotFound(f"there is no billing run {run_id!r}")
-    return answer(_run_data(run))
-
-
-def _run_data(run: BillingRun) -> dict[str, Any]:
-    report: dict[str, Any] = (
-        RunReport(run.id, run.month, run.cutoff, run.cutoff_at).to_data()
-        if run.report is None
-        else json.loads(run.report)
-    )
-    return report | {
-        "started_at": format_instant(run.started_at),
-        "finished_at": None if run.finished_at is None else format_instant(run.finished_at),
-    }
+    return answer(run_data(door.service.engine, run))

@@ -127,6 +127,19 @@ def update(
     show_changed(account, as_json)
 
 
+@command(group, "link", example="billing accounts link acme cus_NffrFeUfNV2Hib")
+def link(
+    id: AccountArgument,
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id at Stripe.")],
+    as_json: AsJson = False,
+) -> None:
+    """Link an account to a customer that Stripe has already, with its payment method. What the account says
+    is told to the customer before the next invoice; what it does not say stays there as it is."""
+    with open_service() as service:
+        account = service.link_customer(id, customer)
+    show_changed(account, as_json)
+
+
 @command(group, "list", example="billing accounts list --json")
 def list_(as_json: AsJson = False) -> None:
     """List all accounts with the plans that price this month."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Lines whose quantity counts task runs.
 ABOUT_RUNS = ("usage", "on_demand", "adjustment")
+_AT_STRIPE = {"at Stripe": "stripe_invoice_id", "page to pay": "hosted_invoice_url", "PDF": "invoice_pdf"}
 
 
 def print_document(data: Mapping[str, Any]) -> None:
@@ -55,8 +56,7 @@ def _payment(data: Mapping[str, Any]) -> dict[str, object]:
     pairs: dict[str, object] = {}
     if data["id"] is not None:
         pairs["paid"] = format_amount(data["amount_paid"], data["currency"])
-    if data["stripe_invoice_id"]:
-        pairs["at Stripe"] = data["stripe_invoice_id"]
+    pairs |= {label: data[name] for label, name in _AT_STRIPE.items() if data.get(name)}
     if data.get("collection"):
         pairs["collection"] = collection_line(data["collection"], data["currency"])
     return pairs

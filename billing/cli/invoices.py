@@ -11,7 +11,7 @@ import typer
 from billing.cli.commands import command, noun
 from billing.cli.errors import LOOK
 from billing.cli.options import AccountFilter, AsJson, MonthFilter
-from billing.cli.output import console, heading, note, print_json, say, table
+from billing.cli.output import console, heading, note, print_json, print_json_rows, say, table
 from billing.cli.service import open_service
 
 group = noun("Invoices: list, show, prove, approve, void and credit them.")
@@ -32,8 +32,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List invoices, oldest first."""
-    from billing.cli.run import invoice_table
-    from billing.invoices import failing_invoices, invoice_summary, list_invoices
+    from billing.cli.run import print_invoices
+    from billing.invoices import each_invoice, failing_invoices, invoice_summary
 
     if failing:
         if month is not None or status is not None:
@@ -42,13 +42,11 @@ def list_(
             _show_failing(failing_invoices(service.engine, service.now(), account=account), as_json)
         return
     with open_service() as service:
-        found = list_invoices(service.engine, account=account, month=month, status=status)
-    if as_json:
-        print_json([invoice_summary(invoice) for invoice in found])
-    elif found:
-        console().print(invoice_table(found))
-    else:
-        say("No such invoices; they are made by: billing run MONTH")
+        found = each_invoice(service.engine, account=account, month=month, status=status)
+        if as_json:
+            print_json_rows(invoice_summary(invoice) for invoice in found)
+        elif not print_invoices(found):
+            say("No such invoices; they are made by: billing run MONTH")
 
 
 def _show_failing(found: list[dict[str, Any]], as_json: bool) -> None:

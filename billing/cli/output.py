@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,21 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(data: object) -> None:
     print(json.dumps(data, indent=2))
+
+
+def print_json_rows(
+    rows: Iterable[object], *, of: Mapping[str, object] | None = None, name: str = ""
+) -> None:
+    """One JSON document that is a list, or (`of`) an object with a list `name` as its last field; the list is
+    printed as it is read, however long."""
+    indent = "" if of is None else "  "
+    begin = "" if of is None else json.dumps(dict(of), indent=2).removesuffix("\n}") + f',\n  "{name}": '
+    text = begin + "["
+    for row in rows:
+        print(text + "\n" + textwrap.indent(json.dumps(row, indent=2), indent + "  "), end="")
+        text = ","
+    end = "]" if text != "," else f"\n{indent}]"
+    print(("" if text == "," else text) + end + ("" if of is None else "\n}"))
 
 
 def say(text: str = "") -> None:

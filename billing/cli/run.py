@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,15 +11,19 @@ import typer
 from billing.cli.commands import command
 from billing.cli.errors import LOOK
 from billing.cli.options import AsJson, MonthArgument
-from billing.cli.output import console, fields, note, print_json, progress, table
+from billing.cli.output import console, fields, note, print_json_rows, progress, table
 from billing.cli.service import open_service
 from metering.period import format_instant
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from billing.billing_run import RunReport
     from billing.repository.invoices import Invoice
+    from billing.run_report import RunReport
+
+
+# Rows of a table.
+_ROWS = 500
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,11 +47,11 @@ def run(
                 month, account=account, early=early, send=not no_send, progress=billing, sending=sending
             )
         connected = service.gateway is not None
-    if as_json:
-        print_json(report.to_data())
-    else:
-        print_report(report)
-    _print_notes(report, waiting=not (connected or early or no_send))
+        if as_json:
+            print_json_rows(report.rows(), of=report.figures(), name="invoices")
+        else:
+            print_report(report)
+        _print_notes(report, waiting=not (connected or early or no_send))
     if report.failed:
         raise typer.Exit(LOOK)
 
@@ -67,8 +73,17 @@ def print_report(report: RunReport) -> None:
         "unassigned": len(report.unassigned),
     }
     console().print(fields(pairs))
-    if report.invoices:
-        console().print(invoice_table(report.invoices))
+    print_invoices(report.invoices)
+
+
+def print_invoices(invoices: Iterable[Invoice]) -> bool:
+    """As tables of so many rows that few invoices are in memory at once. False if there are none."""
+    rest = iter(invoices)
+    printed = False
+    while page := list(islice(rest, _ROWS)):
+        console().print(invoice_table(page))
+        printed = True
+    return printed
 
 
 def invoice_table(invoices: list[Invoice]) -> Table:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from billing.billing_run import RunReport
 from billing.cli.output import note, progress
 from billing.demo import agreed
 from billing.demo.month import CAPTURE_ACCOUNT, DemoMonth, demo_month
@@ -15,6 +14,7 @@ from billing.invoices import invoice_data, invoice_summary, list_invoices, previ
 from billing.pricing.money import format_amount
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository.invoices import Invoice
+from billing.run_report import RunReport
 from metering.clock import now_instant
 from metering.ingestion import IngestReport
 from metering.period import SECOND_US
@@ -114,7 +114,7 @@ def _billing_run(demo: DemoMonth, screen: Screen) -> RunReport:
         "Each account is billed once, as of one cutoff, and its invoice goes through Stripe's API: here a",
         "stand-in that comes with the product. An invoice of 0.00 is paid as it is, and not sent.",
     )
-    screen.invoices(report.invoices)
+    screen.invoices(list(report.invoices))
     screen.text(f"{report.finalized} invoices finalized, {report.sent} sent, {len(report.failed)} failed.")
     for account, billable in report.unassigned:
         screen.text(

@@ -79,6 +79,15 @@ class StripeInvoice:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeCustomer:
+    """A customer as Stripe has it; `account` is ours, from the metadata, where it is there."""
+
+    id: str
+    deleted: bool
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StripeCreditNote:
     """A credit note as Stripe has it, in minor units: `reduced` is what it took off what was due,
     `given_back` what was paid before and is credited outside of Stripe."""
@@ -169,6 +178,13 @@ def _record(
 
 def _message_of(error: Any) -> str | None:
     return None if not error else " ".join(str(error.message or error.code or "no reason given").split())
+
+
+def customer_of(found: Any) -> StripeCustomer:
+    """A deleted customer has nothing but its id."""
+    if getattr(found, "deleted", False):
+        return StripeCustomer(found.id, True, None)
+    return StripeCustomer(found.id, False, metadata_of(found).get("account"))
 
 
 def credit_note_of(found: Any) -> StripeCreditNote:

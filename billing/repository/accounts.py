@@ -15,7 +15,7 @@ from billing.billing_details import NO_DETAILS, BillingDetails
 from billing.pricing.days import first_day
 from billing.pricing.terms import Terms, terms_of
 from billing.repository import terms as terms_repository
-from billing.tables import accounts
+from billing.tables import accounts, invoices
 from metering.period import Month
 
 
@@ -87,6 +87,29 @@ def every(connection: sa.Connection, *, after: str = "", limit: int | None = Non
     """Accounts in the order of their ids, those after one id, at most so many."""
     query = sa.select(accounts).where(accounts.c.id > after).order_by(accounts.c.id)
     return _load(connection, query if limit is None else query.limit(limit))
+
+
+def of_stripe_customer(connection: sa.Connection, customer_id: str) -> str | None:
+    """The id of the account that a customer at Stripe stands for."""
+    return connection.scalar(sa.select(accounts.c.id).where(accounts.c.stripe_customer_id == customer_id))
+
+
+def ids(connection: sa.Connection) -> set[str]:
+    """Of all accounts."""
+    return set(connection.scalars(sa.select(accounts.c.id)))
+
+
+def to_be_run(connection: sa.Connection, month: Month) -> set[str]:
+    """The ids of the accounts that are billed in a month and have no usage invoice of it, be it void."""
+    invoiced = sa.exists().where(
+        invoices.c.account_id == accounts.c.id,
+        invoices.c.month == str(month),
+        invoices.c.kind == "usage",
+        invoices.c.status != "draft",
+    )
+    open_then = accounts.c.closed_on.is_(None) | (accounts.c.closed_on >= first_day(month).isoformat())
+    query = sa.select(accounts.c.id).where(accounts.c.billing_from <= str(month), open_then, ~invoiced)
+    return set(connection.scalars(query))
 
 
 def update(connection: sa.Connection, account_id: str, **changes: Any) -> None:

@@ -80,14 +80,6 @@ def live_usage_invoice(connection: sa.Connection, account_id: str, month: Month)
     return found[0] if found else None
 
 
-def invoiced_since(connection: sa.Connection, month: Month) -> set[tuple[str, Month]]:
-    """The accounts and months, from one month on, that have a usage invoice, void ones too, drafts not."""
-    query = sa.select(invoices.c.account_id, invoices.c.month).where(
-        invoices.c.month >= str(month), invoices.c.kind == "usage", invoices.c.status != "draft"
-    )
-    return {(row.account_id, Month.parse(row.month)) for row in connection.execute(query)}
-
-
 def last_void(connection: sa.Connection, account_id: str, month: Month) -> str | None:
     """The id of the usage invoice of an account and month that was voided last."""
     query = sa.select(invoices.c.id).where(
@@ -236,6 +228,13 @@ def search(
     if after is not None:
         query = query.where(invoices.c.id > after)
     return _load(connection, query if limit is None else query.limit(limit))
+
+
+def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:
+    """Of an account's invoices that are issued and neither paid nor void, in the order of their numbers."""
+    waits = invoices.c.status.in_(("finalized", "open", "uncollectible"))
+    query = sa.select(invoices.c.number).where(invoices.c.account_id == account_id, waits)
+    return [row.number for row in connection.execute(query.order_by(invoices.c.number))]
 
 
 def uses_plan(connection: sa.Connection, plan_id: str) -> bool:

@@ -27,9 +27,13 @@ def dollars(engine: sa.Engine, gateway: StripeGateway | None = None, *, email: s
 
 
 def bill(world: World, month: Month = OCTOBER) -> Invoice:
-    world.instant = max(world.instant, month.end + 24 * HOUR_US)
-    (invoice,) = world.service.run_month(month).invoices
+    (invoice,) = bill_all(world, month)
     return show_invoice(world.engine, invoice.id)
+
+
+def bill_all(world: World, month: Month = OCTOBER) -> list[Invoice]:
+    world.instant = max(world.instant, month.end + 24 * HOUR_US)
+    return list(world.service.run_month(month).invoices)
 
 
 def void(world: World, invoice: Invoice, reason: str = "wrong plan") -> Invoice:

@@ -24,7 +24,7 @@ def world(engine: sa.Engine) -> World:
 
 def draft(world: World, at: int = OCTOBER.end) -> Invoice:
     world.instant = at
-    return world.service.run_month(OCTOBER, early=True).invoices[0]
+    return next(iter(world.service.run_month(OCTOBER, early=True).invoices))
 
 
 def approve(world: World, invoice: Invoice) -> Invoice:

@@ -28,7 +28,7 @@ def world(engine: sa.Engine) -> World:
 
 def _draft(world: World) -> tuple[Invoice, int]:
     """The draft of an early run, and the number of the last entry in the account's books."""
-    draft = world.service.run_month(OCTOBER, early=True).invoices[0]
+    (draft,) = world.service.run_month(OCTOBER, early=True).invoices
     with reading(world.engine) as connection:
         account = accounts.get(connection, "acme")
     assert account is not None
@@ -58,7 +58,7 @@ def test_an_invoice_of_books_that_have_changed_is_not_stored(world: World) -> No
     computed = replace(draft, status="finalized", issued_at=world.instant)
     assert finalize(world.engine, computed, entries, world.instant) is False
     assert show_invoice(world.engine, draft.id) == draft
-    final = world.service.run_month(OCTOBER).invoices[0]
+    (final,) = world.service.run_month(OCTOBER).invoices
     assert (final.number, final.total) == ("2026-10-000001", 60)
     assert finalize(world.engine, replace(computed, id="inv_other"), entries + 1, world.instant) is False
 
@@ -75,12 +75,12 @@ def test_a_run_that_resumes_adjusts_earlier_months_as_of_its_own_cutoff(world: W
         billing_runs.start_or_resume(connection, begun)
     world.send(runs(800, day="2026-09-12", prefix="later"), runs(400, prefix="later-too"))
     report = world.service.run_month(OCTOBER)
-    invoice = report.invoices[0]
+    (invoice,) = report.invoices
     assert (report.id, invoice.cutoff) == ("run_0", cutoff.position)
     assert [(line.quantity, line.amount) for line in invoice.lines] == [(10_000, 0), (400, 100), (400, 100)]
     assert verify(world.engine, world.store, invoice.id).ok
     world.instant = OCTOBER.next().end + 24 * HOUR_US
-    november = world.service.run_month(OCTOBER.next()).invoices[0]
+    (november,) = world.service.run_month(OCTOBER.next()).invoices
     assert [(str(line.month), line.quantity, line.amount) for line in november.lines] == [
         ("2026-09", 800, 200),
         ("2026-10", 400, 100),

@@ -80,7 +80,7 @@ def invoice(world: World, as_of: str) -> list[tuple[str | None, list[tuple[str, 
 def test_a_month_under_contract_is_drawn_and_the_rest_is_on_demand(world: World) -> None:
     world.send(runs(7, day="2026-01-05", prefix="a"), runs(8, day="2026-01-31", prefix="b"))
     go_to(world, "2026-02-02")
-    january = world.service.run_month(Month.parse("2026-01")).invoices[0]
+    (january,) = world.service.run_month(Month.parse("2026-01")).invoices
     assert (january.billable, january.drawn, january.contract, january.plan) == (
         15,
         10,
@@ -165,7 +165,7 @@ def test_more_runs_serve_from_their_day_on(world: World) -> None:
         world.engine, "acme-2026", 4, "40.00", date(2026, 1, 20), by="ann", now=world.instant, reason="top-up"
     )
     go_to(world, "2026-02-02")
-    january = world.service.run_month(Month.parse("2026-01")).invoices[0]
+    (january,) = world.service.run_month(Month.parse("2026-01")).invoices
     assert (january.drawn, january.total) == (14, 100)
     assert [grant.id for grant in show_contract(world.engine, "acme-2026").grants] == ["g1", "g2"]
     history = list_terms(world.engine, "acme")
@@ -179,7 +179,7 @@ def test_more_runs_serve_from_their_day_on(world: World) -> None:
 def test_an_invoiced_month_changes_by_amendment_alone(world: World) -> None:
     world.send(runs(15, day="2026-01-05"))
     go_to(world, "2026-02-02")
-    january = world.service.run_month(Month.parse("2026-01")).invoices[0]
+    (january,) = world.service.run_month(Month.parse("2026-01")).invoices
     assert january.total == 300
     how = {"by": "ann", "now": world.instant}
     with pytest.raises(Refused, match="invoiced for 2026-01 already, which this would change"):
@@ -191,7 +191,7 @@ def test_an_invoiced_month_changes_by_amendment_alone(world: World) -> None:
     assert list_terms(world.engine, "acme")[-1]["amendment"] is True
     world.send(runs(3, day="2026-02-01", prefix="feb"))
     go_to(world, "2026-03-02")
-    february = world.service.run_month(Month.parse("2026-02")).invoices[0]
+    (february,) = world.service.run_month(Month.parse("2026-02")).invoices
     assert [(line.kind.value, line.quantity, line.amount) for line in february.lines] == [
         ("on_demand", 2, 0),
         ("on_demand", 1, 100),
@@ -285,7 +285,7 @@ def test_another_plan_from_a_month_on(world: World) -> None:
 def test_after_the_term_the_account_is_a_monthly_one_on_the_contracts_plan(world: World) -> None:
     world.send(runs(3, day="2027-01-05"))
     world.instant = day_start(date(2027, 2, 2)) + DAY_US
-    january = world.service.run_month(Month.parse("2027-01")).invoices[0]
+    (january,) = world.service.run_month(Month.parse("2027-01")).invoices
     assert (january.plan, january.contract, january.drawn, january.total) == ("dollar@1", None, None, 100)
 
 

@@ -76,7 +76,7 @@ def every_kill(
         world = dollars(engine, gateway, email="billing@acme.example")
         add_credit(engine, "acme", "1.00", "sorry", by="operator", now=world.instant)
         world.send(runs(5))
-        invoice = world.service.run_month(OCTOBER, send=send).invoices[0]
+        (invoice,) = world.service.run_month(OCTOBER, send=send).invoices
         prepare(world, invoice)
         kill = KillAt(step)
         mortal = make_engine(engine.url.render_as_string(hide_password=False))
@@ -176,7 +176,7 @@ def test_eight_voids_at_once_and_a_month_run_meanwhile(
     world = dollars(new_database(), gateway, email="billing@acme.example")
     add_credit(world.engine, "acme", "1.00", "sorry", by="operator", now=world.instant)
     world.send(runs(5))
-    invoice = world.service.run_month(OCTOBER).invoices[0]
+    (invoice,) = world.service.run_month(OCTOBER).invoices
     errors: list[BaseException] = []
     gate = threading.Barrier(12)
 

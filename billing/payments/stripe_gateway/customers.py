@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from billing.payments.stripe_gateway.connection import Connection, translated
-from billing.payments.stripe_objects import metadata_of
+from billing.payments.stripe_objects import StripeCustomer, customer_of, metadata_of
 
 ADDRESS_PARTS = ("line1", "line2", "city", "postal_code", "state", "country")
 
@@ -55,6 +55,18 @@ class CustomerCalls(Connection):
                 if metadata_of(each).get("account") == account:
                     return each.id
         return None
+
+    def get_customer(self, customer: str) -> StripeCustomer:
+        """As Stripe has it, deleted ones too. Raises Missing."""
+        with translated():
+            return customer_of(self._client.v1.customers.retrieve(customer))
+
+    def claim_customer(self, customer: str, account: str, key: str) -> None:
+        """Write down at Stripe which account of ours a customer stands for."""
+        with translated():
+            self._client.v1.customers.update(
+                customer, {"metadata": {"account": account}}, {"idempotency_key": key}
+            )
 
     def has_payment_method(self, customer: str) -> bool:
         """Whether invoices of this customer can be charged automatically."""

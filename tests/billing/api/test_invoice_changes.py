@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from billing.api.account_shapes import AccountAnswer
 from billing.api.invoice_changes import ApprovalAnswer
 from billing.api.shapes import CreditNoteAnswer, InvoiceAnswer
 from billing.payments.stripe_gateway import StripeGateway
@@ -67,7 +68,7 @@ def test_a_void_at_stripe_and_one_that_waits(connected: Client, sandbox: Running
     connected.world.service.run_month(OCTOBER)
     done = connected.post(f"{FIRST}/void", json={"reason": "wrong plan"})
     assert (done.json()["status"], done.json()["voiding"]) == ("void", None)
-    made = connected.world.service.run_month(OCTOBER).invoices[0]
+    (made,) = connected.world.service.run_month(OCTOBER).invoices
     stripe_client(sandbox).v1.invoices.pay(made.stripe_invoice_id or "", {"paid_out_of_band": True})
     late = connected.post(f"/v1/invoices/{made.id}/void", json={"reason": "again"})
     assert_shape(InvoiceAnswer, late.json())
@@ -93,7 +94,7 @@ def test_a_credit_note_and_its_repetition(connected: Client, sandbox: RunningSan
 
 def test_drafts_are_approved(client: Client) -> None:
     client.world.instant = OCTOBER.end
-    draft = client.world.service.run_month(OCTOBER, early=True).invoices[0]
+    (draft,) = client.world.service.run_month(OCTOBER, early=True).invoices
     path = f"/v1/invoices/{draft.id}/approve"
     assert_problem(client.post(path), 409, field="month")
     client.world.instant = NOVEMBER_2
@@ -144,3 +145,17 @@ def test_only_an_admin_may_and_only_what_is_there(client: Client, path: str, bod
     reader = client.key("read").secret
     assert_problem(client.post(f"{FIRST}/{path}", json=body, key=reader), 403)
     assert_problem(client.post(f"/v1/invoices/inv_0/{path}", json=body), 404)
+
+
+def test_an_account_is_linked_to_a_customer(connected: Client, sandbox: RunningSandbox) -> None:
+    made = stripe_client(sandbox).v1.customers.create({"name": "Acme"}).id
+    path = "/v1/accounts/acme/stripe-customer"
+    linked = connected.ask("PUT", path, json={"customer": made})
+    assert_shape(AccountAnswer, linked.json())
+    assert (linked.status_code, linked.json()["stripe_customer_id"]) == (200, made)
+    assert_problem(connected.ask("PUT", path, json={"customer": "cus_1"}), 409, field="customer")
+    assert_problem(connected.ask("PUT", path, json={"customer": "in_1"}), 422, field="customer")
+    connected.world.service.run_month(OCTOBER)
+    shown = connected.get(FIRST).json()
+    assert shown["hosted_invoice_url"].startswith("https://")
+    assert shown["invoice_pdf"].startswith("https://")

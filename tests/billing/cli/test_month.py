@@ -150,7 +150,20 @@ def test_invoices_go_through_stripe(connected: Cli) -> None:
     (acme,) = connected.json("invoices", "list", "--status", "open")
     assert acme["stripe_invoice_id"].startswith("in_")
     assert connected.json("accounts", "show", "acme")["stripe_customer_id"].startswith("cus_")
-    assert acme["stripe_invoice_id"] in connected.done("invoices", "show", acme["number"]).out
+    shown = connected.json("invoices", "show", acme["number"])
+    assert shown["hosted_invoice_url"].startswith("https://")
+    assert shown["invoice_pdf"].startswith("https://")
+    text = connected.done("invoices", "show", acme["number"]).out
+    for link in ("stripe_invoice_id", "hosted_invoice_url", "invoice_pdf"):
+        assert shown[link] in text
+
+
+def test_an_account_is_linked(connected: Cli) -> None:
+    connected.json("run", "2024-03")
+    made = connected.json("accounts", "show", "acme")["stripe_customer_id"]
+    assert connected.json("accounts", "link", "acme", made)["stripe_customer_id"] == made
+    assert made in connected.done("accounts", "link", "acme", made).out
+    assert "link once they are paid" in connected("accounts", "link", "acme", "cus_1").error
 
 
 def test_an_invoice_that_cannot_be_sent_is_looked_at(month: Cli) -> None:

@@ -10,6 +10,9 @@ from billing.payments.stripe_sandbox import params
 
 JSON = dict[str, Any]
 
+# What Stripe's documents say and its description does not.
+METADATA_KEY, METADATA_VALUE, MOST_ITEMS = 40, 500, 250
+
 
 @functools.cache
 def description() -> JSON:
@@ -33,6 +36,32 @@ def accepted_by_stripe(method: str, template: str) -> JSON:
         "properties": {parameter["name"]: parameter["schema"] for parameter in query},
         "required": [parameter["name"] for parameter in query if parameter.get("required")],
     }
+
+
+def template_of(method: str, path: str) -> str | None:
+    """The route of Stripe's to which a request goes; None if Stripe has none. Fixed parts go before named
+    ones: `/v1/invoices/search` is no invoice."""
+    parts = path.split("/")
+    fitting = [
+        template
+        for template, operations in description()["paths"].items()
+        if method.lower() in operations and _fits(template.split("/"), parts)
+    ]
+    return min(fitting, key=lambda template: template.count("{"), default=None)
+
+
+def _fits(template: list[str], parts: list[str]) -> bool:
+    return len(template) == len(parts) and all(
+        named == part or (named.startswith("{") and part) for named, part in zip(template, parts, strict=True)
+    )
+
+
+def request_mistakes(method: str, path: str, given: JSON) -> list[str]:
+    """What is wrong with a request by Stripe's description: its path, its method, its parameters."""
+    template = template_of(method, path)
+    if template is None:
+        return [f"{method} {path}: Stripe has no such route"]
+    return mistakes(accepted_by_stripe(method, template), given)
 
 
 def options(schema: JSON) -> list[JSON]:
@@ -63,12 +92,16 @@ def _mistakes(schema: JSON, value: Any, name: str) -> Iterator[str]:
                 yield from mistakes(known[key], inner, f"{name}[{key}]")
             elif isinstance(free, dict):
                 yield from mistakes(free, inner, f"{name}[{key}]")
+                if "metadata" in name and (len(key) > METADATA_KEY or len(inner) > METADATA_VALUE):
+                    yield f"{name}[{key}]: metadata that is too long"
             else:
                 yield f"{name}[{key}]: unknown"
     elif kind == "array":
         if not isinstance(value, dict):
             yield f"{name}: not an array: {value!r}"
             return
+        if len(value) > MOST_ITEMS:
+            yield f"{name}: more than {MOST_ITEMS} items"
         for key, inner in value.items():
             yield from mistakes(schema["items"], inner, f"{name}[{key}]")
     elif not isinstance(value, str):
@@ -77,6 +110,8 @@ def _mistakes(schema: JSON, value: Any, name: str) -> Iterator[str]:
         yield f"{name}: {value!r} is none of {schema['enum']}"
     elif kind == "integer" and not value.lstrip("-").isdigit():
         yield f"{name}: {value!r} is no integer"
+    elif schema.get("format") == "currency" and not (value.isalpha() and value.islower() and len(value) == 3):
+        yield f"{name}: {value!r} is no currency"
     elif kind == "boolean" and value not in {"true", "false"}:
         yield f"{name}: {value!r} is no boolean"
     elif len(value) > schema.get("maxLength", len(value)):

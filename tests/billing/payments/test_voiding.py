@@ -229,7 +229,7 @@ def test_a_process_that_was_taken_for_dead_sends_nothing_any_more(
         assert world.service.send_invoice(made.id).problems == {}
         raise TryAgain("the network")
 
-    made = world.service.run_month(OCTOBER, send=False).invoices[0]
+    (made,) = world.service.run_month(OCTOBER, send=False).invoices
     interrupted(world, "finalize_invoice", stand_still).send_invoice(made.id, kinds=("send",))
     held = show_invoice(world.engine, made.id)
     assert (held.status, sending(world, held)) == (
