@@ -5,19 +5,23 @@ text that is too long. What the sandbox answered does not matter."""
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 
 import pytest
 import sqlalchemy as sa
+import stripe
 
 from billing.accounts import add_account, update_account
 from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
 from billing.credit_notes import credit_note
 from billing.credits import add_credit
-from billing.invoices import list_invoices
+from billing.invoices import list_invoices, show_invoice
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import TEST_KEY, Fault, FaultKind, FaultSchedule, StripeSandbox
+from billing.payments.webhooks import catch_up
+from billing.reconciliation.operation import reconcile
 from billing.repository.invoices import Invoice
 from billing.voids import void_invoice
 from metering.period import HOUR_US, SECOND_US
@@ -66,6 +70,10 @@ ROUTES = {
     "POST /v1/invoices/{invoice}/void",
     "POST /v1/credit_notes",
     "GET /v1/credit_notes",
+    "GET /v1/events",
+    "GET /v1/invoice_payments",
+    "GET /v1/refunds",
+    "GET /v1/disputes",
 }
 
 
@@ -85,8 +93,10 @@ class Months:
                 Fault("GET", "/v1/invoices/{invoice}", nth=4, kind=FaultKind.WRONG_TOTAL),
             ]
         )
-        gateway = StripeGateway(TEST_KEY, wire=Wire(self.sandbox), retries=retries)
-        self.world: World = dollars(engine, gateway, email="acme@example.com")
+        wire = Wire(self.sandbox)
+        self.gateway = StripeGateway(TEST_KEY, wire=wire, retries=retries)
+        self.client = stripe.StripeClient(TEST_KEY, http_client=wire, max_network_retries=0)
+        self.world: World = dollars(engine, self.gateway, email="acme@example.com")
         for name in ("plain", "charged", "contract"):
             self.world.account(name, plan="dollar", email=f"{name}@example.com")
             self.world.send(runs(5, account=name, prefix=name))
@@ -136,6 +146,22 @@ class Months:
         self._void(later["plain"])
         self._note(later["acme"], "1.00")
         self._rest()
+        self._pay_and_dispute(later["acme"])
+        catch_up(engine, self.gateway, 0, self.world.instant)
+        reconcile(self.world.service, NOVEMBER, fix=True)
+
+    def _pay_and_dispute(self, invoice: Invoice) -> None:
+        """The customer pays at the second attempt; its bank wants the money back: no requests of ours."""
+        ours = list(self.sandbox.log)
+        stripe_id = show_invoice(self.world.engine, invoice.id).stripe_invoice_id or ""
+        customer = str(self.client.v1.invoices.retrieve(stripe_id).customer)
+        for card in ("pm_card_chargeCustomerFail", "pm_card_visa"):
+            method = self.client.v1.payment_methods.attach(card, {"customer": customer})
+            with suppress(stripe.CardError):
+                self.client.v1.invoices.pay(stripe_id, {"payment_method": method.id})
+        self.sandbox.log.clear()
+        self.sandbox.log.extend(ours)
+        self.sandbox.open_dispute(self.sandbox.state.charges.order[-1])
 
     def _note(self, invoice: Invoice, amount: str) -> None:
         now = self.world.instant
