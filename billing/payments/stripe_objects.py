@@ -18,7 +18,8 @@ class StripeLine:
 class StripeInvoice:
     """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
     the metadata, where it is there; `lines` are all its lines, None where there are more than the answer
-    holds."""
+    holds. `tax` is what Stripe adds to the total; what is paid and remains has it in it. `automatic_tax`:
+    Stripe computes it."""
 
     id: str
     status: str
@@ -32,6 +33,8 @@ class StripeInvoice:
     hosted_invoice_url: str | None
     invoice_pdf: str | None
     lines: tuple[StripeLine, ...] | None = None
+    tax: int = 0
+    automatic_tax: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class StripeCustomer:
 @dataclass(frozen=True, slots=True)
 class StripeCreditNote:
     """A credit note as Stripe has it, in minor units: `reduced` is what it took off what was due,
-    `given_back` what was paid before and is credited outside of Stripe."""
+    `given_back` what was paid before and is credited outside of Stripe. What Stripe itself gave back is in
+    neither."""
 
     id: str
     reduced: int
@@ -86,6 +90,8 @@ def invoice_of(found: Any) -> StripeInvoice:
         hosted_invoice_url=found.hosted_invoice_url,
         invoice_pdf=found.invoice_pdf,
         lines=None if found.lines.has_more else tuple(line_of(each) for each in found.lines.data),
+        tax=0 if total is None else found.total - total,
+        automatic_tax=bool(found.automatic_tax.enabled),
     )
 
 
@@ -97,4 +103,4 @@ def customer_of(found: Any) -> StripeCustomer:
 
 
 def credit_note_of(found: Any) -> StripeCreditNote:
-    return StripeCreditNote(found.id, found.pre_payment_amount, found.post_payment_amount)
+    return StripeCreditNote(found.id, found.pre_payment_amount, found.out_of_band_amount or 0)
