@@ -16,6 +16,7 @@ from billing.billing_run import Progress, run_month
 from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
 from billing.payments.rate import Pace
+from billing.payments.tax import tax_of
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
@@ -212,7 +213,7 @@ class _Onwards:
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
-    """Raises DatabaseUrlError, LiveKeyRefused."""
+    """Raises DatabaseUrlError, LiveKeyRefused, or Invalid for settings that exclude one another."""
     engine = make_engine(settings.database_url)
     gateway = None
     if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
@@ -226,5 +227,6 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
             api_base=settings.stripe_api_base,
             live=settings.stripe_live == "yes",
             pace=pace,
+            tax=tax_of(settings.stripe_automatic_tax, settings.stripe_tax_rates),
         )
     return Service(settings, engine, SqlEventStore(engine), now, gateway)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from billing.billing_details import details_of
 from billing.payments.customer import bring_up_to_date
 from billing.payments.desk import Desk, go_on
-from billing.payments.errors import Missing, NeedsOperator
+from billing.payments.errors import Declined, Missing, NeedsOperator
 from billing.payments.state import apply, refresh, version
+from billing.payments.tax import lines_at_stripe
 from billing.repository import invoices, outbox
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
@@ -23,6 +24,9 @@ from metering.database import writing
 
 if TYPE_CHECKING:
     from billing.payments.stripe_objects import StripeInvoice
+
+# What Stripe says where automatic tax finds no place for the customer.
+NO_LOCATION = "customer_tax_location_invalid"
 
 _STEPS = outbox.STEPS["send"]
 
@@ -94,7 +98,8 @@ def _lines(desk: Desk, intent: Intent, invoice: Invoice) -> None:
     stripe_id = _stripe_id(invoice)
     if intent.step_since and desk.gateway.get_lines(stripe_id):
         return  # they arrived; the next step compares them
-    desk.gateway.add_lines(stripe_id, invoice.lines, _key(intent))
+    lines = lines_at_stripe(invoice.lines, invoice.currency, automatic=desk.gateway.tax.automatic)
+    desk.gateway.add_lines(stripe_id, lines, _key(intent))
 
 
 def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
@@ -114,10 +119,17 @@ def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
 
 @contextmanager
 def _explained(invoice: Invoice, account: Account, charge: bool) -> Iterator[None]:
-    """Stripe sends no invoice to a customer without an e-mail address: say how one is given."""
+    """Stripe sends no invoice to a customer without an e-mail address, and computes no tax for one without
+    an address: say how they are given."""
     try:
         yield
     except NeedsOperator as error:
+        if isinstance(error, Declined) and error.code == NO_LOCATION:
+            raise NeedsOperator(
+                f"Stripe cannot tell the tax of {account.id}, whose address it does not know; set it with: "
+                f"billing accounts update {account.id} --line1 TEXT --postal-code TEXT --city TEXT "
+                f"--country CODE, then: {go_on(invoice)} ({error})"
+            ) from error
         if charge or account.email or "email" not in str(error).lower():
             raise
         raise NeedsOperator(
@@ -138,7 +150,8 @@ def _key(intent: Intent) -> str:
 
 def _compare(desk: Desk, invoice: Invoice, held: StripeInvoice) -> None:
     """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""
-    ours = [(line.description, line.amount) for line in invoice.lines]
+    wanted = lines_at_stripe(invoice.lines, invoice.currency, automatic=held.automatic_tax)
+    ours = [(line.description, line.amount) for line in wanted]
     lines = desk.gateway.get_lines(held.id) if held.lines is None else held.lines
     theirs = [(line.description, line.amount) for line in lines]
     problems = []

@@ -20,6 +20,7 @@ from billing.credits import add_credit
 from billing.invoices import list_invoices, show_invoice
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import TEST_KEY, Fault, FaultKind, FaultSchedule, StripeSandbox
+from billing.payments.tax import Tax
 from billing.payments.webhooks import catch_up
 from billing.reconciliation.operation import reconcile
 from billing.repository.invoices import Invoice
@@ -80,7 +81,7 @@ ROUTES = {
 class Months:
     """Two months of customers of every kind, through the sandbox, with answers that are lost."""
 
-    def __init__(self, engine: sa.Engine, retries: int) -> None:
+    def __init__(self, engine: sa.Engine, retries: int, tax: Tax) -> None:
         self.sandbox = StripeSandbox(
             clock=lambda: self.world.instant // SECOND_US, missing_email="refused", seed="requests"
         )
@@ -94,12 +95,14 @@ class Months:
             ]
         )
         wire = Wire(self.sandbox)
-        self.gateway = StripeGateway(TEST_KEY, wire=wire, retries=retries)
+        self.gateway = StripeGateway(TEST_KEY, wire=wire, retries=retries, tax=tax)
         self.client = stripe.StripeClient(TEST_KEY, http_client=wire, max_network_retries=0)
         self.world: World = dollars(engine, self.gateway, email="acme@example.com")
         for name in ("plain", "charged", "contract"):
             self.world.account(name, plan="dollar", email=f"{name}@example.com")
             self.world.send(runs(5, account=name, prefix=name))
+        for name in ("acme", "plain", "charged", "contract"):
+            update_account(engine, name, country="DE")
         self.world.send(runs(9))
         self._add_the_longest()
 
@@ -117,6 +120,7 @@ class Months:
         )
         self._details(LONG_ID, LONG, "eu_vat")
         update_account(self.world.engine, LONG_ID, purchase_order="ö" * 140, days_until_due=365)
+        update_account(self.world.engine, LONG_ID, tax_exempt="reverse")
         add_credit(self.world.engine, LONG_ID, "1.00", LONG, by="ann", now=now)
         self.world.send(runs(3, account=LONG_ID, prefix="long"))
 
@@ -136,7 +140,7 @@ class Months:
         update_account(engine, "charged", collection="charge", email="")
         self._details("plain", "Street 1", "ch_vat")
         self._details(LONG_ID, "Street 2", "ch_vat")
-        update_account(engine, LONG_ID, tax_id="", tax_id_type="")
+        update_account(engine, LONG_ID, tax_id="", tax_id_type="", tax_exempt="exempt")
         for name in ("plain", "charged", "acme", LONG_ID):
             self.world.send(runs(2, account=name, day="2026-11-03", prefix=f"{name}-nov"))
         invoice_contracts(engine, date(2026, 11, 2), now=self.world.instant)
@@ -179,9 +183,13 @@ class Months:
             self.world.service.send_due()
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-def test_every_request_of_two_months_is_one_of_stripes(sqlite_databases: NewDatabase, retries: int) -> None:
-    months = Months(sqlite_databases(), retries)
+@pytest.mark.parametrize(
+    ("retries", "tax"), [(0, Tax()), (2, Tax()), (0, Tax(automatic=True)), (2, Tax(rates=("txr_1", "txr_2")))]
+)
+def test_every_request_of_two_months_is_one_of_stripes(
+    sqlite_databases: NewDatabase, retries: int, tax: Tax
+) -> None:
+    months = Months(sqlite_databases(), retries, tax)
     try:
         months.play()
     finally:
