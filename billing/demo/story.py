@@ -232,7 +232,7 @@ def _reconciled(demo: DemoMonth, screen: Screen, unnoticed: Invoice) -> dict[str
     screen.differences(before)
     after = reconcile(demo.service, demo.month, fix=True)
     screen.text(
-        f"With --fix what is safe to mend is mended: {len(after.fixed)} of them. The {len(after.differences)} "
-        "that are left wait for a person, or the next invoice."
+        f"With --fix what is safe to mend is mended: {len(after.fixed)} of them. What is left waits for a",
+        "person, or for the next invoice.",
     )
     return {"before": before.to_data(), "after": after.to_data()}
