@@ -6,6 +6,7 @@ import functools
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +318,9 @@ def test_events_are_forgotten_once_stripe_cannot_repeat_them(lite: Till) -> None
 
 def _customer(till: Till) -> str:
     return str(till.client.v1.invoices.retrieve(till.stripe_id).customer)
+
+
+def test_the_events_to_choose_at_stripe_are_those_that_we_take_in() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "stripe.md").read_text()
+    listed = text.partition("Choose these events:")[2].split("```")[1].split()
+    assert sorted(listed) == sorted(EVENTS)
