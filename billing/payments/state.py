@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+import structlog
 
-from billing.payments.errors import TryAgain
+from billing.payments.errors import NeedsOperator, TryAgain
 from billing.repository import collection, invoices, outbox
 from billing.repository.collection import Collection, Record
 from billing.voids import lock_invoice, make_void
@@ -22,6 +23,8 @@ from metering.period import SECOND_US
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
     from billing.payments.stripe_objects import PaymentFailure, StripeInvoice, StripeRecord
+
+log = structlog.get_logger()
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
 _STATUS = {
@@ -64,12 +67,21 @@ def refresh(
         seen = version(engine, invoice_id)
         held = gateway.get_invoice(stripe_id)
         tried = held.status in ("open", "uncollectible") and held.collection.attempts
-        failure = gateway.payment_failure(stripe_id) if tried else None
+        failure = _failure(gateway, stripe_id) if tried else None
         records = gateway.credit_notes_of(stripe_id) if aspects.credit_notes else []
         records += gateway.reversals(stripe_id) if aspects.reversals else []
         if apply(engine, invoice_id, held, now, seen=seen, failure=failure, records=records):
             return
     raise TryAgain(f"Stripe's state of invoice {invoice_id} changes all the time")
+
+
+def _failure(gateway: StripeGateway, stripe_id: str) -> PaymentFailure | None:
+    """A key that may not read payments does not keep the rest from being known."""
+    try:
+        return gateway.payment_failure(stripe_id)
+    except NeedsOperator as error:
+        log.warning("why a payment failed is not known", invoice=stripe_id, error=str(error))
+        return None
 
 
 def version(engine: sa.Engine, invoice_id: str) -> int:

@@ -7,9 +7,10 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
+from billing.accounts import update_account
 from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
-from billing.invoices import invoice_data, show_invoice
+from billing.invoices import invoice_data, list_invoices, show_invoice
 from billing.payments.outbox import Delivery
 from billing.payments.state import apply, version
 from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
@@ -182,6 +183,22 @@ def test_a_draft_that_was_deleted_at_stripe_is_made_again(world: World, sandbox:
     client.v1.invoices.delete(client.v1.invoices.list().data[0].id)
     assert world.service.run_month(OCTOBER).sent == 1
     assert_settled(world.engine, sandbox, ["acme"])
+
+
+def test_a_draft_whose_customer_is_gone_is_not_made_twice(world: World, sandbox: RunningSandbox) -> None:
+    route = "/v1/invoices/{invoice}/finalize"
+    faults = [Fault("POST", route, nth=nth, kind=FaultKind.ERROR_500) for nth in (1, 2, 3)]
+    sandbox.state.faults = FaultSchedule(faults)
+    world.service.run_month(OCTOBER)
+    (draft,) = stripe_client(sandbox).v1.invoices.list().data
+    assert draft.status == "draft"
+    update_account(world.engine, "acme", name="Acme Corporation")
+    stripe_client(sandbox).v1.customers.delete(str(draft.customer))
+    world.instant += HOUR_US
+    (told,) = world.service.send_due().problems.values()
+    assert "No such customer" in told
+    (invoice,) = list_invoices(world.engine)
+    assert invoice.stripe_invoice_id == draft.id
 
 
 def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(
