@@ -7,6 +7,7 @@ all that this undoes (`billing/voids.py`); nothing brings it back.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import structlog
 from billing.payments.errors import NeedsOperator, TryAgain
 from billing.repository import collection, invoices, outbox
 from billing.repository.collection import Collection, Record
+from billing.repository.invoices import Invoice
 from billing.voids import lock_invoice, make_void
 from metering.database import reading, writing
 from metering.period import SECOND_US
@@ -38,6 +40,8 @@ _STATUS = {
 # Of a void that was not asked for here.
 STRIPE = "Stripe"
 VOIDED_THERE = "voided at Stripe"
+# Within a process one thread at a time fetches an invoice: what they fetched would overtake one another.
+_TURNS = tuple(threading.Lock() for _ in range(64))
 # How often an answer is asked for anew because another was stored meanwhile.
 ATTEMPTS = 10
 
@@ -63,6 +67,13 @@ def refresh(
     aspects: Aspects = NOTHING_MORE,
 ) -> None:
     """Fetch what Stripe has of an invoice and store it. Raises PaymentError."""
+    with _TURNS[hash(invoice_id) % len(_TURNS)]:
+        _refresh(engine, gateway, invoice_id, stripe_id, now, aspects)
+
+
+def _refresh(
+    engine: sa.Engine, gateway: StripeGateway, invoice_id: str, stripe_id: str, now: int, aspects: Aspects
+) -> None:
     for _ in range(ATTEMPTS):
         seen = version(engine, invoice_id)
         held = gateway.get_invoice(stripe_id)
@@ -113,13 +124,16 @@ def apply(
         invoices.update(
             connection,
             invoice_id,
-            amount_paid=held.amount_paid,
             stripe_invoice_id=held.id,
             stripe_status=held.status,
             hosted_invoice_url=held.hosted_invoice_url,
             invoice_pdf=held.invoice_pdf,
         )
         status = _STATUS[held.status]
+        if status in ("open", "paid") and invoice.status == "finalized" and _is_another(held, invoice):
+            # Finalized there by hand before it was ours to the cent: its state is not that of our invoice.
+            return True
+        invoices.update(connection, invoice_id, amount_paid=held.amount_paid)
         if status != "void":
             invoices.update(connection, invoice_id, status=status)
             return True
@@ -127,6 +141,10 @@ def apply(
         by, reason = (asked.author, asked.reason) if asked is not None else (None, None)
         make_void(connection, invoice_id, by=by or STRIPE, reason=reason or VOIDED_THERE, now=now)
         return True
+
+
+def _is_another(held: StripeInvoice, invoice: Invoice) -> bool:
+    return (held.total_excluding_tax, held.currency) != (invoice.total, invoice.currency)
 
 
 def _collection(held: StripeInvoice, failure: PaymentFailure | None, now: int) -> Collection:

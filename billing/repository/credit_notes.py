@@ -57,6 +57,13 @@ def get(connection: sa.Connection, note_id: str) -> CreditNote | None:
     return found[0] if found else None
 
 
+def by_stripe_id(connection: sa.Connection, stripe_id: str) -> CreditNote | None:
+    found = _load(
+        connection, sa.select(credit_notes).where(credit_notes.c.stripe_credit_note_id == stripe_id)
+    )
+    return found[0] if found else None
+
+
 def of_invoice(connection: sa.Connection, invoice_id: str) -> list[CreditNote]:
     """An invoice's notes, oldest first."""
     query = sa.select(credit_notes).where(credit_notes.c.invoice_id == invoice_id)

@@ -41,13 +41,18 @@ class _PacedWire(stripe.HTTPClient):
         self._pace.before(endpoint(method, urlsplit(url).path))
         body, status, answered = self._wire.request(method, url, headers, post_data)
         # An object that is locked at Stripe is no matter of rate.
-        if status == 429 and '"lock_timeout"' not in body:
+        if status == 429 and b'"lock_timeout"' not in _bytes(body):
             seconds = answered.get("Retry-After", "")
             self._pace.refused(int(seconds) * SECOND_US if seconds.isdecimal() else 0)
         return body, status, answered
 
     def _sleep_time_seconds(self, num_retries: int) -> float:
         return self._wire._sleep_time_seconds(num_retries)
+
+
+def _bytes(body: str | bytes) -> bytes:
+    """What the SDK's wires give: `requests` gives bytes, whatever the annotation of the base class says."""
+    return body.encode() if isinstance(body, str) else body
 
 
 class Connection:

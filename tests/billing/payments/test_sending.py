@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
@@ -12,6 +13,7 @@ from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
 from billing.invoices import invoice_data, list_invoices, show_invoice
 from billing.payments.outbox import Delivery
+from billing.payments.rate import Pace
 from billing.payments.state import apply, version
 from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
 from billing.payments.stripe_sandbox import (
@@ -21,7 +23,8 @@ from billing.payments.stripe_sandbox import (
     RunningSandbox,
 )
 from billing.repository import accounts
-from metering.database import writing
+from billing.repository.rate import StoredRate
+from metering.database import reading, writing
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
 from tests.billing.payments.conftest import Clock
 from tests.conftest import NewDatabase
@@ -288,3 +291,24 @@ def test_what_stripe_refuses_is_told_with_what_to_do(world: World, sandbox: Runn
     (told,) = [message for _, message in world.service.run_month(OCTOBER).failed]
     assert told.startswith("not sent: Stripe refuses it (")
     assert told.endswith("); put right what it names, then: billing run 2026-10")
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RATE_LIMITED_429, FaultKind.LOCK_TIMEOUT_429])
+def test_over_http_a_refusal_for_the_rate_is_waited_for(
+    engine: sa.Engine, sandbox: RunningSandbox, kind: FaultKind
+) -> None:
+    waited: list[int] = []
+    pace = Pace(StoredRate(engine), lambda: NOVEMBER_2 + sum(waited), waited.append)
+    world = World(engine, gateway=StripeGateway(sandbox.api_key, api_base=sandbox.url, pace=pace, retries=0))
+    world.account(email="billing@acme.example")
+    world.send(runs(10_400))
+    sandbox.state.faults = FaultSchedule([Fault("POST", "/v1/invoices", nth=1, kind=kind)])
+    report = world.service.run_month(OCTOBER)
+    (invoice,) = report.invoices
+    sending = invoice_data(world.engine, invoice, world.instant)["sending"]
+    assert isinstance(sending, dict) and sending["status"] == "pending"
+    with reading(engine) as connection:
+        shared = connection.execute(sa.text("SELECT data FROM stripe_rate")).scalar_one()
+    assert (json.loads(shared).get("factor", 1.0) < 1) == (kind is FaultKind.RATE_LIMITED_429)
+    world.instant += HOUR_US
+    assert world.service.send_due().sent == [invoice.id]

@@ -63,7 +63,12 @@ def test_forged_and_stale_webhooks_are_refused(lite: Till) -> None:
         (body, "nonsense", SECRET, now, Forged),
         (body, "t=1,v1=é", SECRET, now, Forged),
         (b"\xff", good, SECRET, now, Forged),
-        (body, f"{good},t={now // SECOND_US + 900}", SECRET, late, Stale),
+        (body, f"{good},t={now // SECOND_US + 900}", SECRET, late, Forged),
+        (body, good.replace("t=", "t= ") + f",t={now // SECOND_US + 900}", SECRET, late, Forged),
+        (body, good.replace("t=", "t=+"), SECRET, late, Forged),
+        (body, good.replace(",", "=x,", 1), SECRET, late, Forged),
+        (body, f"t={late // SECOND_US}, {good}", SECRET, late, Forged),
+        (body, good, SECRET, late, Stale),
         (body, good, SECRET, now + 301 * SECOND_US, Stale),
         (body, good, SECRET, now - 301 * SECOND_US, Stale),
     ]:
@@ -80,6 +85,7 @@ def test_forged_and_stale_webhooks_are_refused(lite: Till) -> None:
     [
         b"",
         b"[]",
+        b"[" * 100_000,
         b"{}",
         b'{"id": 1}',
         json.dumps({"id": "evt_1", "type": "x", "data": {"object": {"id": 1, "object": "invoice"}}}).encode(),
