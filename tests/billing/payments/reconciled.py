@@ -74,7 +74,8 @@ def second_invoice(client: stripe.StripeClient, made: Invoice, *, finalize: bool
     extra = client.v1.invoices.create(
         {"customer": customer, "auto_advance": False, "metadata": {"invoice_id": made.id}}
     )
-    client.v1.invoices.add_lines(extra.id, {"lines": [{"amount": 500, "description": "again"}]})
+    lines: Any = [{"amount": each.amount, "description": each.description} for each in made.lines]
+    client.v1.invoices.add_lines(extra.id, {"lines": lines})
     return client.v1.invoices.finalize_invoice(extra.id, {"auto_advance": False}) if finalize else extra
 
 

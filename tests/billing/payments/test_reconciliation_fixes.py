@@ -259,3 +259,16 @@ def test_asked_for_the_void_of_one_that_was_paid_meanwhile(
     pay(client, made)
     report = fix(lite)
     assert (report.ok, show_invoice(lite.engine, made.id).status) == (True, "paid")
+
+
+def test_a_draft_that_somebody_wrote_into_is_kept(
+    lite: World, sandbox: RunningSandbox, client: stripe.StripeClient
+) -> None:
+    """Its metadata says that it is ours, as that of a copy made by hand does; its lines do not."""
+    made = bill(lite)
+    extra = second_invoice(client, made)
+    line: Any = [{"amount": 4999, "description": "consulting, by hand"}]
+    client.v1.invoices.add_lines(extra.id, {"lines": line})
+    (told,) = fix(lite).differences
+    assert (told.cause, told.fix) == ("extra in Stripe", None)
+    assert client.v1.invoices.retrieve(extra.id).status == "draft"
