@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 ERRORS_ON_SCREEN = 10
 
-Format = Literal["auto", "task-run", "cloudevents", "prefect"]
+Format = Literal["auto", "task-run", "cloudevents", "prefect", "airflow"]
 
 
 def add_to(app: typer.Typer) -> None:
