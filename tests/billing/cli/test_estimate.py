@@ -64,3 +64,12 @@ def test_wrong_usage_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
     assert "empty" in cli("estimate", tmp_path / "empty.csv", "--format", "airflow").err
     nothing = export(tmp_path / "nothing.csv", instance(1, state="skipped"))
     assert "nothing to price" in cli("estimate", nothing, "--format", "airflow").out
+
+
+def test_an_airflow_export_is_metered(cli: Cli, tmp_path: Path) -> None:
+    path = export(tmp_path / "task_instance.csv", instance(1), instance(2, state="failed"), instance(1))
+    cli.done("accounts", "add", "acme", "--billing-from", "2026-10")
+    told = cli.json("ingest", path, "--format", "airflow", "--account", "acme")
+    assert (told["accepted"], told["duplicate"], told["rejected"]) == (2, 1, 0)
+    assert cli.json("usage", "acme", "--month", "2026-10")["billable"] == 1
+    assert "name the account" in cli("ingest", path, "--format", "airflow").err
