@@ -36,21 +36,22 @@ class Names:
         self._places: dict[Place, tuple[int, int]] = {}
         self._by_id: dict[int, Label] = {}
 
-    def known(self, events: Sequence[TaskRunEvent]) -> list[tuple[int, int]] | None:
-        """For each event the numbers of its account and of its label; None if one is not remembered."""
-        known = self._places
-        try:
-            return [known[each.account, each.workspace, each.flow, each.source] for each in events]
-        except KeyError:
-            return None
+    def places(self, events: Sequence[TaskRunEvent]) -> list[Place]:
+        """Where each event belongs, by name."""
+        return [(each.account, each.workspace, each.flow, each.source) for each in events]
 
-    def learn(self, events: Sequence[TaskRunEvent], driver: Driver) -> list[tuple[int, int]]:
-        """The same; what is not remembered is looked up, and what is new gets a number, in the transaction of
-        `driver`. If that fails, call `forget`."""
-        if len(self._places) > _MEMORY:
-            self.forget()
-        wanted = {(each.account, each.workspace, each.flow, each.source) for each in events}
-        missing = [place for place in wanted if place not in self._places]
+    def missing(self, places: Sequence[Place]) -> set[Place]:
+        """Those that are not remembered."""
+        known = self._places
+        return {place for place in places if place not in known}
+
+    def numbers(self, places: Sequence[Place]) -> list[tuple[int, int]]:
+        """For each place, which must be remembered, the numbers of its account and of its label."""
+        return list(map(self._places.__getitem__, places))
+
+    def learn(self, missing: set[Place], driver: Driver) -> None:
+        """Look up what is not remembered, and give what is new a number, in the transaction of `driver`. If
+        that fails, call `forget`."""
         names = sorted({(place[0],) for place in missing})
         ids = driver.numbers("meter_accounts", {"account": "text"}, names)
         columns = {"account_id": "int", "workspace": "text", "flow": "text", "source": "text"}
@@ -58,9 +59,11 @@ class Names:
         for row, number in driver.numbers("meter_labels", columns, sorted(rows)).items():
             self._places[rows[row]] = (row[0], number)
             self._by_id[number] = Label(*row[1:])
-        learned = self.known(events)
-        assert learned is not None
-        return learned
+
+    def make_room(self) -> None:
+        """Forget everything once it is much."""
+        if len(self._places) > _MEMORY:
+            self.forget()
 
     def forget(self) -> None:
         """Drop what is remembered, for example since a transaction in which it was learned failed."""

@@ -11,14 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from metering.database import reading, writing
-from metering.event import TaskRunEvent
-from metering.outcome import Outcome, Statement, winner
+from metering.event import TaskRunEvent, fingerprints
+from metering.outcome import OUTCOMES, THRESHOLD_US, Outcome, Statement, winner
 from metering.period import DAY_US, day_of
 from metering.store import Cutoff, run_key
 from metering.store.append import Append, statement_of
 from metering.store.counters import Counters
-from metering.store.driver import COMMIT_LOCK, Driver, NewRun, PostgresDriver, SqliteDriver
+from metering.store.driver import Driver, NewRun
 from metering.store.names import Label, Names
+from metering.store.postgres_driver import COMMIT_LOCK, PostgresDriver
+from metering.store.sqlite_driver import SqliteDriver
 from metering.store.tables import commits, revisions, task_runs
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
@@ -41,18 +43,23 @@ class SqlEventStore:
             raise
 
     def _append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        places = self._names.known(events)
-        if places is None and self._engine.dialect.name == "postgresql":
+        names = self._names
+        names.make_room()
+        places = names.places(events)
+        missing = names.missing(places)
+        if missing and self._engine.dialect.name == "postgresql":
             # Names go first, in a transaction of their own: writers then never wait for one another's names
             # while they hold the locks of runs and counters. A name without events is harmless.
             with writing(self._engine) as connection:
-                places = self._names.learn(events, PostgresDriver(connection))
-        rows = None if places is None else _rows(events, places)
+                names.learn(missing, PostgresDriver(connection))
+            missing.clear()
+        rows = [] if missing else _rows(events, names.numbers(places))
         with writing(self._engine) as connection:
             driver = self._driver(connection)
-            if rows is None:
-                rows = _rows(events, self._names.learn(events, driver))
-            return Append(driver, self._names, rows).run(now)
+            if missing:
+                names.learn(missing, driver)
+                rows = _rows(events, names.numbers(places))
+            return Append(driver, names, rows).run(now)
 
     def _driver(self, connection: sa.Connection) -> Driver:
         if self._engine.dialect.name == "postgresql":
@@ -171,19 +178,19 @@ def _plain(account_id: int, start: int, end: int, cutoff: int) -> tuple[sa.Colum
 
 
 def _rows(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> list[NewRun]:
-    """Events as rows, in their order."""
-    return [
-        (
-            account_id,
-            run_key.encode(event.task_run_id),
-            int(event.outcome),
-            event.ended_at,
-            event.duration_us,
-            label_id,
-            event.fingerprint,
-        )
-        for event, (account_id, label_id) in zip(events, places, strict=True)
-    ]
+    """Events as rows, in their order. Made column by column, which takes half the time of row by row."""
+    account_ids, label_ids = zip(*places, strict=True)
+    outcomes = [_RANKS[event.state, event.duration_us > THRESHOLD_US] for event in events]
+    ended_at = [event.ended_at for event in events]
+    durations_us = [event.duration_us for event in events]
+    keys = run_key.encode_all([event.task_run_id for event in events])
+    return list(
+        zip(account_ids, keys, outcomes, ended_at, durations_us, label_ids, fingerprints(events), strict=True)
+    )
+
+
+# As plain numbers: an Outcome costs the driver a look at its class, each time.
+_RANKS = {key: int(outcome) for key, outcome in OUTCOMES.items()}
 
 
 def _run(key: bytes, row: sa.Row[Any], labels: dict[int, Label]) -> Run:
