@@ -99,7 +99,7 @@ class Bench:
         self.kept(load)
 
     def http(self, port: int) -> None:
-        """The whole way: HTTP, decoding, store, disk, answer. All of it again; then more at half that rate."""
+        """The whole way: HTTP, decoding, store, disk, answer. All of it again; more at half that rate."""
         load = self.load(self.options.events)
         requests = [post(body, self.key) for body in load.batches()]
         for name, wanted in (("http", load.accepted), ("http_replay", 0)):
