@@ -4,7 +4,7 @@ that changes in the hourly counters."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from metering.outcome import Outcome, Statement, winner
 from metering.period import HOUR_US
 from metering.store.driver import CountRow, Driver, NewRun, RevisionRow, RunKey, RunRow
-from metering.store.names import Label, Names
+from metering.store.names import Label
 
 
 def statement_of(row: RunRow | RevisionRow | sa.Row[Any], label: Label) -> Statement:
@@ -30,9 +30,9 @@ CounterKey = tuple[int, int, int, int]
 class Append:
     """Works on one open transaction. `run` answers for each row whether it was accepted."""
 
-    def __init__(self, driver: Driver, names: Names, rows: Sequence[NewRun]) -> None:
+    def __init__(self, driver: Driver, label_of: Callable[[int], Label], rows: Sequence[NewRun]) -> None:
         self._driver = driver
-        self._names = names
+        self._label_of = label_of
         self._rows = rows
         self._accepted = [True] * len(rows)
         self._deltas: Counter[CounterKey] = Counter()
@@ -109,7 +109,7 @@ class Append:
             self._driver.insert_revisions(added)
 
     def _winner(self, rows: dict[int, RunRow | RevisionRow]) -> RunRow | RevisionRow:
-        said = [(statement_of(row, self._names.label(row.label_id)), row) for row in rows.values()]
+        said = [(statement_of(row, self._label_of(row.label_id)), row) for row in rows.values()]
         best = winner(statement for statement, _ in said)
         return next(row for statement, row in said if statement == best)
 
