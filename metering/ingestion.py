@@ -21,7 +21,6 @@ from metering.store import EventStore
 EVENTS_A_COMMIT = 20_000
 # A second commit is prepared beside one that is under way once this many events are waiting for it.
 EVENTS_BESIDE = 2_000
-WRITERS = 2
 # Events that may wait for a commit before new batches are turned away.
 EVENTS_WAITING = 400_000
 # An answer names at most so many rejections; it counts them all.
@@ -74,9 +73,9 @@ class _Batch(NamedTuple):
 
 
 class GroupCommit:
-    """The writers of a process: two threads, of which the second starts a commit beside the first only where
-    much is waiting. One then prepares its events while the other waits for the database and the disk.
-    `clock` answers the current instant."""
+    """The writers of a process: as many threads as the store can use. Another one starts a commit beside one
+    that is under way only where much is waiting; it prepares its events while the other waits for the
+    database and the disk. `clock` answers the current instant."""
 
     def __init__(self, store: EventStore, clock: Callable[[], int]) -> None:
         self._store = store
@@ -90,7 +89,7 @@ class GroupCommit:
         self._closed = False
         self._threads = [
             threading.Thread(target=self._write, name=f"meter-writer-{number}", daemon=True)
-            for number in range(WRITERS)
+            for number in range(store.writers)
         ]
         for thread in self._threads:
             thread.start()
