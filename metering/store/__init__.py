@@ -21,6 +21,10 @@ class Cutoff(NamedTuple):
 class EventStore(Protocol):
     """Facts kept durably. All instants in microseconds since the epoch; periods half-open."""
 
+    @property
+    def writers(self) -> int:
+        """How many threads may do well to append at once. Any number may."""
+
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         """Keep and count events in one transaction. True where an event was accepted, False where it is a
         duplicate. When this returns, what was accepted is on disk and in the next usage answer."""
