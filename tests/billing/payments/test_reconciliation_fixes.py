@@ -12,7 +12,6 @@ import stripe
 from billing.credit_notes import credit_note
 from billing.invoices import show_invoice
 from billing.payments.desk import CLAIM_US
-from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
 from billing.reconciliation.fixes import mend
 from billing.reconciliation.operation import reconcile
@@ -22,20 +21,20 @@ from billing.tables import accounts
 from billing.voids import void_invoice
 from metering.database import reading, writing
 from metering.period import SECOND_US
-from tests.billing.months import bill, dollars, void
+from tests.billing.months import bill, void
 from tests.billing.payments.conftest import Clock
 from tests.billing.payments.reconciled import (
     NOT_INVOICED,
     differ,
     fix,
     look,
+    owes_five,
     pay,
     said,
     second_invoice,
     set_books,
 )
 from tests.conftest import NewDatabase
-from tests.events import runs
 from tests.settled import stripe_client
 from tests.world import NOVEMBER_2, OCTOBER, World
 
@@ -48,21 +47,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    return _world(engine, sandbox)
+    return owes_five(engine, sandbox)
 
 
 @pytest.fixture
 def lite(sqlite_databases: NewDatabase, sandbox: RunningSandbox) -> World:
     """On SQLite alone, where storage does not matter."""
-    return _world(sqlite_databases(), sandbox)
-
-
-def _world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    """Acme had five dollars' worth of task runs in October."""
-    gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
-    world = dollars(engine, gateway, email="billing@acme.example")
-    world.send(runs(5))
-    return world
+    return owes_five(sqlite_databases(), sandbox)
 
 
 @pytest.fixture
