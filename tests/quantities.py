@@ -17,6 +17,7 @@ from typing import NamedTuple
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome, Statement, classify, winner
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
+from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
@@ -128,6 +129,12 @@ class QuantityStore:
             if held is not None and start <= held.ended_at < end:
                 for number in range(cohort.first, cohort.end):
                     yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        for account in accounts:
+            yield account, month_usage(self.runs(account, start, end, cutoff))
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         found: dict[date, Counter[Outcome]] = defaultdict(Counter)

@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
+from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
@@ -36,6 +37,12 @@ class EventStore(Protocol):
     def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
         """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
         ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
+
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        """What `run_list.month_usage` says of each account's `runs`, in any order of accounts, and much
+        faster. Accounts that were never metered have no runs."""
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         """The counts of each day (UTC) that has task runs in the period, by the same events as `runs`."""

@@ -12,14 +12,16 @@ import sqlalchemy as sa
 
 from metering.database import reading, writing
 from metering.event import TaskRunEvent
-from metering.outcome import Outcome, Statement, winner
+from metering.outcome import Outcome
 from metering.period import DAY_US, day_of
+from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff, run_key
-from metering.store.append import Append, statement_of
+from metering.store.append import Append
 from metering.store.counters import Counters
 from metering.store.driver import COMMIT_LOCK, Driver, NewRun, PostgresDriver, SqliteDriver
 from metering.store.names import Label, Names
-from metering.store.tables import commits, revisions, task_runs
+from metering.store.revised import revised_runs
+from metering.store.tables import commits, task_runs
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
@@ -101,7 +103,7 @@ class SqlEventStore:
             streams = [
                 (_run(row.run_key, row, labels) for row in connection.execute(plain.where(is_uuid))),
                 (_run(row.run_key, row, labels) for row in connection.execute(plain.where(~is_uuid))),
-                self._revised_runs(connection, account_id, start, end, cutoff, labels),
+                revised_runs(connection, [account_id], start, end, cutoff).get(account_id, []),
             ]
             yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
 
@@ -110,7 +112,6 @@ class SqlEventStore:
         if account_id is None or start >= end:
             return {}
         found: dict[int, Counter[Outcome]] = defaultdict(Counter)
-        labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
             day = (task_runs.c.ended_at // sa.literal_column(str(DAY_US))).label("day")
             quantity = sa.func.count().label("quantity")
@@ -118,42 +119,25 @@ class SqlEventStore:
             query = query.where(*_plain(account_id, start, end, cutoff))
             for row in connection.execute(query.group_by(day, task_runs.c.outcome)):
                 found[row.day][Outcome(row.outcome)] += row.quantity
-            for run in self._revised_runs(connection, account_id, start, end, cutoff, labels):
+            for run in revised_runs(connection, [account_id], start, end, cutoff).get(account_id, ()):
                 found[run.ended_at // DAY_US][run.outcome] += 1
         return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
 
-    def _revised_runs(
-        self,
-        connection: sa.Connection,
-        account_id: int,
-        start: int,
-        end: int,
-        cutoff: int,
-        labels: dict[int, Label],
-    ) -> list[Run]:
-        statements: dict[bytes, list[Statement]] = defaultdict(list)
-        for table in (task_runs, revisions):
-            query = sa.select(table).where(table.c.account_id == account_id, table.c.position <= cutoff)
-            if table is task_runs:
-                query = query.where(task_runs.c.revised == 1)
-            for row in connection.execute(query):
-                statements[bytes(row.run_key)].append(statement_of(row, labels[row.label_id]))
-        runs = []
-        for key, said in statements.items():
-            best = winner(said)
-            if start <= best.ended_at < end:
-                runs.append(
-                    Run(
-                        run_key.decode(key),
-                        best.outcome,
-                        best.ended_at,
-                        best.duration_us,
-                        best.workspace,
-                        best.flow,
-                        best.source,
-                    )
-                )
-        return sorted(runs, key=lambda run: run.task_run_id.encode())
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        # numpy takes a tenth of a second to import: only those pay for it who close a month.
+        from metering.store.month_pages import Question
+        from metering.store.months import Months
+
+        numbers = self._names.account_ids(accounts)
+        names = {number: account for account, number in numbers.items()}
+        for account in accounts:
+            if account not in numbers:
+                yield account, month_usage(())
+        for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
+            account = names[number]
+            yield account, usage or month_usage(self.runs(account, start, end, cutoff))
 
     def close(self) -> None:
         self._engine.dispose()
