@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
@@ -141,6 +141,15 @@ class QuantityStore:
         for ended_at, outcome, quantity in self._held(account, start, end, cutoff):
             found[day_of(ended_at)][outcome] += quantity
         return {day: Counts(dict(found[day])) for day in sorted(found)}
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        return set(self.counts_by_account(start, end))
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        return {account for account in accounts if self.usage(account, start, end).counts.total}
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple, Protocol
 
@@ -46,6 +46,15 @@ class EventStore(Protocol):
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         """The counts of each day (UTC) that has task runs in the period, by the same events as `runs`."""
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        """The `days` of each of many accounts, from an instant of its own, on a whole day, up to `end`."""
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        """Accounts that have, or once had, task runs in the period, from the hourly counters."""
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        """Those of some accounts that have task runs in the period now, from the hourly counters."""
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,7 @@ from metering.period import DAY_US, day_of
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff, run_key
 from metering.store.append import Append
+from metering.store.counted import accounts_in, accounts_with_runs, days_as_of
 from metering.store.counters import Counters
 from metering.store.driver import COMMIT_LOCK, Driver, NewRun, PostgresDriver, SqliteDriver
 from metering.store.names import Label, Names
@@ -138,6 +139,25 @@ class SqlEventStore:
         for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
             account = names[number]
             yield account, usage or month_usage(self.runs(account, start, end, cutoff))
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        numbers = self._names.account_ids(list(since))
+        wanted = {number: since[account] for account, number in numbers.items() if since[account] < end}
+        counted = None
+        if wanted:
+            with reading(self._engine) as connection:
+                counted = days_as_of(connection, wanted, end, cutoff)
+        if counted is None:
+            return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
+        return {account: counted.get(numbers.get(account, 0), {}) for account in since}
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        with reading(self._engine) as connection:
+            return accounts_in(connection, start, end)
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        with reading(self._engine) as connection:
+            return accounts_with_runs(connection, accounts, start, end)
 
     def close(self) -> None:
         self._engine.dispose()
