@@ -16,12 +16,16 @@ from billing.repository.accounts import Account, is_after_closing
 from billing.repository.invoice_batches import MonthState
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
+from metering.outcome import NOT_BILLED, Outcome
 from metering.period import Month, day_of
 from metering.run_list import MonthUsage
 from metering.usage import Counts, Window
 
 # Which rules decided what counts: changes when docs/rules.md §2 changes what an event says.
 RULE_VERSION = "success-1"
+
+# Outcomes in the order in which they are stored.
+_NAMES = tuple((outcome, outcome.reason) for outcome in (Outcome.BILLABLE, *NOT_BILLED))
 
 # Amounts are kept in 64 bits with a sign.
 LARGEST = 2**63
@@ -168,5 +172,5 @@ def window_counts(windows: Iterable[Window]) -> DailyCounts:
 
 def counts_data(counts: Counts) -> dict[str, int]:
     """Counts by name, `billable` first; only those that are not zero."""
-    named = {"billable": counts.billable, **counts.not_billed}
-    return {name: quantity for name, quantity in named.items() if quantity}
+    held = counts.by_outcome
+    return {name: held[outcome] for outcome, name in _NAMES if held.get(outcome)}

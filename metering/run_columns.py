@@ -66,8 +66,8 @@ class Tally:
         """What `run_list.month_usage` says of the same runs."""
         total: dict[Outcome, int] = {}
         by_day: dict[str, dict[Outcome, int]] = {}
-        for code in sorted(self._quantities):
-            quantity, outcome = self._quantities[code], _OUTCOMES[code % DAY_CODE]
+        for code, quantity in sorted(self._quantities.items()):
+            outcome = _OUTCOMES[code % DAY_CODE]
             total[outcome] = total.get(outcome, 0) + quantity
             by_day.setdefault(_day_text(code // DAY_CODE), {})[outcome] = quantity
         days = {day: Counts(counts) for day, counts in by_day.items()}

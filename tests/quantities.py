@@ -145,6 +145,10 @@ class QuantityStore:
     def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
         return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
 
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        days = self.days(account, start, end, len(self._commits))
+        return {day: counts.billable for day, counts in days.items() if counts.billable}
+
     def accounts_in(self, start: int, end: int) -> set[str]:
         return set(self.counts_by_account(start, end))
 

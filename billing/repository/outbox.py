@@ -21,7 +21,7 @@ STEPS: dict[Kind, tuple[str, ...]] = {
     "credit_note": ("credit_note",),
 }
 
-# What is done to one invoice is done in this order.
+# What is done to one invoice comes in this order.
 _ORDER = sa.case({"send": 0, "credit_note": 1}, value=outbox.c.kind, else_=2)
 
 
@@ -81,10 +81,8 @@ def add_credit_note(connection: sa.Connection, note_id: str, invoice_id: str, no
     _add(connection, note_id, "credit_note", invoice_id, now, credit_note_id=note_id)
 
 
-def _add(
-    connection: sa.Connection, intent_id: str, kind: Kind, invoice_id: str, now: int, **more: Any
-) -> None:
-    connection.execute(outbox.insert().values(**_values(intent_id, kind, invoice_id, now), **more))
+def _add(connection: sa.Connection, id: str, kind: Kind, invoice_id: str, now: int, **more: Any) -> None:
+    connection.execute(outbox.insert().values(_values(id, kind, invoice_id, now) | more))
 
 
 def _values(intent_id: str, kind: Kind, invoice_id: str, now: int) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class EventStore(Protocol):
     def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
         """The `days` of each of many accounts, from an instant of its own, on a whole day, up to `end`."""
 
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        """The billable runs of each day that has any, now, from the hourly counters. `start` and `end` are on
+        whole days."""
+
     def accounts_in(self, start: int, end: int) -> set[str]:
         """Accounts that have, or once had, task runs in the period, from the hourly counters."""
 

@@ -36,6 +36,20 @@ def _counted(start: int, end: int) -> sa.Exists:
     )
 
 
+def billable_days(connection: sa.Connection, name: str, start: int, end: int) -> dict[date, int]:
+    """The billable runs of each day of one account's, now."""
+    day = (usage_hours.c.hour // _HOURS).label("day")
+    number = sa.select(accounts.c.id).where(accounts.c.account == name).scalar_subquery()
+    query = sa.select(day, sa.func.sum(usage_hours.c.quantity).label("quantity")).where(
+        usage_hours.c.account_id == number,
+        usage_hours.c.hour >= hour_of(start),
+        usage_hours.c.hour < hour_of(end),
+        usage_hours.c.outcome == int(Outcome.BILLABLE),
+    )
+    rows = connection.execute(query.group_by(day))
+    return {day_of(row.day * DAY_US): int(row.quantity) for row in rows if row.quantity}
+
+
 def days_as_of(
     connection: sa.Connection, since: Mapping[int, int], end: int, cutoff: int
 ) -> dict[int, dict[date, Counts]] | None:

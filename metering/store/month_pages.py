@@ -58,8 +58,8 @@ class Pages(Protocol):
 
 
 _CODE = f"ended_at / {DAY_US} * {DAY_CODE} + outcome"
-_BILLED = f"FILTER (WHERE outcome = {int(Outcome.BILLABLE)} AND length(run_key) = {UUID_BYTES})"
-_OTHER = f"FILTER (WHERE outcome <> {int(Outcome.BILLABLE)} AND length(run_key) = {UUID_BYTES})"
+_BILLED = f"FILTER (WHERE outcome = {int(Outcome.BILLABLE)})"
+_OTHER = f"FILTER (WHERE outcome <> {int(Outcome.BILLABLE)})"
 _TEXTS = f"count(*) FILTER (WHERE length(run_key) <> {UUID_BYTES})"
 
 

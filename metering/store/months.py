@@ -73,14 +73,13 @@ def _merged(billed: Billed, keys: Sequence[bytes], runs: Sequence[Run]) -> Bille
     if not more:
         return billed
     form = f"S{ID_DIGITS}"
-    ids = np.frombuffer(billed.ids, dtype=form)
-    added = np.array([digits.encode() for digits, _ in more], dtype=form)
-    places = np.searchsorted(ids, added)
-    return Billed(
-        np.insert(ids, places, added).tobytes(),
-        np.insert(billed.ended_at, places, [run.ended_at for _, run in more]),
-        np.insert(billed.duration_us, places, [run.duration_us for _, run in more]),
+    ids = np.concatenate(
+        [np.frombuffer(billed.ids, dtype=form), np.array([digits.encode() for digits, _ in more], dtype=form)]
     )
+    ended_at = np.concatenate([billed.ended_at, [run.ended_at for _, run in more]])
+    duration_us = np.concatenate([billed.duration_us, [run.duration_us for _, run in more]])
+    order = np.argsort(ids, kind="stable")  # two ascending stretches: quickly merged
+    return Billed(ids[order].tobytes(), ended_at[order], duration_us[order])
 
 
 def _codes(runs: Sequence[Run]) -> Integers:

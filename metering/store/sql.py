@@ -17,7 +17,7 @@ from metering.period import DAY_US, day_of
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff, run_key
 from metering.store.append import Append
-from metering.store.counted import accounts_in, accounts_with_runs, days_as_of
+from metering.store.counted import accounts_in, accounts_with_runs, billable_days, days_as_of
 from metering.store.counters import Counters
 from metering.store.driver import COMMIT_LOCK, Driver, NewRun, PostgresDriver, SqliteDriver
 from metering.store.names import Label, Names
@@ -150,6 +150,10 @@ class SqlEventStore:
         if counted is None:
             return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
         return {account: counted.get(numbers.get(account, 0), {}) for account in since}
+
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        with reading(self._engine) as connection:
+            return billable_days(connection, account, start, end)
 
     def accounts_in(self, start: int, end: int) -> set[str]:
         with reading(self._engine) as connection:
