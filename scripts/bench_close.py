@@ -3,7 +3,7 @@ SQLite (or PostgreSQL), without Stripe. Prints invoices and task runs a second, 
 What was billed is compared with what was generated, and some invoices are computed again: a fast wrong answer
 is a failure.
 
-    python scripts/bench_close.py [--accounts 2000] [--runs 500] [--months 1] [--database-url URL]
+    PYTHONPATH=. .venv/bin/python scripts/bench_close.py [--accounts 2000] [--months 1] [--database-url URL]
 
 With more months, each is closed in turn: the later ones look for what the earlier ones have to be adjusted
 for.

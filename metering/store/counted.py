@@ -15,6 +15,8 @@ from metering.usage import Counts
 
 _HOURS: sa.ColumnElement[int] = sa.literal_column(str(DAY_US // HOUR_US))
 
+_OUTCOMES = {int(outcome): outcome for outcome in Outcome}
+
 
 def accounts_in(connection: sa.Connection, start: int, end: int) -> set[str]:
     """The accounts that have, or once had, task runs in the period. Looks once an account."""
@@ -58,7 +60,7 @@ def days_as_of(
     last = connection.scalar(sa.select(sa.func.max(commits.c.position))) or 0
     if last > cutoff:
         return None
-    found: dict[int, dict[date, dict[Outcome, int]]] = {each: defaultdict(dict) for each in since}
+    found: dict[int, dict[int, dict[Outcome, int]]] = {each: defaultdict(dict) for each in since}
     day = (usage_hours.c.hour // _HOURS).label("day")
     query = (
         sa.select(
@@ -76,11 +78,14 @@ def days_as_of(
         .having(sa.func.sum(usage_hours.c.quantity) > 0)
         .order_by(day)
     )
-    for row in connection.execute(query):
-        begin = row.day * DAY_US
-        if begin >= since[row.account_id]:
-            found[row.account_id][day_of(begin)][Outcome(row.outcome)] = int(row.quantity)
+    for account_id, number, outcome, quantity in connection.execute(query):
+        found[account_id][number][_OUTCOMES[outcome]] = int(quantity)
+    dates = {number: day_of(number * DAY_US) for days in found.values() for number in days}
     return {
-        account_id: {each: Counts(counts) for each, counts in days.items()}
+        account_id: {
+            dates[number]: Counts(counts)
+            for number, counts in days.items()
+            if number * DAY_US >= since[account_id]
+        }
         for account_id, days in found.items()
     }
