@@ -73,6 +73,8 @@ class BillingDetails:
 
     def to_data(self) -> dict[str, Any]:
         """Those that are not as they are by default."""
+        if self == NO_DETAILS:
+            return {}
         return {name: value for name, value in asdict(self).items() if value != getattr(NO_DETAILS, name)}
 
 

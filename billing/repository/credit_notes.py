@@ -77,13 +77,13 @@ def set_stripe_id(connection: sa.Connection, note_id: str, stripe_id: str) -> No
 
 
 def usage_by_invoice(
-    connection: sa.Connection, account_id: str, *, before: int | None = None
+    connection: sa.Connection, *account_ids: str, before: int | None = None
 ) -> dict[str, int]:
-    """What notes of kind `usage` took off each invoice of an account, in minor units; of those with an entry
-    below `before`, where given."""
+    """What notes of kind `usage` took off each invoice of some accounts, in minor units; of those with an
+    entry below `before`, where given."""
     query = (
         sa.select(credit_notes.c.invoice_id, sa.func.sum(credit_notes.c.amount).label("amount"))
-        .where(credit_notes.c.account_id == account_id, credit_notes.c.kind == "usage")
+        .where(credit_notes.c.account_id.in_(account_ids), credit_notes.c.kind == "usage")
         .group_by(credit_notes.c.invoice_id)
     )
     if before is not None:

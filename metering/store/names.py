@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from metering.store.tables import accounts, labels
 
 # Beyond this many remembered names the memory is dropped and filled anew.
 _MEMORY = 400_000
+# Names that one query asks for.
+_PART = 1000
 
 Place = tuple[str, str, str, str]
 """Account, workspace, flow, source: what events of many runs have in common."""
@@ -71,6 +74,17 @@ class Names:
         """The number of an account, or None if it was never metered."""
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(accounts.c.id).where(accounts.c.account == name))
+
+    def account_ids(self, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of those accounts that were ever metered."""
+        found: dict[str, int] = {}
+        query = sa.select(accounts.c.account, accounts.c.id)
+        with reading(self._engine) as connection:
+            for start in range(0, len(names), _PART):
+                part = names[start : start + _PART]
+                rows = connection.execute(query.where(accounts.c.account.in_(part)))
+                found.update({row.account: row.id for row in rows})
+        return found
 
     def accounts_of_source(self, source: str) -> list[str]:
         """The accounts that have a label of this source, in order."""

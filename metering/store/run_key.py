@@ -9,6 +9,8 @@ import re
 from binascii import hexlify, unhexlify
 from collections.abc import Sequence
 
+UUID_BYTES = 16
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
@@ -22,7 +24,7 @@ def encode(task_run_id: str) -> bytes:
     if len(task_run_id) == 36 and _UUID(task_run_id) is not None:
         return unhexlify(task_run_id.replace("-", ""))
     key = b"\0" + task_run_id.encode()
-    return key + b"\0" if len(key) == 16 else key
+    return key + b"\0" if len(key) == UUID_BYTES else key
 
 
 def encode_all(task_run_ids: Sequence[str]) -> list[bytes]:
@@ -51,7 +53,7 @@ def encode_all(task_run_ids: Sequence[str]) -> list[bytes]:
 
 def decode(key: bytes) -> str:
     """The id that `encode` was given."""
-    if len(key) == 16:
+    if len(key) == UUID_BYTES:
         text = hexlify(key).decode()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return key.strip(b"\0").decode()

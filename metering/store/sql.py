@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,16 +13,19 @@ import sqlalchemy as sa
 
 from metering.database import reading, writing
 from metering.event import TaskRunEvent, fingerprints
-from metering.outcome import OUTCOMES, THRESHOLD_US, Outcome, Statement, winner
+from metering.outcome import OUTCOMES, THRESHOLD_US, Outcome
 from metering.period import DAY_US, day_of
+from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff, run_key
-from metering.store.append import Append, statement_of
+from metering.store.append import Append
+from metering.store.counted import accounts_in, accounts_with_runs, billable_days, days_as_of
 from metering.store.counters import Counters
 from metering.store.driver import NewRun
 from metering.store.names import NOTHING, Known, Label, Names, Place
 from metering.store.postgres_driver import COMMIT_LOCK, PostgresDriver
+from metering.store.revised import revised_runs
 from metering.store.sqlite_driver import SqliteDriver
-from metering.store.tables import commits, revisions, task_runs
+from metering.store.tables import commits, task_runs
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
@@ -119,7 +122,7 @@ class SqlEventStore:
             streams = [
                 (_run(row.run_key, row, labels) for row in connection.execute(plain.where(is_uuid))),
                 (_run(row.run_key, row, labels) for row in connection.execute(plain.where(~is_uuid))),
-                self._revised_runs(connection, account_id, start, end, cutoff, labels),
+                revised_runs(connection, [account_id], start, end, cutoff).get(account_id, []),
             ]
             yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
 
@@ -128,7 +131,6 @@ class SqlEventStore:
         if account_id is None or start >= end:
             return {}
         found: dict[int, Counter[Outcome]] = defaultdict(Counter)
-        labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
             day = (task_runs.c.ended_at // sa.literal_column(str(DAY_US))).label("day")
             quantity = sa.func.count().label("quantity")
@@ -136,42 +138,48 @@ class SqlEventStore:
             query = query.where(*_plain(account_id, start, end, cutoff))
             for row in connection.execute(query.group_by(day, task_runs.c.outcome)):
                 found[row.day][Outcome(row.outcome)] += row.quantity
-            for run in self._revised_runs(connection, account_id, start, end, cutoff, labels):
+            for run in revised_runs(connection, [account_id], start, end, cutoff).get(account_id, ()):
                 found[run.ended_at // DAY_US][run.outcome] += 1
         return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
 
-    def _revised_runs(
-        self,
-        connection: sa.Connection,
-        account_id: int,
-        start: int,
-        end: int,
-        cutoff: int,
-        labels: dict[int, Label],
-    ) -> list[Run]:
-        statements: dict[bytes, list[Statement]] = defaultdict(list)
-        for table in (task_runs, revisions):
-            query = sa.select(table).where(table.c.account_id == account_id, table.c.position <= cutoff)
-            if table is task_runs:
-                query = query.where(task_runs.c.revised == 1)
-            for row in connection.execute(query):
-                statements[bytes(row.run_key)].append(statement_of(row, labels[row.label_id]))
-        runs = []
-        for key, said in statements.items():
-            best = winner(said)
-            if start <= best.ended_at < end:
-                runs.append(
-                    Run(
-                        run_key.decode(key),
-                        best.outcome,
-                        best.ended_at,
-                        best.duration_us,
-                        best.workspace,
-                        best.flow,
-                        best.source,
-                    )
-                )
-        return sorted(runs, key=lambda run: run.task_run_id.encode())
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        # numpy takes a tenth of a second to import: only those pay for it who close a month.
+        from metering.store.month_pages import Question
+        from metering.store.months import Months
+
+        numbers = self._names.account_ids(accounts)
+        names = {number: account for account, number in numbers.items()}
+        for account in accounts:
+            if account not in numbers:
+                yield account, month_usage(())
+        for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
+            account = names[number]
+            yield account, usage or month_usage(self.runs(account, start, end, cutoff))
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        numbers = self._names.account_ids(list(since))
+        wanted = {number: since[account] for account, number in numbers.items() if since[account] < end}
+        counted = None
+        if wanted:
+            with reading(self._engine) as connection:
+                counted = days_as_of(connection, wanted, end, cutoff)
+        if counted is None:
+            return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
+        return {account: counted.get(numbers.get(account, 0), {}) for account in since}
+
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        with reading(self._engine) as connection:
+            return billable_days(connection, account, start, end)
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        with reading(self._engine) as connection:
+            return accounts_in(connection, start, end)
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        with reading(self._engine) as connection:
+            return accounts_with_runs(connection, accounts, start, end)
 
     def close(self) -> None:
         self._engine.dispose()
