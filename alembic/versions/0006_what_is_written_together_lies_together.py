@@ -27,13 +27,13 @@ _MONTH = {
         " + date_part('month', to_timestamp(ended_at / 1000000) AT TIME ZONE 'UTC')::int - 1"
     ),
 }
-# The first 26 bits of a UUIDv7, which are of its time; 0 for any other id.
+# The first 28 bits of a UUIDv7, which are of its time; 0 for any other id.
 _BUCKET = {
     "sqlite": "bucket_of(run_key)",
     "postgresql": (
         "CASE WHEN length(run_key) = 16 AND get_byte(run_key, 6) >> 4 = 7 AND get_byte(run_key, 8) >> 6 = 2"
-        " THEN (get_byte(run_key, 0) << 18) + (get_byte(run_key, 1) << 10) + (get_byte(run_key, 2) << 2)"
-        " + (get_byte(run_key, 3) >> 6) ELSE 0 END"
+        " THEN (get_byte(run_key, 0) << 20) + (get_byte(run_key, 1) << 12) + (get_byte(run_key, 2) << 4)"
+        " + (get_byte(run_key, 3) >> 4) ELSE 0 END"
     ),
 }
 
@@ -93,7 +93,7 @@ def downgrade() -> None:
 
 def _bucket_of(key: bytes) -> int:
     if len(key) == 16 and key[6] >> 4 == 7 and key[8] >> 6 == 2:
-        return int.from_bytes(key[:4], "big") >> 6
+        return int.from_bytes(key[:4], "big") >> 4
     return 0
 
 

@@ -4,6 +4,7 @@ for each event would cost more than the disk."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
 
 def batch_of(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> Batch:
     """Events and, of each, the numbers of its account and its label."""
-    named = np.array(places, dtype=np.int64)
+    named = np.fromiter(chain.from_iterable(places), np.int64, 2 * len(places)).reshape(-1, 2)
     ended_at = [event.ended_at for event in events]
     durations = [event.duration_us for event in events]
     outcomes = [
@@ -46,12 +47,13 @@ def batch_of(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) 
     ]
     keys = run_key.encode_all([event.task_run_id for event in events])
     raw = _raw(keys)
+    # Each column in a piece of its own: columns of a table are slower to work with.
     return Batch(
         keys,
         raw,
         np.array([run_key.bucket(key) for key in keys]) if raw is None else _buckets(raw),
-        named[:, 0],
-        named[:, 1],
+        named[:, 0].copy(),
+        named[:, 1].copy(),
         np.array(outcomes, dtype=np.int64),
         np.array(ended_at, dtype=np.int64),
         np.array(durations, dtype=np.int64),

@@ -22,7 +22,7 @@ from metering.store.tables import task_runs
 from metering.usage import Counts, Run
 
 # Buckets that one query asks for: a day or so, which is sorted in little memory.
-_BUCKETS = 24
+_BUCKETS = 96
 
 
 def listed_runs(

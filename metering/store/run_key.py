@@ -1,7 +1,7 @@
 """How a task run id is stored: a UUID in 16 bytes, anything else as its text; and its bucket.
 
 Most orchestrators name runs by UUID; 16 bytes instead of 36 halve the index that every event must touch. A
-UUIDv7 begins with the time of its making: ids of about 70 minutes share a bucket, and lie together. It is
+UUIDv7 begins with the time of its making: ids of about 17 minutes share a bucket, and lie together. It is
 part of the key, but no part of the identity: it follows from the id alone, and never changes.
 """
 
@@ -63,15 +63,15 @@ def decode(key: bytes) -> str:
 
 # The bucket of ids that do not tell a time.
 NO_TIME = 0
-# Bits of a UUIDv7's first 32 that name its bucket: 2**22 milliseconds are 70 minutes.
-BUCKET_SHIFT = 6
+# Bits of a UUIDv7's first 32 that do not name its bucket: 2**20 milliseconds are 17 minutes.
+BUCKET_SHIFT = 4
 
 
 def bucket(key: bytes) -> int:
     """The bucket of a key: in the order of the keys, for those that have a time.
 
     >>> bucket(encode("0192d3a4-5b6c-7d8e-9f00-112233445566")), bucket(encode("run-1"))
-    (412494, 0)
+    (1649978, 0)
     """
     if len(key) == UUID_BYTES and key[6] >> 4 == 7 and key[8] >> 6 == 2:
         return int.from_bytes(key[:4], "big") >> BUCKET_SHIFT

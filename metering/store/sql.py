@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from operator import attrgetter
 
 import sqlalchemy as sa
 
@@ -48,22 +49,21 @@ class SqlEventStore:
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         if not events:
             return []
-        places = [(each.account, each.workspace, each.flow, each.source) for each in events]
-        known = self._names.known().places
-        missing = {place for place in places if place not in known}
+        places: list[Place] = list(map(_place_of, events))
+        numbers = list(map(self._names.known().places.get, places))
+        missing = {place for place, number in zip(places, numbers, strict=True) if number is None}
         if self._engine.dialect.name == "postgresql":
-            learned = self._learn(missing)
-            batch = batch_of(events, _numbers(places, known, learned.places))
+            batch = batch_of(events, _numbers(places, numbers, self._learn(missing)))
             with writing(self._engine) as connection:
                 done = Append(PostgresDriver(connection), self._names.label, batch, self._buckets).run(now)
         else:
             # What can be made before the database is ours is made before.
-            made = None if missing else batch_of(events, _numbers(places, known, {}))
+            made = None if missing else batch_of(events, _numbers(places, numbers, NOTHING))
             with self._turn:
                 with writing(self._engine) as connection:
                     driver = SqliteDriver(connection)
                     learned = self._names.learn(missing, driver) if missing else NOTHING
-                    batch = made or batch_of(events, _numbers(places, known, learned.places))
+                    batch = made or batch_of(events, _numbers(places, numbers, learned))
                     label_of = functools.partial(self._label, learned)
                     done = Append(driver, label_of, batch, self._buckets).run(now)
                 self._names.remember(learned)
@@ -162,9 +162,11 @@ class SqlEventStore:
         self._engine.dispose()
 
 
+_place_of = attrgetter("account", "workspace", "flow", "source")
+
+
 def _numbers(
-    places: Sequence[Place], known: dict[Place, tuple[int, int]], learned: dict[Place, tuple[int, int]]
+    places: Sequence[Place], known: Sequence[tuple[int, int] | None], learned: Known
 ) -> list[tuple[int, int]]:
-    if not learned:
-        return list(map(known.__getitem__, places))
-    return [known.get(place) or learned[place] for place in places]
+    """The numbers of each place: those that were known, and else those that were learned."""
+    return [number or learned.places[place] for place, number in zip(places, known, strict=True)]

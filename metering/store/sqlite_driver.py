@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,17 +12,31 @@ from metering.store.batch import Batch, Integers
 from metering.store.counts import HourCounts, MonthCounts
 from metering.store.driver import Held, RevisionRow, RunKey, RunRow
 
-Row = TypeVar("Row")
+_NOTED = "the held runs that statements of a connection met"
+
+
+class _Noted:
+    """Account, key and fingerprint of held runs."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, bytes, int]] = []
+
+    def note(self, account_id: int, key: bytes, fingerprint: int) -> bool:
+        self.rows.append((account_id, key, fingerprint))
+        return False
 
 
 class SqliteDriver:
     """Multi-row VALUES. The transaction began IMMEDIATE, so this process is the only writer."""
 
-    _PART = 400
-
     def __init__(self, connection: sa.Connection) -> None:
         raw: Any = connection.connection.driver_connection
         self._cursor = raw.cursor()
+        # Once a connection: a function that is added makes SQLite prepare every statement anew.
+        if _NOTED not in connection.info:
+            connection.info[_NOTED] = _Noted()
+            raw.create_function("note_held", 3, connection.info[_NOTED].note)
+        self._noted: _Noted = connection.info[_NOTED]
 
     def numbers(
         self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
@@ -30,8 +44,8 @@ class SqliteDriver:
         found: dict[tuple[Any, ...], int] = {}
         names, one = ",".join(columns), "(" + ",".join("?" * len(columns)) + ")"
         match = " AND ".join(f"t.{name} = k.column{place}" for place, name in enumerate(columns, 1))
-        for part in self._parts(rows):
-            values, parameters = ",".join([one] * len(part)), list(chain.from_iterable(part))
+        for start, end in _parts(len(rows)):
+            values, parameters = ",".join([one] * (end - start)), list(chain.from_iterable(rows[start:end]))
             self._cursor.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES {values}", parameters)  # noqa: S608
             self._cursor.execute(
                 f"SELECT k.*, t.id FROM (VALUES {values}) AS k CROSS JOIN {table} AS t ON {match}",  # noqa: S608
@@ -48,34 +62,24 @@ class SqliteDriver:
         # ?1 is the position, the same in every row; a plain ? takes the next number.
         one, width = "(?,?,?,?1,?,?,0,?,?,?)", 8
         columns = (batch.fingerprint, batch.ended_at, batch.duration_us, batch.label_id, batch.outcome)
-        places = leads.tolist()
-        keys = [batch.keys[place] for place in places]
-        values: list[Any] = [None] * (width * len(places))
+        keys = [batch.keys[place] for place in leads.tolist()]
+        values: list[Any] = [None] * (width * len(keys))
         for number, column in enumerate((*columns, batch.bucket, batch.account_id)):
             values[number::width] = column[leads].tolist()
         values[width - 1 :: width] = keys
-        held: list[int] = []
-        for start in range(0, len(places), self._PART):
-            end = min(start + self._PART, len(places))
+        self._noted.rows.clear()
+        for start, end in _parts(len(keys)):
             rows = one.replace("?", "?2", 1) + ("," + one) * (end - start - 1)
-            given = [position, *values[start * width : end * width]]
-            insert = f"INSERT OR IGNORE INTO task_runs VALUES {rows} RETURNING account_id, run_key"  # noqa: S608
-            inserted = self._cursor.execute(insert, given).fetchall()
-            if len(inserted) < end - start:
-                accounts = values[start * width + width - 2 : end * width : width]
-                asked = zip(accounts, keys[start:end], strict=True)
-                held += _left_out(places[start:end], asked, inserted)
-        return self._held(batch, held)
-
-    def _held(self, batch: Batch, places: Sequence[int]) -> Held:
-        bucket, account_id = batch.bucket[places].tolist(), batch.account_id[places].tolist()
-        keys = zip(bucket, account_id, (batch.keys[place] for place in places), strict=True)
-        wanted = dict(zip(keys, places, strict=True))
-        held = Held([], [])
-        for fingerprint, *key in self._where_key("task_runs", list(wanted), f"fingerprint, {_KEY}"):
-            held.places.append(wanted[tuple(key)])
-            held.fingerprints.append(fingerprint)
-        return held
+            self._cursor.execute(
+                f"INSERT INTO task_runs VALUES {rows} {_NOTE_HELD}",  # noqa: S608
+                [position, *values[start * width : end * width]],
+            )
+        noted = self._noted.rows
+        if not noted:
+            return Held([], [])
+        asked = zip(values[width - 2 :: width], keys, strict=True)
+        places = dict(zip(asked, leads.tolist(), strict=True))
+        return Held([places[account, key] for account, key, _ in noted], [each[2] for each in noted])
 
     def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
         return (RunRow(*row) for row in self._where_key("task_runs", keys))  # nobody else writes
@@ -108,45 +112,43 @@ class SqliteDriver:
     def record_commit(self, position: int, now: int) -> None:
         self._cursor.execute("INSERT INTO meter_commits VALUES (?, ?)", (position, now))
 
-    def _parts(self, rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
-        return (rows[start : start + self._PART] for start in range(0, len(rows), self._PART))
-
     def _many(self, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
-        for part in self._parts(rows):
-            one = "(" + ",".join("?" * len(part[0])) + ")"
-            self._cursor.execute(head + ",".join([one] * len(part)) + tail, list(chain.from_iterable(part)))
+        for start, end in _parts(len(rows)):
+            one = "(" + ",".join("?" * len(rows[0])) + ")"
+            given = list(chain.from_iterable(rows[start:end]))
+            self._cursor.execute(head + ",".join([one] * (end - start)) + tail, given)
 
-    def _where_key(
-        self, table: str, keys: Sequence[RunKey], columns: str = "t.*"
-    ) -> Iterable[tuple[Any, ...]]:
-        for part in self._parts(keys):
-            wanted = ",".join(["(?,?,?)"] * len(part))
+    def _where_key(self, table: str, keys: Sequence[RunKey]) -> Iterable[tuple[Any, ...]]:
+        for start, end in _parts(len(keys)):
+            wanted = ",".join(["(?,?,?)"] * (end - start))
             self._cursor.execute(
                 # The keys lead, in a cross join: asked by `IN (VALUES …)`, SQLite reads the whole table.
-                f"SELECT {columns} FROM (VALUES {wanted}) AS k CROSS JOIN {table} AS t"  # noqa: S608
-                f" ON t.bucket = k.column1 AND t.account_id = k.column2 AND t.run_key = k.column3",
-                list(chain.from_iterable(part)),
+                f"SELECT t.* FROM (VALUES {wanted}) AS k CROSS JOIN {table} AS t ON {_ON_KEY}",  # noqa: S608
+                list(chain.from_iterable(keys[start:end])),
             )
             yield from self._cursor.fetchall()
 
 
-_KEY = "bucket, account_id, run_key"
+_ON_KEY = "t.bucket = k.column1 AND t.account_id = k.column2 AND t.run_key = k.column3"
+# A held run is told to us by the statement that meets it, and left as it is. To ask for all keys again would
+# take as long as inserting them; to be answered those inserted, the interpreter's lock for each.
+_NOTE_HELD = (
+    "ON CONFLICT DO UPDATE SET revised = task_runs.revised"
+    " WHERE note_held(excluded.account_id, excluded.run_key, task_runs.fingerprint)"
+)
 
 
-def _left_out(
-    places: Sequence[int], asked: Iterable[tuple[int, bytes]], inserted: Iterable[tuple[int, bytes]]
-) -> list[int]:
-    """The places of the rows that were not inserted. Those that were come back in their order."""
-    following = iter(inserted)
-    came = next(following, None)
-    left_out = []
-    for place, key in zip(places, asked, strict=True):
-        if key == came:
-            came = next(following, None)
-        else:
-            left_out.append(place)
-    assert came is None, "SQLite answers inserted rows in the order in which they were given"
-    return left_out
+def _parts(quantity: int) -> Iterator[tuple[int, int]]:
+    """Cuts into powers of two: the statements of so many rows are few, and stay prepared."""
+    start, size = 0, _PART
+    while start < quantity:
+        while start + size > quantity:
+            size //= 2
+        yield start, start + size
+        start += size
+
+
+_PART = 1024
 
 
 def _rows(columns: Iterable[Integers]) -> list[tuple[int, ...]]:

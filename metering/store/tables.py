@@ -7,8 +7,8 @@ carries the position of its commit, so that any past cutoff can be recomputed. `
 scans events.
 
 What is written together lies together: runs by their bucket (see `run_key`), which for ids that tell their
-time is an hour or so of it, and counters by their hour, each before the account. A commit then touches a few
-pages, however many accounts it has runs of, and however much is held.
+time is a quarter of an hour or so of it, and counters by their hour, each before the account. A commit then
+touches a few pages, however many accounts it has runs of, and however much is held.
 """
 
 from __future__ import annotations
