@@ -14,8 +14,8 @@ from metering.outcome import Outcome
 from metering.period import DAY_US, day_of
 from metering.store import run_key
 from metering.store.buckets import buckets_between, in_numbers
-from metering.store.month_columns import Question
 from metering.store.names import Label
+from metering.store.question import Question
 from metering.store.revised import revised_runs
 from metering.store.run_key import NO_TIME, UUID_BYTES
 from metering.store.tables import task_runs

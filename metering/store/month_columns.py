@@ -12,19 +12,12 @@ import sqlalchemy as sa
 
 from metering.outcome import Outcome
 from metering.run_columns import Integers, Runs
+from metering.store.question import Question
 from metering.store.run_key import UUID_BYTES
 
 # How an instant and an outcome share a number.
 _OUTCOME_CODE = 8
 assert max(Outcome) < _OUTCOME_CODE
-
-
-class Question(NamedTuple):
-    """Which runs: those of which one event is known, as of a cutoff, that end in `[start, end)`."""
-
-    start: int
-    end: int
-    cutoff: int
 
 
 class Part(NamedTuple):

@@ -16,8 +16,9 @@ from metering.run_columns import Runs, Tallies
 from metering.run_list import MonthUsage
 from metering.store import run_key
 from metering.store.buckets import buckets_between
-from metering.store.month_columns import Columns, Part, PostgresColumns, Question, SqliteColumns
+from metering.store.month_columns import Columns, Part, PostgresColumns, SqliteColumns
 from metering.store.month_totals import MonthTotals
+from metering.store.question import Question
 from metering.store.revised import revised_runs
 from metering.store.run_key import NO_TIME, UUID_BYTES
 from metering.usage import Run

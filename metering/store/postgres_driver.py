@@ -11,10 +11,7 @@ from metering.store.batch import Batch, Integers
 from metering.store.counts import HourCounts, MonthCounts
 from metering.store.driver import Held, RevisionRow, RunKey, RunRow
 from metering.store.packed import accept_packed_arrays, pack, pack_columns, pack_keys, pack_rows
-
-# A writer holds this advisory lock, shared, for its transaction; who needs a cutoff takes it alone for an
-# instant. So positions follow the order of commits also with several writers.
-COMMIT_LOCK = 0x6D657465  # "mete"
+from metering.store.tables import COMMIT_LOCK
 
 _SAID = {
     "fingerprint": "bigint",

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from metering.database import reading, writing
+from metering.database import reading
 from metering.event import TaskRunEvent
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
-from metering.store.append import Append
-from metering.store.batch import batch_of
 from metering.store.counters import Counters
 from metering.store.listed import listed_days, listed_runs
-from metering.store.month_columns import Question
 from metering.store.month_totals import MonthTotals
-from metering.store.months import Months
-from metering.store.names import NOTHING, Known, Label, Names, Place
-from metering.store.postgres_driver import COMMIT_LOCK, PostgresDriver
-from metering.store.sqlite_driver import SqliteDriver
-from metering.store.tables import commits
+from metering.store.names import Names
+from metering.store.question import Question
+from metering.store.tables import COMMIT_LOCK, commits
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
+
+if TYPE_CHECKING:
+    from metering.store.writer import Writer
 
 
 class SqlEventStore:
@@ -35,10 +32,6 @@ class SqlEventStore:
         self._engine = engine
         self._names = Names(engine)
         self._counters = Counters(engine, self._names)
-        # SQLite has one writer at a time: those of this process wait here, and not by asking again and again.
-        self._turn = threading.Lock()
-        # Months and buckets that are noted; forgetting costs only a statement.
-        self._buckets: set[tuple[int, int]] = set()
 
     @property
     def writers(self) -> int:
@@ -47,42 +40,14 @@ class SqlEventStore:
         return 2 if self._engine.dialect.name == "postgresql" else 1
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        if not events:
-            return []
-        places: list[Place] = list(map(_place_of, events))
-        numbers = list(map(self._names.known().places.get, places))
-        missing = {place for place, number in zip(places, numbers, strict=True) if number is None}
-        if self._engine.dialect.name == "postgresql":
-            batch = batch_of(events, _numbers(places, numbers, self._learn(missing)))
-            with writing(self._engine) as connection:
-                done = Append(PostgresDriver(connection), self._names.label, batch, self._buckets).run(now)
-        else:
-            # What can be made before the database is ours is made before.
-            made = None if missing else batch_of(events, _numbers(places, numbers, NOTHING))
-            with self._turn:
-                with writing(self._engine) as connection:
-                    driver = SqliteDriver(connection)
-                    learned = self._names.learn(missing, driver) if missing else NOTHING
-                    batch = made or batch_of(events, _numbers(places, numbers, learned))
-                    label_of = functools.partial(self._label, learned)
-                    done = Append(driver, label_of, batch, self._buckets).run(now)
-                self._names.remember(learned)
-        # Noted for good, now that it is committed.
-        self._buckets |= done.buckets
-        return done.accepted
+        return self._writer.append(events, now) if events else []
 
-    def _learn(self, missing: set[Place]) -> Known:
-        """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's
-        names while they hold the locks of runs and counters. A name without events is harmless."""
-        if not missing:
-            return NOTHING
-        with writing(self._engine) as connection:
-            learned = self._names.learn(missing, PostgresDriver(connection))
-        self._names.remember(learned)
-        return learned
+    @functools.cached_property
+    def _writer(self) -> Writer:
+        # Takes a tenth of a second to import, for numpy: only those wait for it who bring events.
+        from metering.store.writer import Writer
 
-    def _label(self, learned: Known, number: int) -> Label:
-        return learned.labels.get(number) or self._names.label(number)
+        return Writer(self._engine, self._names)
 
     def cutoff(self) -> Cutoff:
         with self._engine.connect() as connection:
@@ -131,6 +96,8 @@ class SqlEventStore:
         for account in accounts:
             if account not in numbers:
                 yield account, month_usage(())
+        from metering.store.months import Months  # takes a tenth of a second, too
+
         for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
             account = names[number]
             yield account, usage or month_usage(self.runs(account, start, end, cutoff))
@@ -160,13 +127,3 @@ class SqlEventStore:
 
     def close(self) -> None:
         self._engine.dispose()
-
-
-_place_of = attrgetter("account", "workspace", "flow", "source")
-
-
-def _numbers(
-    places: Sequence[Place], known: Sequence[tuple[int, int] | None], learned: Known
-) -> list[tuple[int, int]]:
-    """The numbers of each place: those that were known, and else those that were learned."""
-    return [number or learned.places[place] for place, number in zip(places, known, strict=True)]

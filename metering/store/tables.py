@@ -37,6 +37,10 @@ labels = sa.Table(
     sa.UniqueConstraint("account_id", "workspace", "flow", "source"),
 )
 
+# A writer holds this advisory lock, shared, for its transaction; who needs a cutoff takes it alone for an
+# instant. So positions follow the order of commits also with several writers.
+COMMIT_LOCK = 0x6D657465  # "mete"
+
 # One row a commit that held something new. On PostgreSQL positions come from a sequence of this name.
 positions_sequence = sa.Sequence("meter_positions", metadata=metadata)
 commits = sa.Table(

@@ -18,9 +18,9 @@ from metering.outcome import Outcome
 from metering.period import DAY_US, SECOND_US, Month, parse_instant
 from metering.run_columns import Runs, Tallies, lines
 from metering.run_list import MonthUsage, month_usage, run_list
-from metering.store.month_columns import Question
 from metering.store.months import Months
 from metering.store.names import Names
+from metering.store.question import Question
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
 from tests.conftest import NewDatabase
