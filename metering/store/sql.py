@@ -21,6 +21,7 @@ from metering.store.append import Append
 from metering.store.counted import accounts_in, accounts_with_runs, billable_days, days_as_of
 from metering.store.counters import Counters
 from metering.store.driver import NewRun
+from metering.store.held import held_runs
 from metering.store.names import NOTHING, Known, Label, Names, Place
 from metering.store.postgres_driver import COMMIT_LOCK, PostgresDriver
 from metering.store.revised import revised_runs
@@ -97,6 +98,13 @@ class SqlEventStore:
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return self._counters.by_account(start, end)
+
+    def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return {}
+        with reading(self._engine) as connection:
+            return held_runs(connection, account_id, task_run_ids)
 
     def has_account(self, account: str) -> bool:
         return self._names.account_id(account) is not None
