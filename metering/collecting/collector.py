@@ -56,27 +56,28 @@ def collect(
     meter: Meter,
     source: Source,
     server: PrefectServer,
+    done: Collected,
     *,
-    stop_at: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
-) -> Collected:
-    """Do the pass that is due, or go on with one that was cut short; after the instant `stop_at` the rest is
-    left for the next time. Raises PrefectError; what was read before is kept, and so is the progress."""
+) -> None:
+    """Do the pass that is due, or go on with one that was cut short, and note it in `done`; once `stop` says
+    so, the rest is left for the next time. Raises PrefectError; what was read before is kept, and so is the
+    progress."""
     assert source.reading is not None and source.server is not None, "only sources that are asked are read"
     now = meter.now()
     until = latest(now, server.ask_time(now))
     reading, forgotten = begin(source.reading, until, source.server.retention_us)
-    done = Collected(until=until, lost=_joined(source.lost, forgotten))
+    done.until, done.lost = until, _joined(source.lost, forgotten)
     if forgotten is not None and forgotten != source.lost:
         _warn(source, forgotten)
     _save(meter, source, reading, done.lost)
     for reached in _steps(meter, source, server, reading, done.ingested):
         _save(meter, source, reached, done.lost)
         progress(done.ingested.received, None)
-        if stop_at is not None and reached.under_way is not None and meter.now() >= stop_at:
-            return done
+        if reached.under_way is not None and stop():
+            return
     done.finished = True
-    return done
 
 
 def _steps(
@@ -110,7 +111,7 @@ def keep(meter: Meter, source: Source, events: list[Any], report: IngestReport) 
         event = events[each.index]
         named = event.get("id") if isinstance(event, dict) else None
         log.error(
-            "event rejected", source=source.id, account=source.account, event=named, message=each.message
+            "event rejected", source=source.id, account=source.account, event_id=named, message=each.message
         )
 
 

@@ -38,7 +38,7 @@ class PrefectHttp:
         http: httpx.Client | None = None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = _api(url)
+        self.url = api_address(url)
         self.server_now: int | None = None
         self._key_name = key_name
         self._attempts = attempts
@@ -107,7 +107,8 @@ def _seconds(retry_after: str) -> float | None:
     return float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else None
 
 
-def _api(url: str) -> str:
+def api_address(url: str) -> str:
+    """Where a server's API is. Raises NoAddress."""
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)

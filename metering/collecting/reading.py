@@ -2,8 +2,9 @@
 
 The *cursor* `read_to` says up to where everything that had occurred was asked for once. It is never trusted
 alone: rows come late, and carry the time at which they occurred. So each poll is a *pass* that begins before
-the cursor: by minutes at every poll, by hours once an hour, by days once a day. A pass that was cut short
-goes on where it was, also in another process.
+the cursor: by minutes at every poll, by hours once an hour, by a day once a day. A pass that was cut short
+goes on where it was, also in another process; what came late behind its back is left to the next one of its
+reach, which begins before the time at which that one began.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ AROUND_US = MINUTE_US
 
 Reach = Literal["near", "wide", "day"]
 
-# How far before the cursor a pass of each reach begins, and how often there is one.
-BACK_US: dict[Reach, int] = {"near": 10 * MINUTE_US, "wide": 3 * HOUR_US, "day": 49 * HOUR_US}
+# By how much what a pass of each reach finds may be late, and how often there is one.
+BACK_US: dict[Reach, int] = {"near": 10 * MINUTE_US, "wide": 3 * HOUR_US, "day": 25 * HOUR_US}
 EVERY_US: dict[Reach, int] = {"near": 0, "wide": HOUR_US, "day": DAY_US}
 
 
@@ -90,7 +91,9 @@ def begin(reading: Reading, until: int, retention_us: int) -> Next:
         going_on = replace(reading.under_way, end=max(until, reading.under_way.at))
     else:
         reach = _due(reading, until)
-        going_on = Pass(reach, max(reading.since, start - BACK_US[reach]), until, until)
+        last = {"near": start, "wide": reading.wide_at, "day": reading.day_at}[reach]
+        first = start if last is None else min(start, last)
+        going_on = Pass(reach, max(reading.since, first - BACK_US[reach]), until, until)
     return Next(replace(reading, under_way=None if going_on.done else going_on), lost)
 
 

@@ -74,6 +74,10 @@ def change(connection: sa.Connection, account: str, source: str, server: Server)
     )
 
 
+def change_since(connection: sa.Connection, source: Source, since: int) -> None:
+    _update(connection, source.account, source.id, since=since)
+
+
 def save_reading(connection: sa.Connection, source: Source, reading: Reading, lost: Span | None) -> None:
     going_on = reading.under_way
     _update(
