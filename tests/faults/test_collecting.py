@@ -3,6 +3,7 @@ says more than is so."""
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from metering.collecting.prefect_rows import read_row
 from metering.collecting.source import Source
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant, parse_instant
 from metering.settings import Settings
+from metering.sources.document import parse
 from tests.conftest import NewDatabase
 from tests.faults.killing import KillAt, Killed
 from tests.faults.test_kill_nine import _environment as environment
@@ -126,7 +128,8 @@ class Story:
 
     def truth(self, at: int) -> dict[str, Ended]:
         """What the server says ran, of what it had at an instant of its clock."""
-        read = [read_row(each) for each in self.double.rows if each.get("arrives", 0) <= at]
+        there = [each for each in self.double.rows if each.get("arrives", 0) <= at]
+        read = [read_row(each) for each in parse(json.dumps(there).encode())]
         return {each.task_run_id: each.run for each in read if each.run is not None}
 
     def assert_watermark_is_true(self) -> None:
