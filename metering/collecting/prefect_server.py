@@ -66,26 +66,31 @@ class PrefectServer:
 
     def ask_time(self, now: int) -> int | None:
         """The server's clock, by a question that costs nothing. Raises PrefectError."""
-        self._events(now, now, 1)
+        _events_of(self._events(now, now, 1), self.url)
         return self.now
 
     def events(self, start: int, end: int) -> Iterator[EventPage]:
         """The task-run events that occurred from `start` to `end` (both included), oldest first, a page at a
-        time. The first events of a page may be the last of the one before. Raises PrefectError."""
-        at = start
+        time. Raises PrefectError."""
+        at, at_last = start, set[object]()
         while True:
             answer = self._events(at, end, EVENTS_PAGE)
-            token = _token(answer)
-            events, last = self._in_order(answer, at, end)
-            while token is not None and last == at:
-                # More events of one microsecond than a page holds.
-                yield EventPage(events, at)
-                answer = self._http.get("/events/filter/next", {"page-token": token})
+            while True:
+                page = self._in_order(answer, at, end)
                 token = _token(answer)
-                events, last = self._in_order(answer, at, end)
-            yield EventPage(events, end if token is None else last)
-            if token is None:
-                return
+                last = page[-1][0] if page else at
+                # The first of a page may be the last of the one before.
+                new = [event for occurred, event in page if occurred > at or event.get("id") not in at_last]
+                at_last = {e.get("id") for occurred, e in page if occurred == last} | (
+                    at_last if last == at else set()
+                )
+                yield EventPage(new, end if token is None else last)
+                if token is None:
+                    return
+                if last > at:
+                    break
+                # More events of one microsecond than a page holds.
+                answer = self._http.get("/events/filter/next", {"page-token": token})
             at = last
 
     def task_runs(
@@ -133,24 +138,20 @@ class PrefectServer:
         occurred = {"since": format_instant(start), "until": format_instant(end)}
         # The order counts within the filter; beside it, it would be ignored.
         wanted = {"event": {"prefix": [EVENTS]}, "occurred": occurred, "order": "ASC"}
-        answer = self._http.post("/events/filter", {"filter": wanted, "limit": limit})
-        if not isinstance(answer, dict) or not isinstance(answer.get("events"), list):
-            raise PrefectError(f"{self.url} does not answer with a page of events; is it Prefect's API?")
-        return answer
+        return self._http.post("/events/filter", {"filter": wanted, "limit": limit})
 
-    def _in_order(self, answer: Any, start: int, end: int) -> tuple[list[Any], int]:
-        """A page's events, and when the last of them occurred. Raises PrefectError."""
-        last, events = start, answer["events"]
-        for each in events:
+    def _in_order(self, answer: Any, start: int, end: int) -> list[tuple[int, dict[str, Any]]]:
+        """A page's events, each with when it occurred. Raises PrefectError."""
+        last, found = start, []
+        for each in _events_of(answer, self.url):
             occurred = self._occurred(each)
             if not last <= occurred <= end:
                 raise PrefectError(f"{self.url} does not sort events by occurred; is it Prefect's API?")
             last = occurred
-        return events, last
+            found.append((occurred, each))
+        return found
 
-    def _occurred(self, event: Any) -> int:
-        if not isinstance(event, dict):
-            raise PrefectError(f"{self.url} does not answer with a page of events; is it Prefect's API?")
+    def _occurred(self, event: dict[str, Any]) -> int:
         try:
             return required_instant(event, "occurred")
         except FieldError as error:
@@ -181,6 +182,14 @@ class PrefectServer:
 
 def _ended_within(first: int, last: int) -> dict[str, Any]:
     return {"end_time": {"after_": format_instant(first), "before_": format_instant(last)}}
+
+
+def _events_of(answer: Any, url: str) -> list[dict[str, Any]]:
+    """Raises PrefectError."""
+    events = answer.get("events") if isinstance(answer, dict) else None
+    if not isinstance(events, list) or not all(isinstance(each, dict) for each in events):
+        raise PrefectError(f"{url} does not answer with a page of events; is it Prefect's API?")
+    return events
 
 
 def _token(answer: Any) -> str | None:
