@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from billing.app import Service
-from billing.sources import list_sources
+from billing.sources import list_sources, server_asked
 from metering.collecting import state
 from metering.collecting.checking import check
 from metering.collecting.collector import Collected, Meter, Progress, collect
@@ -18,6 +18,7 @@ from metering.collecting.completeness import EVERY_US
 from metering.collecting.errors import Busy, PrefectError
 from metering.collecting.prefect_http import ATTEMPTS as PATIENCE
 from metering.collecting.prefect_server import PrefectServer
+from metering.collecting.recovery import recover
 from metering.collecting.source import Source, source_data
 from metering.database import reading, writing
 from metering.period import MINUTE_US, SECOND_US
@@ -101,6 +102,17 @@ def visit(
     with writing(service.engine) as connection:
         state.save_attempt(connection, source, service.now(), error, retry_at)
     return Visit(_current(service, source), done, error)
+
+
+def recover_source(service: Service, source: Source) -> tuple[int, Visit]:
+    """Meter what a source gives no events of from its records, and look at how complete it is then. Answers
+    how many task runs they were. Raises PrefectError, and Refused for a source that is not asked."""
+    asked = server_asked(source)
+    meter = Meter(service.engine, service.store, service.now)
+    key = service.settings.prefect_key(asked.key_name)
+    with PrefectServer(asked.url, key, key_name=asked.key_name) as server:
+        recovered = recover(meter, source, server)
+    return recovered, visit(service, source, always_check=True)
 
 
 def _check_is_due(source: Source, service: Service) -> bool:

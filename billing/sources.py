@@ -85,7 +85,7 @@ def change_source(
 ) -> Source:
     """Another address, key, workspace or retention. How far it is read, and complete, stays. Raises Invalid,
     NoAddress, Refused."""
-    held = _asked(source)
+    held = server_asked(source)
     server = server_of(
         held.url if url is None else url,
         key_name=key_name or held.key_name,
@@ -166,7 +166,8 @@ def declare(
     return found
 
 
-def _asked(source: Source) -> Server:
+def server_asked(source: Source) -> Server:
+    """Where a source is asked. Raises Refused for one that is not."""
     if source.server is None:
         raise Refused(
             f"source {source.id!r} is not collected by this service; it declares its watermark itself"

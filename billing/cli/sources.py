@@ -148,6 +148,22 @@ def declare(
     _show(found, as_json)
 
 
+@command(group, "recover", example="billing sources recover eu")
+def recover(id: Id, account: WhichAccount = None, as_json: AsJson = False) -> None:
+    """Meter the task runs that a source has and gives no events of any more, from its records of them. They
+    say how a task run ended, and nothing of what came before."""
+    from billing.collecting import recover_source
+    from billing.sources import find_source
+
+    with open_service() as service:
+        recovered, visit = recover_source(service, find_source(service.engine, id, account))
+    if as_json:
+        print_json({"recovered": recovered, **visit.to_data()})
+        return
+    say(f"{recovered:,} task runs were metered from the records of {id}")
+    _show(visit.source, as_json)
+
+
 @command(group, "remove", example="billing sources remove eu")
 def remove(id: Id, account: WhichAccount = None) -> None:
     """Ask a source no more, and wait for it no more. Its task runs stay."""

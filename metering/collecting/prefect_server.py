@@ -8,7 +8,7 @@ are offsets into an order that is not settled among equals; they are followed on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -123,6 +123,24 @@ class PrefectServer:
                     yield row
             if len(page) < PAGE:
                 return
+
+    def flow_names(self, flow_run_ids: Iterable[str]) -> dict[str, str]:
+        """The names of the flows that some flow runs, at most a page of them, are of, where the server still
+        knows. Raises PrefectError."""
+        flow_of = self._fields("flow_runs", flow_run_ids, "flow_id")
+        names = self._fields("flows", flow_of.values(), "name")
+        return {run: names[flow] for run, flow in flow_of.items() if flow in names}
+
+    def _fields(self, noun: str, ids: Iterable[str], field: str) -> dict[str, str]:
+        """A field of things, by their ids."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return {}
+        asked = {noun: {"id": {"any_": wanted}}, "limit": PAGE}
+        found = self._http.post(f"/{noun}/filter", asked)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise PrefectError(f"{self.url} does not answer with a list; is it Prefect's API?")
+        return {str(each.get("id")): str(each.get(field)) for each in found if each.get(field)}
 
     def count(self, start: int, end: int) -> int:
         """How many task runs ended in `[start, end)`, by the server's own count, without rows that stand for

@@ -115,7 +115,7 @@ class PrefectDouble:
             return 401, {}, b'{"detail":"Unauthorized"}'
         return self._at(method, path, asked)
 
-    def _at(self, method: str, path: str, asked: Any) -> Answer:
+    def _at(self, method: str, path: str, asked: Any) -> Answer:  # noqa: PLR0911 - a route each
         route = urlsplit(path)
         if (method, route.path) == ("POST", "/api/task_runs/filter"):
             self.asked.append(asked)
@@ -130,7 +130,14 @@ class PrefectDouble:
         if (method, route.path) == ("GET", "/api/events/filter/next"):
             token = json.loads(base64.b64decode(parse_qs(route.query)["page-token"][0]))
             return self._events(token["filter"], token["page_size"], token["offset"], token["count"])
+        if (method, route.path) in (("POST", "/api/flow_runs/filter"), ("POST", "/api/flows/filter")):
+            return self._named(route.path.split("/")[2], asked)
         return 404, {}, b'{"detail":"Not Found"}'
+
+    def _named(self, noun: str, asked: dict[str, Any]) -> Answer:
+        """Every flow run is of one flow."""
+        found = [{"id": each, "flow_id": "flow-1", "name": "etl"} for each in asked[noun]["id"]["any_"]]
+        return 200, {}, json.dumps(found).encode()
 
     def _filter(self, asked: dict[str, Any]) -> Answer:
         if asked["limit"] > 200:

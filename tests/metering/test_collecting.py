@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from billing.collecting import Visit, visit
+from billing.collecting import Visit, recover_source, visit
 from billing.sources import add_source, find_source, server_of
 from metering.collecting.source import Source
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant, parse_instant
@@ -250,3 +250,37 @@ def test_a_turn_ends_and_the_next_one_goes_on_where_it_was(watched: Watched) -> 
         visits += 1
         assert visits < 10
     assert len(watched.held()) == 200
+
+
+def test_what_has_no_events_any_more_is_metered_from_the_servers_records(watched: Watched) -> None:
+    """Once, and equal to what its event would have said."""
+    watched.double.finish(1, end="2026-10-03T11:00:00Z")
+    lost = [
+        {"number": 2, "seconds": 1.25},
+        {"number": 3, "seconds": 0.5},
+        {"number": 4, "state": "FAILED", "seconds": 3},
+        {"number": 5, "name": "RolledBack"},
+        {"number": 6, "name": "Cached", "seconds": 0.01},
+    ]
+    for place, each in enumerate(lost):
+        end = f"2026-10-03T10:0{place}:00Z"
+        watched.double.rows.append(row(**each, end=end, flow_run_id="flow-run-1"))
+    assert watched.visit().source.missing == 5
+    recovered, made = recover_source(watched.world.service, find_source(watched.world.engine, "eu"))
+    assert (recovered, made.source.missing, made.needs_attention) == (5, 0, False)
+    assert watched.held() == {
+        run_id(1): "billable",
+        run_id(2): "billable",
+        run_id(3): "too_short",
+        run_id(4): "failed",
+        run_id(5): "reversed",
+        run_id(6): "cached",
+    }
+    # Should the events come after all, they say the same.
+    for place, each in enumerate(lost):
+        watched.double.events.append(event(**each, end=f"2026-10-03T10:0{place}:00Z"))
+    watched.pass_time(DAY_US)
+    watched.visit()
+    usage = watched.world.store.usage("acme", OCTOBER.start, OCTOBER.end, by="month", group_by="flow")
+    assert [(each.flow, each.counts.total) for each in usage.windows] == [("etl", 6)]
+    assert recover_source(watched.world.service, made.source)[0] == 0
