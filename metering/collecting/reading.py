@@ -25,7 +25,7 @@ AROUND_US = MINUTE_US
 Reach = Literal["near", "wide", "day"]
 
 # By how much what a pass of each reach finds may be late, and how often there is one.
-BACK_US: dict[Reach, int] = {"near": 10 * MINUTE_US, "wide": 3 * HOUR_US, "day": 25 * HOUR_US}
+BACK_US: dict[Reach, int] = {"near": 2 * MINUTE_US, "wide": 3 * HOUR_US, "day": 25 * HOUR_US}
 EVERY_US: dict[Reach, int] = {"near": 0, "wide": HOUR_US, "day": DAY_US}
 
 

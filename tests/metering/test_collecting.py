@@ -80,7 +80,7 @@ def test_the_next_visit_asks_for_what_is_new_and_what_may_be_late(watched: Watch
     watched.double.finish(2, end="2026-10-03T12:00:10Z")
     made = watched.visit()
     occurred = [each["filter"]["occurred"] for each in watched.double.asked if "filter" in each]
-    assert occurred[-1] == {"since": "2026-10-03T11:49:30Z", "until": "2026-10-03T12:00:30Z"}
+    assert occurred[-1] == {"since": "2026-10-03T11:57:30Z", "until": "2026-10-03T12:00:30Z"}
     assert watched.held().keys() == {run_id(1), run_id(2)}
     assert made.collected.ingested.to_data()["accepted"] == 1
 
