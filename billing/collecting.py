@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 import structlog
 
 from billing.app import Service
@@ -21,7 +22,7 @@ from metering.collecting.prefect_server import PrefectServer
 from metering.collecting.recovery import recover
 from metering.collecting.source import Source, source_data
 from metering.database import reading, writing
-from metering.period import MINUTE_US, SECOND_US
+from metering.period import HOUR_US, MINUTE_US, SECOND_US
 
 log = structlog.get_logger()
 
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 TURN_US = 4 * MINUTE_US
 # A source that is asked again soon anyway is not asked over and over.
 ATTEMPTS = 2
+# However long a server says that it wants to be left alone.
+LONGEST_AWAY_S = 3600
 
 
 @dataclass(slots=True)
@@ -60,8 +63,15 @@ def collect_due(
     for source in list_sources(service.engine):
         if stop():
             break
-        if source.server is not None and (source.retry_at is None or source.retry_at <= service.now()):
+        if source.server is None or (source.retry_at is not None and source.retry_at > service.now()):
+            continue
+        try:
             visits.append(visit(service, source, stop=stop, wait=wait, attempts=ATTEMPTS))
+        except sa.exc.DBAPIError:
+            raise  # without the database nothing can be collected
+        except Exception as error:  # one source never keeps the others waiting
+            log.exception("source not read", source=source.id, account=source.account)
+            _note_attempt(service, source, f"unexpected {type(error).__name__}: {error}; please report it")
     return visits
 
 
@@ -97,11 +107,15 @@ def visit(
     except PrefectError as failed:
         error = str(failed)
         if isinstance(failed, Busy) and failed.retry_after_s is not None:
-            retry_at = service.now() + int(failed.retry_after_s * SECOND_US)
+            retry_at = service.now() + int(min(failed.retry_after_s, LONGEST_AWAY_S) * SECOND_US)
         log.error("source not read", source=source.id, account=source.account, error=error)
+    _note_attempt(service, source, error, retry_at)
+    return Visit(_current(service, source), done, error)
+
+
+def _note_attempt(service: Service, source: Source, error: str | None, retry_at: int | None = None) -> None:
     with writing(service.engine) as connection:
         state.save_attempt(connection, source, service.now(), error, retry_at)
-    return Visit(_current(service, source), done, error)
 
 
 def recover_source(service: Service, source: Source) -> tuple[int, Visit]:
@@ -117,7 +131,9 @@ def recover_source(service: Service, source: Source) -> tuple[int, Visit]:
 
 def _check_is_due(source: Source, service: Service) -> bool:
     last = None if source.claim is None else source.claim.checked_at
-    return last is None or not 0 <= service.now() - last < EVERY_US
+    # What is missing is looked for again now and then, not all the time.
+    every = HOUR_US if source.missing else EVERY_US
+    return last is None or not 0 <= service.now() - last < every
 
 
 def _current(service: Service, source: Source) -> Source:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from billing.errors import Invalid, NotFound, Refused
 from metering.collecting import state
 from metering.collecting.prefect_http import api_address
-from metering.collecting.reading import LAG_US, Reading
+from metering.collecting.reading import Reading
 from metering.collecting.source import (
     RETENTION_US,
     Claim,
@@ -50,15 +50,17 @@ def add_source(
     engine: sa.Engine, account: str, source_id: str, server: Server, *, since: int | None, now: int
 ) -> Source:
     """A Prefect server from which an account's task runs are collected; `since`: from when on, by default all
-    that the server still has. Raises Invalid, Refused."""
+    that the server still has, less what it may forget before it is asked. Raises Invalid, and Refused if it
+    is a source already: its task runs would be billed twice."""
     _check_names(account, source_id)
-    first = now - LAG_US - server.retention_us if since is None else since
+    first = now - server.retention_us * 6 // 7 if since is None else since
     if first > now:
         raise Invalid(f"since is in the future; it must not be after {format_instant(now)}", field="since")
     source = Source(account, source_id, "prefect", now, first, server, Reading(first))
     with writing(engine) as connection:
         if state.get(connection, account, source_id) is not None:
             raise Refused(f"account {account} has a source {source_id!r} already; see: billing sources list")
+        _check_address(connection, server)
         state.add(connection, source)
     return source
 
@@ -93,6 +95,7 @@ def change_source(
         retention_days=held.retention_us // DAY_US if retention_days is None else retention_days,
     )
     with writing(engine) as connection:
+        _check_address(connection, server, source)
         state.change(connection, source.account, source.id, server)
     return replace(source, server=server)
 
@@ -164,6 +167,17 @@ def declare(
         found = state.get(connection, account, source_id)
     assert found is not None, "it was there in this transaction"
     return found
+
+
+def _check_address(connection: sa.Connection, server: Server, itself: Source | None = None) -> None:
+    for each in state.search(connection):
+        other = itself is None or (each.account, each.id) != (itself.account, itself.id)
+        if other and each.server is not None and each.server.url == server.url:
+            raise Refused(
+                f"{server.url} is source {each.id!r} of account {each.account} already; a server's task runs "
+                "belong to one account",
+                field="url",
+            )
 
 
 def server_asked(source: Source) -> Server:

@@ -41,7 +41,7 @@ def prefect(
         typer.Option(
             parser=read_instant,
             metavar="T",
-            help="Where a new source begins; by default with all that its server still has.",
+            help="Where a new source begins; by default with what its server still has.",
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Collect what there is, and end.")] = False,

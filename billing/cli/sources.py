@@ -49,7 +49,7 @@ def add(
     workspace: Workspace = None,
     since: Annotated[
         int | None,
-        typer.Option(parser=read_instant, metavar="T", help="From when on; by default all it still has."),
+        typer.Option(parser=read_instant, metavar="T", help="From when on; by default what it still has."),
     ] = None,
     retention_days: RetentionDays = None,
     as_json: AsJson = False,

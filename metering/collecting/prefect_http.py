@@ -64,7 +64,7 @@ class PrefectHttp:
         for attempt in range(self._attempts):
             try:
                 answer = self._http.request(method, self.url + path, **more)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 asked, problem = None, f"{self.url} cannot be reached ({error or type(error).__name__})"
             else:
                 self._note_time(answer)

@@ -72,7 +72,7 @@ class PrefectServer:
     def events(self, start: int, end: int) -> Iterator[EventPage]:
         """The task-run events that occurred from `start` to `end` (both included), oldest first, a page at a
         time. Raises PrefectError."""
-        at, at_last = start, set[object]()
+        at, at_last = start, set[str]()
         while True:
             answer = self._events(at, end, EVENTS_PAGE)
             while True:
@@ -80,10 +80,8 @@ class PrefectServer:
                 token = _token(answer)
                 last = page[-1][0] if page else at
                 # The first of a page may be the last of the one before.
-                new = [event for occurred, event in page if occurred > at or event.get("id") not in at_last]
-                at_last = {e.get("id") for occurred, e in page if occurred == last} | (
-                    at_last if last == at else set()
-                )
+                new = [event for when, event in page if when > at or _id(event) not in at_last]
+                at_last = {*_ids_at(page, last), *(at_last if last == at else ())}
                 yield EventPage(new, end if token is None else last)
                 if token is None:
                     return
@@ -200,6 +198,16 @@ class PrefectServer:
 
 def _ended_within(first: int, last: int) -> dict[str, Any]:
     return {"end_time": {"after_": format_instant(first), "before_": format_instant(last)}}
+
+
+def _id(event: dict[str, Any]) -> str:
+    """Empty for an event that has none by which it can be told."""
+    found = event.get("id")
+    return found if isinstance(found, str) else ""
+
+
+def _ids_at(page: list[tuple[int, dict[str, Any]]], instant: int) -> set[str]:
+    return {_id(event) for when, event in page if when == instant} - {""}
 
 
 def _events_of(answer: Any, url: str) -> list[dict[str, Any]]:

@@ -251,6 +251,22 @@ def test_sources_are_collected_from_and_one_that_fails_keeps_no_other_waiting(wo
             assert leases.done_through(connection, COLLECT) == "2026-10-03T12:02:15Z"
 
 
+def test_a_source_with_which_something_unforeseen_is_wrong_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLING_PREFECT_API_KEY_A", "clé")  # no header can hold it
+    with prefect_double() as double, freeze_time("2026-10-03T12:00:15Z"):
+        double.clock = clock.now_instant
+        now = clock.now_instant()
+        broken = server_of("http://127.0.0.1:1", key_name="BILLING_PREFECT_API_KEY_A")
+        for name, server in (("a", broken), ("b", server_of(double.url))):
+            add_source(world.engine, "acme", name, server, since=now - HOUR_US, now=now)
+        _jobs(world).collect()
+        first, second = list_sources(world.engine)
+        assert "unexpected UnicodeEncodeError" in (first.error or "")
+        assert (second.error, second.tried_at) == (None, now)
+
+
 def test_nothing_is_collected_once_the_service_stops(world: World) -> None:
     now = world.service.now()
     add_source(world.engine, "acme", "a", server_of("http://127.0.0.1:1"), since=now, now=now)

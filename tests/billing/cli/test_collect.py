@@ -122,3 +122,15 @@ def test_a_source_is_added_once(cli: Cli) -> None:
     words = ("sources", "add", "eu", "--account", "acme", "--api-url", "http://prefect:4200")
     cli.done(*words)
     assert "has a source 'eu' already" in cli(*words).error
+
+
+def test_a_servers_task_runs_belong_to_one_account(cli: Cli) -> None:
+    """They would be billed twice."""
+    cli.done("sources", "add", "eu", "--account", "acme", "--api-url", "http://prefect:4200")
+    other = ("collect", "prefect", "--api-url", "http://prefect:4200/api/", "--account", "globex", "--once")
+    assert "is source 'eu' of account acme already" in cli(*other).error
+    cli.done("sources", "add", "us", "--account", "globex", "--api-url", "http://other:4200")
+    assert "is source 'eu' of account acme already" in (
+        cli("sources", "update", "us", "--api-url", "http://prefect:4200").error
+    )
+    cli.done("sources", "update", "eu", "--api-url", "http://prefect:4200", "--workspace", "eu")
