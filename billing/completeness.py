@@ -32,11 +32,8 @@ class Incomplete:
         return {"account": self.account, "source": self.source, "complete_to": to}
 
 
-def watermark(sources: Sequence[Source]) -> dict[str, object] | None:
-    """To when an account is complete, in the shape of JSON answers: the earliest of its sources. None for an
-    account that has none."""
-    if not sources:
-        return None
+def watermark(sources: Sequence[Source]) -> dict[str, object]:
+    """To when an account is complete, in the shape of JSON answers: the earliest of its sources."""
     known = [each.complete_to for each in sources if each.complete_to is not None]
     complete_to = min(known) if len(known) == len(sources) else None
     return {
@@ -48,10 +45,11 @@ def watermark(sources: Sequence[Source]) -> dict[str, object] | None:
     }
 
 
-def account_watermark(engine: sa.Engine, account: str) -> dict[str, object] | None:
-    """The same, as it stands now."""
+def account_watermark(engine: sa.Engine, account: str) -> dict[str, dict[str, object]]:
+    """The same as it stands now, as the field `watermark`; nothing for an account that has no sources."""
     with reading(engine) as connection:
-        return watermark(state.search(connection, account=account))
+        sources = state.search(connection, account=account)
+    return {"watermark": watermark(sources)} if sources else {}
 
 
 def sources_by_account(engine: sa.Engine, account: str | None) -> Mapping[str, Sequence[Source]]:

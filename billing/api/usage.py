@@ -53,13 +53,13 @@ class WatermarkAnswer(BaseModel):
 
 
 class UsageAnswer(BaseModel):
-    """`watermark` is null for an account without sources."""
+    """`watermark` is there for an account that has sources."""
 
     account: str
     period: Period
     billable: int
     not_billed: NotBilled
-    watermark: WatermarkAnswer | None
+    watermark: WatermarkAnswer | None = None
     windows: list[WindowAnswer]
 
 
@@ -99,7 +99,7 @@ def usage(
     found = door.service.store.usage(account_id, start, end, by=by, group_by=group_by)
     if not found.windows and not door.service.store.has_account(account_id):
         show_account(door.service.engine, account_id)
-    return answer(usage_data(found) | {"watermark": watermark})
+    return answer(usage_data(found) | watermark)
 
 
 @router.get(

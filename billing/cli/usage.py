@@ -61,12 +61,12 @@ def usage(
     if as_json:
         from metering.usage import usage_data
 
-        print_json(usage_data(answer) | {"watermark": watermark})
+        print_json(usage_data(answer) | watermark)
     else:
         heading(account, f", task runs from {_instant(start)} to {_instant(end)} UTC")
         console().print(usage_table(answer, by, group_by))
-        if watermark is not None:
-            say(_completeness(watermark))
+        for each in watermark.values():
+            say(_completeness(each))
 
 
 def _completeness(watermark: dict[str, Any]) -> str:
