@@ -95,7 +95,7 @@ def update(
 def list_(account: AccountFilter = None, as_json: AsJson = False) -> None:
     """List sources with what they are complete to, and what is wrong; exit 1 if anything is."""
     from billing.sources import list_sources
-    from metering.collecting.source import source_data
+    from metering.collecting.source import source_data, state_of
 
     with open_service() as service:
         found = list_sources(service.engine, account=account)
@@ -105,9 +105,9 @@ def list_(account: AccountFilter = None, as_json: AsJson = False) -> None:
         rows = table("source", "account", "kind", "complete to", "task runs", "state", numbers=("task runs",))
         for each in found:
             runs = "" if each.claim is None or each.claim.runs is None else f"{each.claim.runs:,}"
-            rows.add_row(each.id, each.account, each.kind, _instant(each.complete_to), runs, state_of(each))
+            rows.add_row(each.id, each.account, each.kind, _instant(each.complete_to), runs, said_of(each))
         console().print(rows)
-    if any(_is_wrong(each) for each in found):
+    if any(state_of(each) != "ok" for each in found):
         raise typer.Exit(LOOK)
 
 
@@ -174,7 +174,7 @@ def remove(id: Id, account: WhichAccount = None) -> None:
     say(f"{id} is no source any more; what it brought stays")
 
 
-def state_of(source: Source) -> str:
+def said_of(source: Source) -> str:
     """How it stands, in words."""
     if source.error is not None:
         since = _instant(source.failing_since)
@@ -187,10 +187,6 @@ def state_of(source: Source) -> str:
     if source.kind == "prefect" and source.tried_at is None:
         said.append("never asked")
     return "; ".join(said) or "ok"
-
-
-def _is_wrong(source: Source) -> bool:
-    return bool(source.error or source.missing or source.lost)
 
 
 def _show(source: Source, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from metering.collecting.reading import Reading, Span
 from metering.period import DAY_US, format_instant
 
 Kind = Literal["prefect", "declared"]
+State = Literal["ok", "failing", "missing", "lost"]
 
 # What Prefect's own server keeps; Prefect Cloud keeps 7 to 30 days.
 RETENTION_US = 7 * DAY_US
@@ -76,6 +77,15 @@ class Source:
             return True
         claim = self.claim
         return claim is not None and claim.complete_to >= end and claim.position <= position
+
+
+def state_of(source: Source) -> State:
+    """How it stands, by what is worst."""
+    if source.error is not None:
+        return "failing"
+    if source.missing:
+        return "missing"
+    return "ok" if source.lost is None else "lost"
 
 
 def is_source_id(text: str) -> bool:

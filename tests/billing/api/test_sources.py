@@ -10,6 +10,8 @@ from billing.api.billing_runs import RunAnswer
 from billing.api.sources import SourceAnswer
 from billing.api.usage import UsageAnswer
 from billing.sources import add_source, server_of
+from metering.collecting import state
+from metering.database import writing
 from tests.billing.api.client import Client, assert_problem
 from tests.billing.api.test_documents import assert_shape
 from tests.events import runs
@@ -130,3 +132,17 @@ def test_a_source_that_is_collected_from_is_shown_and_cannot_declare(lite: Clien
         "eu",
         None,
     )
+
+
+def test_metrics_say_how_many_sources_need_a_person_and_name_nobody(lite: Client) -> None:
+    declare(lite, account="acme", complete_to="2026-11-01T00:00:00Z")
+    declare(lite, account="globex", complete_to="2026-11-01T12:00:00Z")
+    server = server_of("http://prefect:4200")
+    added = add_source(lite.world.engine, "acme", "eu", server, since=OCTOBER.start, now=NOVEMBER_2)
+    with writing(lite.world.engine) as connection:
+        state.save_attempt(connection, added, NOVEMBER_2, "it cannot be reached", None)
+    said = lite.get("/metrics", key=None).text
+    assert 'billing_sources{state="ok"} 2.0' in said
+    assert 'billing_sources{state="failing"} 1.0' in said
+    assert "billing_sources_complete_to_seconds 1.7934912e+09" in said
+    assert "acme" not in said
