@@ -22,7 +22,7 @@ from metering.collecting.prefect_server import PrefectServer
 from metering.collecting.recovery import recover
 from metering.collecting.source import Source, source_data
 from metering.database import reading, writing
-from metering.period import HOUR_US, MINUTE_US, SECOND_US
+from metering.period import MINUTE_US, SECOND_US
 
 log = structlog.get_logger()
 
@@ -40,19 +40,21 @@ class Visit:
 
     source: Source
     collected: Collected
+    recovered: int = 0
     error: str | None = None
 
     @property
     def needs_attention(self) -> bool:
         """Whether a person must look at it."""
         rejected = self.collected.ingested.rejected
-        return bool(self.error or self.source.missing or self.source.lost or rejected)
+        return bool(self.error or self.source.missing or self.collected.lost or self.recovered or rejected)
 
     def to_data(self) -> dict[str, object]:
         """In the shape of JSON answers."""
         counted = self.collected.ingested.to_data()
         del counted["errors"]
-        return {"finished": self.collected.finished, **counted, **source_data(self.source)}
+        more = {"finished": self.collected.finished, "recovered": self.recovered}
+        return {**more, **counted, **source_data(self.source)}
 
 
 def collect_due(
@@ -96,21 +98,21 @@ def visit(
 
     key_name = source.server.key_name
     key = service.settings.prefect_key(key_name)
-    done, error, retry_at = Collected(), None, None
+    done, recovered, error, retry_at = Collected(), 0, None, None
     try:
         with PrefectServer(
             source.server.url, key, key_name=key_name, attempts=attempts or PATIENCE, wait=wait
         ) as server:
             collect(meter, source, server, done, stop=over, progress=progress)
             if done.finished and done.until is not None and (always_check or _check_is_due(source, service)):
-                check(meter, _current(service, source), server, done.until)
+                recovered = check(meter, _current(service, source), server, done.until).recovered
     except PrefectError as failed:
         error = str(failed)
         if isinstance(failed, Busy) and failed.retry_after_s is not None:
             retry_at = service.now() + int(min(failed.retry_after_s, LONGEST_AWAY_S) * SECOND_US)
         log.error("source not read", source=source.id, account=source.account, error=error)
     _note_attempt(service, source, error, retry_at)
-    return Visit(_current(service, source), done, error)
+    return Visit(_current(service, source), done, recovered, error)
 
 
 def _note_attempt(service: Service, source: Source, error: str | None, retry_at: int | None = None) -> None:
@@ -131,9 +133,7 @@ def recover_source(service: Service, source: Source) -> tuple[int, Visit]:
 
 def _check_is_due(source: Source, service: Service) -> bool:
     last = None if source.claim is None else source.claim.checked_at
-    # What is missing is looked for again now and then, not all the time.
-    every = HOUR_US if source.missing else EVERY_US
-    return last is None or not 0 <= service.now() - last < every
+    return last is None or not 0 <= service.now() - last < EVERY_US
 
 
 def _current(service: Service, source: Source) -> Source:

@@ -149,17 +149,23 @@ def _print_problems(done: Visit) -> None:
     source = done.source
     if done.error:
         note(f"billing: {source.id} ({source.account}): {done.error}")
-    if source.lost is not None:
+    lost = done.collected.lost
+    if lost is not None:
         note(
             f"LOST: {source.id} ({source.account}) was not read for longer than it keeps events: those of "
-            f"{_instant(source.lost.start)} to {_instant(source.lost.end)} may be gone"
+            f"{_instant(lost.start)} to {_instant(lost.end)} may be gone"
+        )
+    if done.recovered:
+        note(
+            f"RECOVERED: {source.id} ({source.account}) has no events of {done.recovered:,} task runs, which "
+            "were metered from its records of them"
         )
     if source.missing:
         named = ", ".join(source.missing_ids)
         note(
             f"MISSING: {source.id} ({source.account}) has {source.missing:,} task runs, or more, of which it "
-            f"gives no events: {named}; meter them from its records: billing sources recover {source.id} "
-            f"--account {source.account}"
+            f"gives no events: {named}; after an hour they are metered from its records, or at once by: "
+            f"billing sources recover {source.id} --account {source.account}"
         )
     for each in done.collected.ingested.errors:
         note(f"rejected: {source.id} ({source.account}), {each.field}: {each.message}")

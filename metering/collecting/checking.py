@@ -12,20 +12,20 @@ import structlog
 from metering.collecting import state
 from metering.collecting.collector import Meter, read_again
 from metering.collecting.completeness import (
+    RECORDS_AFTER_US,
     Day,
-    Missing,
     add_day,
     bounds,
     complete_to,
     counted_span,
     days_of,
-    is_held,
     replace_day,
     within,
 )
 from metering.collecting.prefect_rows import Row
 from metering.collecting.prefect_server import PAGE, PrefectServer
 from metering.collecting.reading import Span, spans_around
+from metering.collecting.recovery import meter_records, not_held
 from metering.collecting.source import Claim, Source
 from metering.database import reading, writing
 from metering.ingestion import IngestReport
@@ -37,11 +37,12 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class Checked:
     """To when the source is complete now, how many task runs that are, and what stands in the way of more.
-    `fetched` counts the events that were read again."""
+    `fetched` counts the events that were read again, `recovered` the task runs that had none any more."""
 
     complete_to: int
     runs: int = 0
-    missing: list[Missing] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
+    recovered: int = 0
     fetched: IngestReport = field(default_factory=IngestReport)
 
 
@@ -57,7 +58,7 @@ def check(meter: Meter, source: Source, server: PrefectServer, until: int) -> Ch
     with writing(meter.engine) as connection:
         if state.save_claim(connection, source, claim, checked_at):
             state.save_days(connection, source, days)
-            ids = tuple(each.run.task_run_id for each in found.missing)
+            ids = tuple(each.task_run_id for each in found.missing)
             state.save_missing(connection, source, ids, len(ids))
             if source.lost is not None and found.complete_to >= source.lost.end:
                 state.forget_lost(connection, source)
@@ -76,11 +77,11 @@ def _look(
     found = Checked(end)
     for part in [*_changed(server, span, days), *days_of(Span(before, end))]:
         again = part.end <= before
-        seen, missing = _look_at(meter, source, server, part, found.fetched)
+        seen, missing = _look_at(meter, source, server, part, until, found)
         days = replace_day(days, part, seen) if again else add_day(days, part, seen)
         if missing:
             found.missing = missing
-            found.complete_to = complete_to(end, missing)
+            found.complete_to = complete_to(end, (each.ended_at for each in missing))
             return found, {number: day for number, day in days.items() if number <= part.start // DAY_US}
     return found, days
 
@@ -98,38 +99,39 @@ def _changed(server: PrefectServer, span: Span, days: dict[int, Day]) -> list[Sp
 
 
 def _look_at(
-    meter: Meter, source: Source, server: PrefectServer, part: Span, fetched: IngestReport
-) -> tuple[Day, list[Missing]]:
+    meter: Meter, source: Source, server: PrefectServer, part: Span, until: int, found: Checked
+) -> tuple[Day, list[Row]]:
     """A day or a part of it, run by run. What is missing is fetched, and is no more where that helped. The
     day counts up to the first that is missing still."""
     # Counted first: what comes meanwhile makes the day look changed the next time.
     counted = server.count(*part)
     runs, before_missing, missing = _compare(meter, source, server.rows(*part))
     if missing:
-        read_again(meter, source, server, _spans(missing), fetched)
-        ids = [each.run.task_run_id for each in missing]
-        held = meter.store.held(source.account, ids)
-        missing = [each for each in missing if not is_held(each.run, held)]
+        read_again(meter, source, server, _spans(missing), found.fetched)
+        missing = not_held(meter, source, missing)
+        old = [each for each in missing if each.ended_at <= until - RECORDS_AFTER_US]
+        found.recovered += meter_records(meter, source, server, old)
+        missing = not_held(meter, source, missing)
     return (Day(before_missing, before_missing) if missing else Day(counted, runs)), missing
 
 
-def _compare(meter: Meter, source: Source, rows: Iterator[Row]) -> tuple[int, int, list[Missing]]:
+def _compare(meter: Meter, source: Source, rows: Iterator[Row]) -> tuple[int, int, list[Row]]:
     """How many task runs there are, how many ended before the first that is not held, and those that are
     not."""
-    runs, before_missing, missing = 0, 0, []
+    runs, before_missing = 0, 0
+    missing: list[Row] = []
     while page := list(islice(rows, PAGE)):
-        held = meter.store.held(source.account, [row.task_run_id for row in page])
-        for row in page:
-            assert row.run is not None, "rows are those of task runs"
-            runs, before_missing = runs + 1, before_missing + 1
-            if not is_held(row.run, held):
-                missing.append(Missing(row.run, row.stated_at))
-                before_missing = 0  # the rows come latest first
+        lacking = not_held(meter, source, page)
+        # The rows come latest first.
+        after_first = page.index(lacking[-1]) + 1 if lacking else 0
+        before_missing = len(page) - after_first + (0 if lacking else before_missing)
+        runs += len(page)
+        missing += lacking
     return runs, before_missing, missing
 
 
-def _spans(missing: Iterable[Missing]) -> list[Span]:
-    return spans_around(instant for each in missing for instant in (each.run.ended_at, each.stated_at))
+def _spans(missing: Iterable[Row]) -> list[Span]:
+    return spans_around(instant for each in missing for instant in (each.ended_at, each.stated_at))
 
 
 def _warn(source: Source, found: Checked) -> None:
@@ -139,5 +141,5 @@ def _warn(source: Source, found: Checked) -> None:
         account=source.account,
         quantity=len(found.missing),
         complete_to=format_instant(found.complete_to),
-        task_runs=[each.run.task_run_id for each in found.missing[:3]],
+        task_runs=[each.task_run_id for each in found.missing[:3]],
     )

@@ -14,12 +14,15 @@ from typing import NamedTuple
 from metering.agreement import Ended
 from metering.collecting.reading import Span
 from metering.outcome import Outcome
-from metering.period import DAY_US, MINUTE_US
+from metering.period import DAY_US, HOUR_US, MINUTE_US
 
 # What ended less than this ago may not be at the server yet.
 SETTLE_US = 5 * MINUTE_US
 # How often completeness is looked at.
 EVERY_US = 10 * MINUTE_US
+# What ended this long ago and has no events is metered from the source's records: events that are only slow
+# have come by then.
+RECORDS_AFTER_US = HOUR_US
 # How far back days are counted again.
 DAYS = 62
 
@@ -29,14 +32,6 @@ class Day(NamedTuple):
 
     counted: int
     runs: int
-
-
-class Missing(NamedTuple):
-    """A task run of the source that the meter does not hold, or not with this outcome. `stated_at` is when it
-    came into its last state."""
-
-    run: Ended
-    stated_at: int
 
 
 class Watermark(NamedTuple):
@@ -73,9 +68,9 @@ def is_held(run: Ended, held: Mapping[str, Outcome]) -> bool:
     return outcome is not None and outcome >= run.outcome
 
 
-def complete_to(end: int, missing: Iterable[Missing]) -> int:
-    """Everything before the first that is missing is there."""
-    return min([end, *(each.run.ended_at for each in missing)])
+def complete_to(end: int, missing: Iterable[int]) -> int:
+    """Everything before the end of the first that is missing is there."""
+    return min([end, *missing])
 
 
 def bounds(since: int, complete_to: int | None, until: int) -> Span:

@@ -1,12 +1,16 @@
-"""Task runs of which a server gives no events any more, metered from its records of them.
+"""Task runs of which a server gives no events, metered from its records of them.
 
-A record says what its last event would have: state, times, `total_run_time`. It is a second best, since what
-came before the last state is not in it; so a person asks for it, when it is known what is missing.
+A server that is killed may have kept the record of a task run and lost its last event; one that was not read
+for a week has forgotten its events. A record says what the last event would have: state, times,
+`total_run_time`. It is a second best, since what came before the last state is not in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
+
+import structlog
 
 from metering.collecting.collector import Meter
 from metering.collecting.completeness import SETTLE_US, is_held
@@ -17,26 +21,45 @@ from metering.collecting.reading import latest
 from metering.collecting.source import Source
 from metering.sources.fields import FieldError
 
+log = structlog.get_logger()
+
 
 def recover(meter: Meter, source: Source, server: PrefectServer) -> int:
     """Meter every task run of the server's, from where the source is complete on, that is not held. Answers
     how many they were. Raises PrefectError."""
     now = meter.now()
     until = latest(now, server.ask_time(now)) - SETTLE_US
-    start = source.since if source.complete_to is None else source.complete_to
-    rows = server.rows(start, until)
+    rows = server.rows(source.since if source.complete_to is None else source.complete_to, until)
     recovered = 0
     while page := list(islice(rows, PAGE)):
-        held = meter.store.held(source.account, [row.task_run_id for row in page])
-        missing = [row for row in page if row.run is not None and not is_held(row.run, held)]
-        recovered += _meter(meter, source, server, missing)
+        recovered += meter_records(meter, source, server, not_held(meter, source, page))
     return recovered
 
 
-def _meter(meter: Meter, source: Source, server: PrefectServer, rows: list[Row]) -> int:
+def not_held(meter: Meter, source: Source, rows: Sequence[Row]) -> list[Row]:
+    """Those that the meter does not hold, or not with their outcome, in their order."""
+    held = meter.store.held(source.account, [row.task_run_id for row in rows])
+    return [row for row in rows if row.run is not None and not is_held(row.run, held)]
+
+
+def meter_records(meter: Meter, source: Source, server: PrefectServer, rows: Sequence[Row]) -> int:
+    """Meter task runs from their records. Answers how many were not held. Raises PrefectError."""
+    recovered = 0
+    for start in range(0, len(rows), PAGE):
+        recovered += _meter(meter, source, server, rows[start : start + PAGE])
+    if recovered:
+        log.error(
+            "task runs without events were metered from the source's records",
+            source=source.id,
+            account=source.account,
+            quantity=recovered,
+            task_runs=[row.task_run_id for row in rows[:3]],
+        )
+    return recovered
+
+
+def _meter(meter: Meter, source: Source, server: PrefectServer, rows: Sequence[Row]) -> int:
     assert source.server is not None, "only sources that are asked have records"
-    if not rows:
-        return 0
     try:
         flow_runs = {row.task_run_id: flow_run_of(row) for row in rows}
         names = server.flow_names(each for each in flow_runs.values() if each)

@@ -85,7 +85,8 @@ class Story:
             arrives = self.double.clock() + self.chance.choice([0, 0, SECOND_US, 20 * MINUTE_US])
             self.double.rows.append(row(number, **given) | {"arrives": arrives})
             arrives += self.chance.choice([0, 0, 0, 2 * SECOND_US, 5 * MINUTE_US])
-            self.double.events.append(event(number, **given) | {"arrives": arrives})
+            if self.chance.random() < 0.95:  # else the server was killed after the row, and before the event
+                self.double.events.append(event(number, **given) | {"arrives": arrives})
             if self.chance.random() < 0.1:
                 self.double.rows.append(row(next(self.numbers), **given, subflow="child"))
             if state == "COMPLETED" and not name and self.chance.random() < 0.2:

@@ -89,7 +89,8 @@ Answer = tuple[int, dict[str, str], bytes]
 @dataclass
 class PrefectDouble:
     """`rows` and `events` are what it holds; one with an `arrives` (an instant) is there from then on.
-    `answers` are given first, each once: a status, headers and body. `key`: the only one it takes."""
+    `answers` are given first, each once: a status, headers and body. `key`: the only one it takes. `fail_at`:
+    paths that are always answered so."""
 
     url: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -98,6 +99,7 @@ class PrefectDouble:
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     key: str | None = None
+    fail_at: dict[str, Answer] = field(default_factory=dict)
     clock: Callable[[], int] = lambda: parse_instant("2026-11-02T00:00:00Z")
     retention_us: int = 3650 * DAY_US
 
@@ -113,7 +115,7 @@ class PrefectDouble:
             return self.answers.pop(0)
         if self.key is not None and key != f"Bearer {self.key}":
             return 401, {}, b'{"detail":"Unauthorized"}'
-        return self._at(method, path, asked)
+        return self.fail_at.get(path) or self._at(method, path, asked)
 
     def _at(self, method: str, path: str, asked: Any) -> Answer:  # noqa: PLR0911 - a route each
         route = urlsplit(path)

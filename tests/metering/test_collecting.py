@@ -114,35 +114,53 @@ def test_a_run_that_comes_late_into_what_was_complete_is_noticed_and_fetched(wat
 def test_a_watermark_stands_still_at_what_is_missing_and_moves_back_to_it(watched: Watched) -> None:
     watched.double.finish(1, end="2026-10-03T11:00:00Z")
     watched.visit()
-    watched.double.rows.append(row(2, end="2026-10-03T10:00:00Z"))  # and no event, ever
-    watched.double.rows.append(row(3, end="2026-10-03T10:30:00Z"))
-    watched.pass_time(HOUR_US)
+    watched.double.rows.append(row(2, end="2026-10-03T11:20:00Z"))  # and no event
+    watched.double.rows.append(row(3, end="2026-10-03T11:30:00Z"))
+    watched.pass_time(10 * MINUTE_US)
     with structlog.testing.capture_logs() as logs:
         made = watched.visit()
-    assert instant(made.source) == "2026-10-03T10:00:00Z"
+    assert instant(made.source) == "2026-10-03T11:20:00Z"
     assert (made.source.missing, made.source.missing_ids) == (2, (run_id(3), run_id(2)))
     assert made.needs_attention
     assert [each["event"] for each in logs if each["log_level"] == "error"] == [
         "task runs are missing: the source has them, and gives no events of them"
     ]
-    # Handed in by another way, they are missing no more.
-    watched.double.events += [event(2, end="2026-10-03T10:00:00Z"), event(3, end="2026-10-03T10:30:00Z")]
-    watched.pass_time(HOUR_US)
+    # One of them comes after all.
+    watched.double.events.append(event(2, end="2026-10-03T11:20:00Z"))
+    watched.pass_time(10 * MINUTE_US)
     made = watched.visit()
-    assert (instant(made.source), made.source.missing) == ("2026-10-03T13:54:30Z", 0)
-    assert watched.held().keys() == {run_id(1), run_id(2), run_id(3)}
+    assert (instant(made.source), made.source.missing) == ("2026-10-03T11:30:00Z", 1)
+    assert watched.held().keys() == {run_id(1), run_id(2)}
+
+
+def test_what_has_no_events_for_an_hour_is_metered_from_the_servers_records(watched: Watched) -> None:
+    """A server that was killed may have kept a record and lost the event."""
+    watched.double.rows.append(row(1, end="2026-10-03T11:30:00Z", flow_run_id="flow-run-1"))
+    assert (watched.visit().recovered, watched.held()) == (0, {})
+    watched.pass_time(HOUR_US)
+    with structlog.testing.capture_logs() as logs:
+        made = watched.visit()
+    assert (made.recovered, made.source.missing, made.needs_attention) == (1, 0, True)
+    assert watched.held() == {run_id(1): "billable"}
+    assert [each["event"] for each in logs if each["log_level"] == "error"] == [
+        "task runs without events were metered from the source's records"
+    ]
+    assert instant(made.source) == "2026-10-03T12:54:30Z"
+    assert not watched.visit().needs_attention
 
 
 def test_a_run_of_which_only_a_lesser_state_was_heard_is_missing(watched: Watched) -> None:
     """Its completion was heard, and its transaction was rolled back since."""
-    watched.double.finish(1, end="2026-10-03T11:00:00Z")
+    watched.double.finish(1, end="2026-10-03T11:30:00Z")
     watched.visit()
-    watched.double.rows[0] = row(1, end="2026-10-03T11:00:00Z", name="RolledBack")
-    watched.double.rows.append(row(2, end="2026-10-03T10:59:00Z"))  # so that the day is looked at
-    watched.double.events.append(event(2, end="2026-10-03T10:59:00Z"))
-    watched.pass_time(HOUR_US)
+    watched.double.rows[0] = row(1, end="2026-10-03T11:30:00Z", name="RolledBack")
+    watched.double.finish(2, end="2026-10-03T11:29:00Z")  # so that the day is looked at
+    watched.pass_time(10 * MINUTE_US)
     made = watched.visit()
-    assert (instant(made.source), made.source.missing_ids) == ("2026-10-03T11:00:00Z", (run_id(1),))
+    assert (instant(made.source), made.source.missing_ids) == ("2026-10-03T11:30:00Z", (run_id(1),))
+    watched.pass_time(HOUR_US)
+    watched.visit()
+    assert watched.held() == {run_id(1): "reversed", run_id(2): "billable"}
 
 
 def test_more_may_have_been_heard_than_the_server_remembers(watched: Watched) -> None:
@@ -173,10 +191,22 @@ def test_a_gap_longer_than_the_retention_is_told_with_its_window(watched: Watche
         made = watched.visit()
     lost = next(each for each in logs if each["event"].startswith("events may be lost"))
     assert (lost["lost_from"], lost["lost_to"]) == ("2026-10-03T11:59:30Z", "2026-10-08T11:59:30Z")
-    assert made.source.lost == (parse_instant(lost["lost_from"]), parse_instant(lost["lost_to"]))
-    assert made.needs_attention
-    assert (instant(made.source), made.source.missing_ids) == ("2026-10-04T11:00:00Z", (run_id(2),))
-    assert watched.held().keys() == {run_id(1), run_id(3)}
+    assert made.collected.lost == (parse_instant(lost["lost_from"]), parse_instant(lost["lost_to"]))
+    # Its events are gone, the server's record of it is not.
+    assert (made.needs_attention, made.recovered, made.source.lost) == (True, 1, None)
+    assert watched.held().keys() == {run_id(1), run_id(2), run_id(3)}
+
+
+def test_a_gap_is_told_as_long_as_something_of_it_may_be_missing(watched: Watched) -> None:
+    watched.double.retention_us = 7 * DAY_US
+    watched.visit()
+    watched.pass_time(12 * DAY_US)
+    # The server is killed before it can be asked what ended.
+    watched.double.fail_at["/api/task_runs/count"] = (500, {}, b"")
+    made = watched.visit()
+    assert made.error is not None
+    assert made.source.lost is not None
+    assert format_instant(made.source.lost.end) == "2026-10-08T11:59:30Z"
 
 
 def test_a_gap_in_which_nothing_ended_has_lost_nothing(watched: Watched) -> None:
@@ -184,8 +214,9 @@ def test_a_gap_in_which_nothing_ended_has_lost_nothing(watched: Watched) -> None
     watched.visit()
     watched.pass_time(12 * DAY_US)
     made = watched.visit()
-    assert (made.source.lost, made.needs_attention) == (None, False)
+    assert (made.source.lost, made.recovered) == (None, 0)
     assert instant(made.source) == "2026-10-15T11:54:30Z"
+    assert not watched.visit().needs_attention
 
 
 def test_an_event_that_is_rejected_is_told_and_its_run_is_missing(watched: Watched) -> None:
@@ -252,7 +283,7 @@ def test_a_turn_ends_and_the_next_one_goes_on_where_it_was(watched: Watched) -> 
     assert len(watched.held()) == 200
 
 
-def test_what_has_no_events_any_more_is_metered_from_the_servers_records(watched: Watched) -> None:
+def test_a_person_may_have_what_has_no_events_metered_from_records_at_once(watched: Watched) -> None:
     """Once, and equal to what its event would have said."""
     watched.double.finish(1, end="2026-10-03T11:00:00Z")
     lost = [
@@ -265,9 +296,14 @@ def test_what_has_no_events_any_more_is_metered_from_the_servers_records(watched
     for place, each in enumerate(lost):
         end = f"2026-10-03T10:0{place}:00Z"
         watched.double.rows.append(row(**each, end=end, flow_run_id="flow-run-1"))
+    watched.world.instant = parse_instant("2026-10-03T10:30:00Z")
+    watched.double.events.clear()
+    watched.double.rows[0]["end_time"] = "2026-10-03T09:59:00Z"
+    watched.double.events.append(event(1, end="2026-10-03T09:59:00Z"))
     assert watched.visit().source.missing == 5
     recovered, made = recover_source(watched.world.service, find_source(watched.world.engine, "eu"))
     assert (recovered, made.source.missing, made.needs_attention) == (5, 0, False)
+    assert made.recovered == 0
     assert watched.held() == {
         run_id(1): "billable",
         run_id(2): "billable",

@@ -47,7 +47,7 @@ def test_collecting_from_a_server_remembers_it_and_says_what_came(cli: Cli, doub
 def test_what_is_wrong_with_a_source_is_told_and_exits_1(cli: Cli, double: PrefectDouble) -> None:
     cli.done("sources", "add", "eu", "--account", "acme", "--api-url", double.url,
              "--key-name", "BILLING_PREFECT_API_KEY_EU", "--since", ago(30 * DAY_US))  # fmt: skip
-    double.rows.append(row(1, end=ago(20 * DAY_US)))
+    double.rows += [row(1, end=ago(20 * DAY_US)), row(2, end=ago(20 * MINUTE_US))]
     double.key = "pnu_1"
     refused = cli("collect", "prefect", "--once")
     assert refused.code == 1
@@ -58,6 +58,7 @@ def test_what_is_wrong_with_a_source_is_told_and_exits_1(cli: Cli, double: Prefe
     told = cli("collect", "prefect", "--once", BILLING_PREFECT_API_KEY_EU="pnu_1")
     assert told.code == 1
     assert "LOST: eu (acme) was not read for longer than it keeps events" in told.err
+    assert "RECOVERED: eu (acme) has no events of 1 task runs" in told.err
     assert "MISSING: eu (acme) has 1 task runs, or more, of which it gives no events" in told.err
     assert "pnu_1" not in cli("sources", "show", "eu").out
 
