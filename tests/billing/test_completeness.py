@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+import billing.tables
 from billing.approvals import approve_month
 from billing.billing_run import run_month
 from billing.completeness import account_watermark
@@ -162,3 +163,16 @@ def test_an_early_run_makes_drafts_and_names_nobody(world: World) -> None:
     report = run(world, early=True)
     assert (report.drafted, report.incomplete) == (2, [])
     assert format_instant(NOVEMBER_2) == format_instant(world.instant)
+
+
+def test_an_account_that_is_billed_alone_is_left_as_a_draft_all_the_same(world: World) -> None:
+    """One account's books cannot be read, so that each of the batch is billed by itself."""
+    world.account("broken")
+    world.send(runs(1, account="broken"))
+    terms = billing.tables.account_terms
+    with writing(world.engine) as connection:
+        connection.execute(terms.update().where(terms.c.account_id == "broken").values(data="{"))
+    say(world, OCTOBER.start)
+    report = run(world)
+    assert [account for account, _ in report.failed] == ["broken"]
+    assert statuses(world) == {"acme": "draft", "globex": "paid"}
