@@ -15,8 +15,17 @@ import structlog
 from msgspec.structs import replace
 
 from metering.collecting import state
+from metering.collecting.errors import TooSlow
 from metering.collecting.prefect_server import PrefectServer
-from metering.collecting.reading import Reading, Span, advance, begin, latest
+from metering.collecting.reading import (
+    SLICE_US,
+    SMALLEST_SLICE_US,
+    Reading,
+    Span,
+    advance,
+    begin,
+    latest,
+)
 from metering.collecting.source import Source
 from metering.database import writing
 from metering.event import TaskRunEvent
@@ -84,14 +93,20 @@ def _steps(
     meter: Meter, source: Source, server: PrefectServer, reading: Reading, report: IngestReport
 ) -> Iterator[Reading]:
     """How far the reading is after each page, whose events are durable by then."""
+    size_us = SLICE_US
     while reading.under_way is not None:
-        part = reading.under_way.slice
-        for page in server.events(part.start, part.end):
-            keep(meter, source, page.events, report)
-            reading = advance(reading, page.read_to)
-            yield reading
-            if reading.under_way is None:
-                return
+        part = reading.under_way.slice(size_us)
+        try:
+            for page in server.events(part.start, part.end):
+                keep(meter, source, page.events, report)
+                reading = advance(reading, page.read_to)
+                yield reading
+                if reading.under_way is None:
+                    return
+        except TooSlow:
+            if size_us <= SMALLEST_SLICE_US:
+                raise
+            size_us = max(size_us // 6, SMALLEST_SLICE_US)
 
 
 def read_again(

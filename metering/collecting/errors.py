@@ -4,6 +4,7 @@ PrefectError          the server cannot be asked, or answers what cannot be read
   NoAddress           what was given as its address is none
   KeyRefused          it does not take the API key
   Busy                it turns us away for a while
+    TooSlow           it takes longer to answer than we wait
 """
 
 from __future__ import annotations
@@ -27,3 +28,7 @@ class Busy(PrefectError):  # noqa: N818 - reads as what happened
     def __init__(self, message: str, retry_after_s: float | None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooSlow(Busy):
+    """No answer in time: a smaller question may get one."""

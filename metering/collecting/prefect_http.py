@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from metering.collecting.errors import Busy, KeyRefused, NoAddress, PrefectError
+from metering.collecting.errors import Busy, KeyRefused, NoAddress, PrefectError, TooSlow
 from metering.period import to_instant
 from metering.sources.document import JsonError, parse
 
@@ -61,12 +61,15 @@ class PrefectHttp:
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         asked: float | None = None
+        kind = Busy
         for attempt in range(self._attempts):
             try:
                 answer = self._http.request(method, self.url + path, **more)
             except httpx.RequestError as error:
+                kind = TooSlow if isinstance(error, httpx.ReadTimeout) else Busy
                 asked, problem = None, f"{self.url} cannot be reached ({error or type(error).__name__})"
             else:
+                kind = Busy
                 self._note_time(answer)
                 if answer.status_code == 200:
                     return self._parsed(answer)
@@ -74,7 +77,7 @@ class PrefectHttp:
                 asked = _seconds(answer.headers.get("Retry-After", ""))
             if attempt + 1 < self._attempts:
                 self._wait(min(2.0**attempt if asked is None else asked, LONGEST_WAIT_S))
-        raise Busy(f"{problem}; try again later", asked)
+        raise kind(f"{problem}; try again later", asked)
 
     def _note_time(self, answer: httpx.Response) -> None:
         try:

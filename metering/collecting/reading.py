@@ -19,6 +19,8 @@ from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 LAG_US = 30 * SECOND_US
 # A pass asks for so much time at once: servers refuse questions about weeks, and large answers are slow.
 SLICE_US = 6 * HOUR_US
+# A server that is too slow for that is asked for less, down to so little.
+SMALLEST_SLICE_US = MINUTE_US
 # Repairs are read from so long before what is missing to so long after it.
 AROUND_US = MINUTE_US
 
@@ -45,10 +47,9 @@ class Pass:
     end: int
     begun_at: int
 
-    @property
-    def slice(self) -> Span:
+    def slice(self, size_us: int = SLICE_US) -> Span:
         """The part to ask for next."""
-        return Span(self.at, min(self.at + SLICE_US, self.end))
+        return Span(self.at, min(self.at + size_us, self.end))
 
     @property
     def done(self) -> bool:

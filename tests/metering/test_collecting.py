@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 import structlog
 
 from billing.collecting import Visit, recover_source, visit
 from billing.sources import add_source, find_source, server_of
+from metering.collecting.collector import Collected, Meter, collect
+from metering.collecting.errors import TooSlow
+from metering.collecting.prefect_server import PrefectServer
 from metering.collecting.source import Source
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant, parse_instant
 from tests.metering.prefect_double import PrefectDouble, event, prefect_double, row, run_id
@@ -320,3 +325,44 @@ def test_a_person_may_have_what_has_no_events_metered_from_records_at_once(watch
     usage = watched.world.store.usage("acme", OCTOBER.start, OCTOBER.end, by="month", group_by="flow")
     assert [(each.flow, each.counts.total) for each in usage.windows] == [("etl", 6)]
     assert recover_source(watched.world.service, made.source)[0] == 0
+
+
+class _Slow(httpx.BaseTransport):
+    """A server that answers questions about more than so much time too late."""
+
+    def __init__(self, double: PrefectDouble, longest_us: int) -> None:
+        self._double = double
+        self._longest_us = longest_us
+        self.asked_us: list[int] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        bounds = asked["filter"]["occurred"]
+        self.asked_us.append(parse_instant(bounds["until"]) - parse_instant(bounds["since"]))
+        if self.asked_us[-1] > self._longest_us:
+            raise httpx.ReadTimeout("timed out", request=request)
+        status, headers, body = self._double.answer(request.method, request.url.path, None, asked)
+        return httpx.Response(status, headers=headers, content=body)
+
+
+def test_a_server_that_is_too_slow_is_asked_for_less_at_once(watched: Watched) -> None:
+    for number in range(120):
+        watched.double.finish(number, end=f"2026-10-03T{number // 10:02d}:{number % 10 * 6:02d}:00Z")
+    watched.world.instant += HOUR_US
+    world = watched.world
+    meter, source = Meter(world.engine, world.store, world.service.now), find_source(world.engine, "eu")
+    slow = _Slow(watched.double, 2 * HOUR_US)
+    with PrefectServer(
+        watched.double.url, http=httpx.Client(transport=slow), attempts=1, wait=watched.waited.append
+    ) as server:
+        collect(meter, source, server, Collected())
+    assert len(watched.held()) == 120
+    assert slow.asked_us[:2] == [0, 6 * HOUR_US]
+    assert max(slow.asked_us[2:]) <= HOUR_US
+    # One that answers no question is given up.
+    watched.pass_time(DAY_US)
+    never = PrefectServer(
+        watched.double.url, http=httpx.Client(transport=_Slow(watched.double, 0)), attempts=1
+    )
+    with pytest.raises(TooSlow, match="cannot be reached"):
+        collect(meter, find_source(world.engine, "eu"), never, Collected())

@@ -38,7 +38,7 @@ class Server:
 
     def read(self, reading: Reading, now: int, pages: int) -> Reading:
         while reading.under_way is not None:
-            part = reading.under_way.slice
+            part = reading.under_way.slice()
             assert part.end - part.start <= SLICE_US
             there = sorted(
                 each for each in self.events if part.start <= each[0] <= part.end and each[1] <= now
