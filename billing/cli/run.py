@@ -119,13 +119,11 @@ def _print_notes(report: RunReport, *, waiting: bool) -> None:
     for account, message in report.failed:
         note(f"failed: {account}: {message}")
     for each in report.incomplete:
-        to = "never was" if each.complete_to is None else f"is to {format_instant(each.complete_to)[:19]}Z"
-        kept = (
-            "not billed until it is; what there is, is a draft"
-            if each.account in report.only_drafts
-            else "billed all the same"
-        )
-        note(f"incomplete: {each.account}: source {each.source} {to}, not to the month's end; {kept}")
+        known = "not known to be complete"
+        if each.complete_to is not None:
+            known = f"complete to {format_instant(each.complete_to)[:19]}Z, not to the month's end"
+        kept = "not billed until it is" if each.account in report.only_drafts else "billed all the same"
+        note(f"incomplete: {each.account}: source {each.source} is {known}; {kept}")
     if report.only_drafts:
         note("See billing sources list; to bill them all the same: --bill-incomplete, or approve the drafts")
     for account, billable in report.unassigned:
