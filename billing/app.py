@@ -16,6 +16,7 @@ from billing.billing_run import Progress, run_month
 from billing.credit_notes import credit_note
 from billing.credits import positive_amount
 from billing.errors import Refused
+from billing.month_readers import MonthReaders
 from billing.payments.crediting import not_the_same
 from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
@@ -96,6 +97,7 @@ class Service:
             account=account,
             early=early,
             bill_incomplete=bill_incomplete,
+            readers=MonthReaders(self.engine, self.store, self.settings),
             progress=progress,
         )
         if send and not early and self.gateway is not None:
