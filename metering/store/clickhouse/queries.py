@@ -1,0 +1,158 @@
+"""The questions that the store asks of ClickHouse, as SQL.
+
+Nothing is summed in advance: each answer goes by the winning statement of each run (docs/rules.md §2). What
+is said of a run lies in one partition, so a question reads the partitions in which something ends within its
+period, and of those all that is said.
+"""
+
+from __future__ import annotations
+
+from metering.outcome import Outcome
+from metering.store.clickhouse.journal import Seen
+from metering.store.clickhouse.schema import RUN_HOUR, RUN_MONTH, STATEMENTS
+
+# The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
+# Microseconds since 1970 fit into 56 bits for two thousand years.
+_TOP = int(max(Outcome))
+_STRENGTH = f"bitOr(bitShiftLeft(toInt64({_TOP} - outcome), 56), ended_at)"
+_ENDED_AT = "bitAnd(won, 72057594037927935)"
+_OUTCOME = f"{_TOP} - bitShiftRight(won, 56)"
+
+_HOUR = "toInt64(3600000000)"
+_PERIOD = "ended_at >= {start:Int64} AND ended_at < {end:Int64}"
+_ACCOUNT = "account = {account:String}"
+
+# The id as it was sent, from the key (`metering.store.run_key.decode`).
+_TASK_RUN_ID = (
+    "if(length(run_key) = 16, toString(UUIDNumToString(toFixedString(run_key, 16))),"
+    " trim(BOTH '\\0' FROM run_key))"
+)
+
+
+def counted(seen: Seen) -> str:
+    """The condition that a row counts."""
+    hidden = f" AND position NOT IN ({', '.join(map(str, seen.hidden))})" if seen.hidden else ""
+    return f"position <= {seen.high}{hidden}"
+
+
+def usage(seen: Seen) -> str:
+    """Rows of (hour, '', outcome, quantity) of {account} in [{start}, {end})."""
+    return (
+        f"SELECT intDiv({_ENDED_AT}, {_HOUR}) AS hour, '' AS name, {_OUTCOME} AS outcome, count() AS quantity"
+        f" FROM ({_strongest(seen)})"
+        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+        " GROUP BY hour, outcome"
+    )
+
+
+def usage_by(seen: Seen, group_by: str) -> str:
+    """The same by workspace or flow, which is `name`."""
+    return (
+        f"SELECT intDiv(ended_at, {_HOUR}) AS hour, {group_by} AS name, outcome, count() AS quantity"
+        f" FROM ({_winners(seen)}) WHERE {_PERIOD} GROUP BY hour, name, outcome"
+    )
+
+
+def days(seen: Seen) -> str:
+    """Rows of (day, outcome, quantity)."""
+    return (
+        f"SELECT intDiv({_ENDED_AT}, 24 * {_HOUR}) AS day, {_OUTCOME} AS outcome, count() AS quantity"
+        f" FROM ({_strongest(seen)})"
+        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+        " GROUP BY day, outcome"
+    )
+
+
+def runs(seen: Seen, *, uuids: bool) -> str:
+    """Rows of a `Run`, ascending by key: of those whose id is a UUID, or of the others. The order is that of
+    the subquery, which a filter keeps; ordered again, all of them would be held in memory."""
+    kind = f"length(run_key) {'=' if uuids else '<>'} 16"
+    return (
+        f"SELECT {_TASK_RUN_ID} AS task_run_id, outcome, ended_at, duration_us, workspace, flow, source"
+        f" FROM ({_winners(seen, kind)}) WHERE {_PERIOD}"
+    )
+
+
+def by_account(seen: Seen) -> str:
+    """Rows of (account, outcome, quantity), of which quantities may be zero, for every account of which a
+    statement ends in the period."""
+    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+    return (
+        f"SELECT account, {_OUTCOME} AS outcome, countIf({here}) AS quantity FROM ("
+        f"SELECT account, min({_STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
+        f" WHERE {counted(seen)} AND {_partitions(seen, '')} GROUP BY account, run_key"
+        ") WHERE touches GROUP BY account, outcome"
+    )
+
+
+def once_there(seen: Seen) -> str:
+    """Rows of (run_key, position, strength) of {account}: all that is said of runs of which a statement ends
+    in the period."""
+    return (
+        f"SELECT run_key, position, {_STRENGTH} AS strength, {_PERIOD} AS here FROM {STATEMENTS}"
+        f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND run_key IN"
+        f" (SELECT run_key FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_PERIOD})"
+    )
+
+
+def held(seen: Seen, given: str) -> str:
+    """Of the identities in the table `given`, those that are held. Fingerprints are looked for first, in the
+    order of creation: few of a batch are found there, and those are asked for by their keys."""
+    created = f"({RUN_HOUR}, fingerprint)"
+    found = (
+        f"SELECT run_hour, fingerprint FROM {STATEMENTS}"
+        f" WHERE (run_hour, fingerprint) IN (SELECT {RUN_HOUR}, fingerprint FROM {given})"
+    )
+    return (
+        f"SELECT account, run_key, fingerprint FROM {STATEMENTS} WHERE {counted(seen)}"
+        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given} WHERE {created} IN ({found}))"
+        " AND (account, run_key, fingerprint) IN"
+        f" (SELECT account, run_key, fingerprint FROM {given} WHERE {created} IN ({found}))"
+    )
+
+
+def held_at(positions: tuple[int, ...], given: str) -> str:
+    """Of the identities in the table `given`, those that these commits brought."""
+    return (
+        f"SELECT account, run_key, fingerprint FROM {STATEMENTS}"
+        f" WHERE position IN ({', '.join(map(str, positions))}) AND (account, run_key, fingerprint) IN"
+        f" (SELECT account, run_key, fingerprint FROM {given})"
+    )
+
+
+def has_account(seen: Seen) -> str:
+    return f"SELECT 1 FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} LIMIT 1"
+
+
+def accounts_of_source(seen: Seen) -> str:
+    return (
+        f"SELECT DISTINCT account FROM {STATEMENTS} WHERE source = {{source:String}} AND {counted(seen)}"
+        " ORDER BY account"
+    )
+
+
+def _strongest(seen: Seen) -> str:
+    """For each run of {account} the outcome and the end that hold, as one number."""
+    return (
+        f"SELECT min({_STRENGTH}) AS won FROM {STATEMENTS}"
+        f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} GROUP BY account, run_key"
+    )
+
+
+def _winners(seen: Seen, also: str = "1") -> str:
+    """For each run of {account} the statement that holds. Rows are stored in the order of runs, so that this
+    streams."""
+    return (
+        "SELECT run_key, outcome, ended_at, duration_us, workspace, flow, source"
+        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND {also}"
+        f" ORDER BY account, run_key, {_STRENGTH}, duration_us, toString(source), toString(flow),"
+        " toString(workspace) LIMIT 1 BY run_key"
+    )
+
+
+def _partitions(seen: Seen, account: str = _ACCOUNT + " AND ") -> str:
+    """Where something that counts ends within the period."""
+    return (
+        f"run_month IN (SELECT DISTINCT run_month FROM {STATEMENTS}"
+        f" WHERE {account}{counted(seen)} AND {_PERIOD})"
+    )
