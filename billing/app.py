@@ -30,14 +30,15 @@ from metering.database import make_engine, reading, writing
 from metering.period import DAY_US, SECOND_US, Month
 from metering.settings import Settings
 from metering.store import EventStore
-from metering.store.sql import SqlEventStore
+from metering.store.clickhouse.home import complaint, settle
+from metering.store.opening import open_store
 
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
 
 
 class SchemaMissing(RuntimeError):  # noqa: N818 - reads as what happened
-    """The database is empty or has an older schema."""
+    """The database is empty or has an older schema, or the events are elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Service:
         return self.settings.late_days * DAY_US
 
     def init(self) -> NewKey | None:
-        """Create or upgrade the schema and load the catalogue; the first time, answer an admin key."""
+        """Create or upgrade the schemas and load the catalogue; the first time, answer an admin key."""
         upgrade(self.engine)
+        settle(self.engine, self.store)
         load_shipped(self.engine, self.now())
         return first_admin_key(self.engine, self.now())
 
@@ -68,6 +70,8 @@ class Service:
         """Raises SchemaMissing."""
         if not is_current(self.engine):
             raise SchemaMissing("the database has no schema yet, or an older one; run: billing init")
+        if wrong := complaint(self.engine, self.store):
+            raise SchemaMissing(wrong)
 
     def run_month(
         self,
@@ -212,8 +216,10 @@ class _Onwards:
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
-    """Raises DatabaseUrlError, LiveKeyRefused."""
+    """Raises DatabaseUrlError, EventsUrlError, LiveKeyRefused."""
     engine = make_engine(settings.database_url)
+    events_url = settings.events_url.get_secret_value() if settings.events_url else None
+    store = open_store(engine, events_url)
     gateway = None
     if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
         # The SDK takes a quarter of a second to import: only those pay for it who have Stripe configured.
@@ -227,4 +233,4 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
             live=settings.stripe_live == "yes",
             pace=pace,
         )
-    return Service(settings, engine, SqlEventStore(engine), now, gateway)
+    return Service(settings, engine, store, now, gateway)

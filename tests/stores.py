@@ -43,10 +43,14 @@ class Stores:
 def new_address(server: str) -> Address:
     """An empty database on a ClickHouse, with the current schema."""
     base, question, options = server.partition("?")
-    name = f"billing_test_{os.getpid()}_{next(_NUMBERS)}"
-    address = parse_address(f"{base}/{name}{question}{options}")
+    address = parse_address(f"{base}/{new_name()}{question}{options}")
     migrate(address)
     return address
+
+
+def new_name() -> str:
+    """A name that no database has."""
+    return f"billing_test_{os.getpid()}_{next(_NUMBERS)}"
 
 
 def _store(engine: sa.Engine, address: Address | None) -> EventStore:

@@ -20,10 +20,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "meter_homes",
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("copied_to", sa.BigInteger(), nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("place"),
+        sa.PrimaryKeyConstraint("id"),
     )
 
 

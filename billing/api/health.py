@@ -13,6 +13,9 @@ from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
 from billing.schema import is_current
 from metering.database import reading
+from metering.store.clickhouse.errors import EventsUnavailable
+from metering.store.clickhouse.home import complaint
+from metering.store.sql import SqlEventStore
 
 _log = logging.getLogger("billing.api")
 
@@ -42,9 +45,12 @@ async def healthz() -> Response:
     responses=good(Ready) | errors(503),
 )
 def readyz(door: TheDoor) -> Response:
-    """The database is reachable, its schema current, the writer of events alive. If not, the problem's
+    """The database is reachable, its schema current, the writer of events alive, and so is ClickHouse where
+    it keeps the events. If not, the problem's
     `checks` say which."""
     checks = {"database": _database(door), "schema": _schema(door), "writer": _writer(door)}
+    if not isinstance(door.service.store, SqlEventStore):
+        checks["events"] = _events(door)
     schedule = None if door.schedule is None else door.schedule.next_times()
     wrong = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
     if wrong:
@@ -67,6 +73,14 @@ def _schema(door: Door) -> str:
         return "ok" if is_current(door.service.engine) else "missing or older; run: billing init"
     except sa.exc.SQLAlchemyError:
         return "cannot be read"
+
+
+def _events(door: Door) -> str:
+    try:
+        return complaint(door.service.engine, door.service.store) or "ok"
+    except (EventsUnavailable, sa.exc.SQLAlchemyError):
+        _log.exception("the events cannot be reached")
+        return "cannot be reached; see the log"
 
 
 def _writer(door: Door) -> str:

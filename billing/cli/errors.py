@@ -93,12 +93,13 @@ def _of_ours(error: Exception) -> Problem | None:
     from metering.collecting.errors import NoAddress, PrefectError
     from metering.database import DatabaseUrlError
     from metering.sources import UndecodableBody
+    from metering.store.clickhouse.errors import EventsUnavailable, EventsUrlError
 
     if isinstance(error, NoAddress):
         return Problem(_line(error), USAGE)
     if isinstance(error, UndecodableBody | PaymentError | PrefectError):
         return Problem(_line(error), LOOK)
-    if isinstance(error, BillingError | PricingError | DatabaseUrlError):
+    if isinstance(error, BillingError | PricingError | DatabaseUrlError | EventsUrlError | EventsUnavailable):
         return Problem(_line(error), USAGE)
     from billing.app import SchemaMissing
 

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from metering.outcome import Outcome
 from metering.store import run_key
-from metering.store.clickhouse.address import Address, EventsUrlError, parse_address
+from metering.store.clickhouse.address import Address, parse_address
 from metering.store.clickhouse.block import COLUMNS, Statements, insert_block, run_keys
-from metering.store.clickhouse.connection import connect
+from metering.store.clickhouse.connection import Connection
+from metering.store.clickhouse.errors import EventsUnavailable, EventsUrlError
 from metering.store.clickhouse.journal import Journal
 from metering.store.clickhouse.schema import ALL, STATEMENTS, is_current, migrate, statements
 from metering.store.clickhouse.store import ClickHouseEventStore
@@ -37,7 +38,7 @@ def _ids(store: ClickHouseEventStore, cutoff: int) -> list[str]:
 def _insert(store: ClickHouseEventStore, position: int, *runs: str) -> None:
     """What a writer does between taking a position and publishing it."""
     block = insert_block(Statements.of([event(run) for run in runs]), [position] * len(runs))
-    store.client.raw_insert(STATEMENTS, COLUMNS, block, fmt="Native")
+    store.connection.insert(STATEMENTS, COLUMNS, block, token=str(position))
 
 
 @pytest.mark.parametrize("engines", ["sqlite_databases", "postgres_databases"])
@@ -116,25 +117,25 @@ def test_an_insert_that_is_sent_twice_is_kept_once(clickhouse_stores: Stores) ->
     assert isinstance(store, ClickHouseEventStore)
     block = insert_block(Statements.of([event("a")]), [7])
     for _ in range(2):
-        store._send(block, 7)
-    assert store.client.query(f"SELECT count() FROM {STATEMENTS}").result_rows == [(1,)]
+        store.connection.insert(STATEMENTS, COLUMNS, block, token="7")
+    assert store.connection.rows(f"SELECT count() FROM {STATEMENTS}") == [(1,)]
 
 
 def test_an_insert_that_fails_is_withdrawn(sqlite_databases: NewDatabase, address: Address) -> None:
     engine = sqlite_databases()
     store = ClickHouseEventStore(engine, address)
     store.append([event("a")], NOVEMBER_2)
-    store.client.command(f"RENAME TABLE {STATEMENTS} TO gone")
-    with pytest.raises(Exception, match=STATEMENTS):
+    store.connection.tell(f"RENAME TABLE {STATEMENTS} TO gone")
+    with pytest.raises(EventsUnavailable, match=STATEMENTS):
         store.append([event("b")], NOVEMBER_2)
-    store.client.command(f"RENAME TABLE gone TO {STATEMENTS}")
+    store.connection.tell(f"RENAME TABLE gone TO {STATEMENTS}")
     assert store.append([event("b")], NOVEMBER_2) == [True]
     assert _ids(store, store.cutoff().position) == ["a", "b"]
 
 
 def test_what_is_said_of_a_run_lies_in_one_partition_whenever_it_ended(address: Address) -> None:
     """By the month of its creation, where its id tells: a UUID of version 7 of a sane year."""
-    client = connect(address)
+    clickhouse = Connection(address)
     october = f"{OCTOBER.start // 1000:012x}"
     ids = {
         f"{october[:8]}-{october[8:]}-7000-8000-000000000001": 202610,
@@ -144,11 +145,10 @@ def test_what_is_said_of_a_run_lies_in_one_partition_whenever_it_ended(address: 
         "run-1": 0,
     }
     events = [event(run, end=end) for run in ids for end in ("2026-10-31T23:00:00Z", "2027-03-01T00:00:00Z")]
-    client.raw_insert(STATEMENTS, COLUMNS, insert_block(Statements.of(events), [1] * 10), fmt="Native")
-    found = client.query(
-        f"SELECT run_key, groupUniqArray(run_month) FROM {STATEMENTS} GROUP BY run_key",
-        column_formats={"run_key": "bytes"},
-    ).result_rows
+    clickhouse.insert(STATEMENTS, COLUMNS, insert_block(Statements.of(events), [1] * 10), token="1")
+    found = clickhouse.rows(
+        f"SELECT run_key, groupUniqArray(run_month) FROM {STATEMENTS} GROUP BY run_key", binary=["run_key"]
+    )
     assert {run_key.decode(key): months for key, months in found} == {
         run: [month] for run, month in ids.items()
     }
@@ -161,11 +161,11 @@ def test_duplicates_are_looked_for_among_the_newest_runs_only(clickhouse_stores:
     hour = 3_600_000
     old = [event(str(_uuid7(OCTOBER.start // 1000 + number * hour // 20))) for number in range(10_000)]
     store.append(old, NOVEMBER_2)
-    plan = store.client.query(
+    plan = store.connection.rows(
         "EXPLAIN indexes = 1, projections = 1"
         f" SELECT run_hour, fingerprint FROM {STATEMENTS}"
         f" WHERE (run_hour, fingerprint) IN (({(OCTOBER.start // 1000 + 400 * hour) // hour}, 5))"
-    ).result_rows
+    )
     text = "\n".join(row[0] for row in plan)
     assert "ReadFromMergeTree (by_creation)" in text
     assert "Granules: 1/10" in text, text
@@ -228,24 +228,33 @@ def test_accounts_that_once_had_runs_in_a_period_are_those_of_the_sql_store(
 
 def test_the_schema_is_made_once_and_known(clickhouse_server: str) -> None:
     address = new_address(clickhouse_server)
-    client = connect(address)
-    assert is_current(client)
+    clickhouse = Connection(address)
+    assert is_current(clickhouse)
     migrate(address)
-    assert client.query("SELECT count() FROM meter_migrations").result_rows == [(len(ALL),)]
-    client.command("TRUNCATE TABLE meter_migrations")
-    assert not is_current(client)
-    client.command("DROP TABLE meter_migrations")
-    assert not is_current(client)
+    assert clickhouse.rows("SELECT count() FROM meter_migrations") == [(len(ALL),)]
+    clickhouse.tell("TRUNCATE TABLE meter_migrations")
+    assert not is_current(clickhouse)
+    clickhouse.tell("DROP TABLE meter_migrations")
+    assert not is_current(clickhouse)
 
 
 def test_what_a_cluster_is_told_is_sql_that_clickhouse_reads(address: Address) -> None:
     """No cluster can be had here: its statements are parsed by the real engine, and not run."""
-    client = connect(address)
+    clickhouse = Connection(address)
     for migration in ALL:
         for statement in statements(migration, CLUSTER):
-            assert "{" not in statement
-            read = client.query("SELECT formatQuery({told:String})", {"told": statement}).result_rows
+            assert "{cluster}" not in statement
+            read = clickhouse.rows("SELECT formatQuery({told:String})", told=statement)
             assert "ON CLUSTER main" in read[0][0]
+
+
+def test_a_server_that_is_not_there_is_said_to_be_so(sqlite_databases: NewDatabase) -> None:
+    store = ClickHouseEventStore(sqlite_databases(), parse_address("clickhouse://u:secret@127.0.0.1:1/d"))
+    for ask in (lambda: store.usage("acme", 0, 0), lambda: store.append([event()], NOVEMBER_2)):
+        with pytest.raises(EventsUnavailable, match="check BILLING_EVENTS_URL") as refused:
+            ask()
+        assert "secret" not in str(refused.value)
+    assert store.cutoff().position == 0
 
 
 def test_addresses() -> None:

@@ -6,12 +6,10 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from metering.store.clickhouse.errors import EventsUrlError
+
 SCHEME = "clickhouse"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
-
-
-class EventsUrlError(ValueError):
-    """The address of the event store is not one that this service can use."""
 
 
 class Address(NamedTuple):

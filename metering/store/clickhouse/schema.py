@@ -6,16 +6,16 @@ table of the same name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from metering.store.clickhouse.address import Address
-from metering.store.clickhouse.connection import UNKNOWN, connect
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
+from metering.store.clickhouse.connection import Connection
+from metering.store.clickhouse.errors import EventsUnavailable
 
 STATEMENTS = "task_run_statements"
 MIGRATIONS = "meter_migrations"
+# One row: which installation's events these are (`home`).
+HOMES = "meter_homes"
 
 # The month (as 202610) in which a run was created, where its id is a UUID of version 7 of a sane year; else
 # 0. It never changes for a run, so all that is said of one lies in one partition, however late it comes.
@@ -53,7 +53,8 @@ _DURABLE = "index_granularity = 1024, fsync_after_insert = 1, fsync_part_directo
 _REMEMBERED = 1000
 
 
-_EVERYWHERE = "/clickhouse/tables/{database}/{table}"
+# Of these tables every server of a cluster has all rows.
+_EVERYWHERE = "ReplicatedMergeTree('/clickhouse/tables/{database}/{table}', '{shard}-{replica}')"
 
 
 class Migration(NamedTuple):
@@ -70,6 +71,7 @@ ALL = (
         single=(
             f"CREATE TABLE IF NOT EXISTS {STATEMENTS} ({_COLUMNS}{_INDEXES}\n) ENGINE = MergeTree {_LAYOUT}"
             f" SETTINGS {_DURABLE}, non_replicated_deduplication_window = {_REMEMBERED}",
+            f"CREATE TABLE IF NOT EXISTS {HOMES} (id String) ENGINE = MergeTree ORDER BY id",
         ),
         cluster=(
             f"CREATE TABLE IF NOT EXISTS {STATEMENTS}_shard ON CLUSTER `{{cluster}}` ({_COLUMNS}{_INDEXES}\n)"
@@ -77,6 +79,8 @@ ALL = (
             f" SETTINGS {_DURABLE}, replicated_deduplication_window = {_REMEMBERED}",
             f"CREATE TABLE IF NOT EXISTS {STATEMENTS} ON CLUSTER `{{cluster}}` ({_COLUMNS}\n)"
             f" ENGINE = Distributed(`{{cluster}}`, `{{database}}`, {STATEMENTS}_shard, cityHash64(account))",
+            f"CREATE TABLE IF NOT EXISTS {HOMES} ON CLUSTER `{{cluster}}` (id String)"
+            f" ENGINE = {_EVERYWHERE} ORDER BY id",
         ),
     ),
 )
@@ -85,24 +89,22 @@ ALL = (
 def migrate(address: Address) -> None:
     """Bring ClickHouse to the newest schema; nothing happens if it is there already."""
     cluster = f" ON CLUSTER `{address.cluster}`" if address.cluster else ""
-    # Of the list of migrations every server of a cluster has all.
-    engine = f"ReplicatedMergeTree('{_EVERYWHERE}', '{{shard}}-{{replica}}')" if cluster else "MergeTree"
-    first = connect(address, database=False)
-    first.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`{cluster}")
-    first.close()
-    client = connect(address)
-    client.command(
+    server = Connection(address, database=False)
+    server.tell(f"CREATE DATABASE IF NOT EXISTS `{address.database}`{cluster}")
+    server.close()
+    clickhouse = Connection(address)
+    clickhouse.tell(
         f"CREATE TABLE IF NOT EXISTS {MIGRATIONS}{cluster}"
         " (number UInt32, applied_at DateTime DEFAULT now())"
-        f" ENGINE = {engine} ORDER BY number"
+        f" ENGINE = {_EVERYWHERE if cluster else 'MergeTree'} ORDER BY number"
     )
-    held = applied(client)
+    held = applied(clickhouse)
     for migration in ALL:
         if migration.number not in held:
             for statement in statements(migration, address):
-                client.command(statement)
-            client.command(f"INSERT INTO {MIGRATIONS} (number) VALUES ({migration.number})")
-    client.close()
+                clickhouse.tell(statement)
+            clickhouse.tell(f"INSERT INTO {MIGRATIONS} (number) VALUES ({migration.number})")
+    clickhouse.close()
 
 
 def statements(migration: Migration, address: Address) -> list[str]:
@@ -110,23 +112,21 @@ def statements(migration: Migration, address: Address) -> list[str]:
     if not address.cluster:
         return list(migration.single)
     return [
-        statement.replace("{cluster}", address.cluster).replace("{database}", address.database)
+        statement.replace("{cluster}", address.cluster).replace("`{database}`", f"`{address.database}`")
         for statement in migration.cluster
     ]
 
 
-def applied(client: Client) -> set[int]:
+def applied(clickhouse: Connection) -> set[int]:
     """The numbers of the migrations that were applied."""
-    return {int(row[0]) for row in client.query(f"SELECT number FROM {MIGRATIONS}").result_rows}
+    return {int(row[0]) for row in clickhouse.rows(f"SELECT number FROM {MIGRATIONS}")}
 
 
-def is_current(client: Client) -> bool:
+def is_current(clickhouse: Connection) -> bool:
     """Whether the newest schema is there."""
-    from clickhouse_connect.driver.exceptions import DatabaseError
-
     try:
-        return {migration.number for migration in ALL} <= applied(client)
-    except DatabaseError as error:
-        if error.code in UNKNOWN:
+        return {migration.number for migration in ALL} <= applied(clickhouse)
+    except EventsUnavailable as error:
+        if error.unknown_table:
             return False
         raise

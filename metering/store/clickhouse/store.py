@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -24,36 +25,22 @@ from metering.store.clickhouse.block import (
     identity_block,
     insert_block,
 )
-from metering.store.clickhouse.connection import connect, insert_settings, query_settings
+from metering.store.clickhouse.connection import GIVEN, Connection
 from metering.store.clickhouse.journal import Journal, Publication, Seen, Withdrawn
 from metering.store.clickhouse.schema import STATEMENTS
 from metering.store.counters import check_hours, window_start
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
-
 
 class ClickHouseEventStore:
-    """Implements `metering.store.EventStore`. `engine` is the SQL database, which has the journal. The client
-    connects when it is first needed."""
+    """Implements `metering.store.EventStore`. `engine` is the SQL database, which has the journal. Whatever
+    is asked of it raises EventsUnavailable where ClickHouse cannot be used."""
 
     def __init__(self, engine: sa.Engine, address: Address, journal: Journal | None = None) -> None:
         self._engine = engine
-        self._address = address
         self._journal = journal or Journal(engine)
-        self._connected: Client | None = None
-
-    @property
-    def address(self) -> Address:
-        return self._address
-
-    @property
-    def client(self) -> Client:
-        """Raises what the client does where ClickHouse cannot be reached."""
-        if self._connected is None:
-            self._connected = connect(self._address)
-        return self._connected
+        self.address = address
+        self.connection = Connection(address)
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         if not events:
@@ -91,19 +78,12 @@ class ClickHouseEventStore:
 
     def _insert(self, statements: Statements, position: int) -> None:
         block = insert_block(statements, [position] * len(statements.account))
-        if self._address.cluster:
-            with self._journal.one_insert():
-                self._send(block, position)
-        else:
-            self._send(block, position)
-
-    def _send(self, block: bytes, position: int) -> None:
-        settings = dict(insert_settings(self._address, position))
-        self.client.raw_insert(STATEMENTS, COLUMNS, block, settings, "Native")
+        with self._journal.one_insert() if self.address.cluster else nullcontext():
+            self.connection.insert(STATEMENTS, COLUMNS, block, token=str(position))
 
     def _new(self, batch: Statements, seen: Seen) -> list[bool]:
         """Which rows are neither held nor repeat one before them in the batch."""
-        known = self._identities(queries.held(seen, "given"), batch) if seen.high else set()
+        known = self._identities(queries.held(seen, GIVEN), batch) if seen.high else set()
         accepted = []
         for identity in batch.identities():
             accepted.append(identity not in known)
@@ -113,22 +93,13 @@ class ClickHouseEventStore:
     def _not_brought_by(self, publication: Publication, new: Statements) -> list[bool]:
         if not publication.since:
             return [True] * len(new.account)
-        brought = self._identities(queries.held_at(publication.since, "given"), new)
+        brought = self._identities(queries.held_at(publication.since, GIVEN), new)
         return [identity not in brought for identity in new.identities()]
 
     def _identities(self, query: str, given: Statements) -> set[Identity]:
-        from clickhouse_connect.driver.external import ExternalData
-
-        data = ExternalData(
-            file_name="given", data=identity_block(given), fmt="Native", structure=IDENTITY_STRUCTURE
-        )
-        result = self.client.query(
-            query,
-            external_data=data,
-            column_formats={"run_key": "bytes"},
-            settings=dict(query_settings(self._address)),
-        )
-        return {(account, bytes(key), fingerprint) for account, key, fingerprint in result.result_rows}
+        table = (IDENTITY_STRUCTURE, identity_block(given))
+        rows = self.connection.rows(query, binary=["run_key"], given=table)
+        return {(account, key, fingerprint) for account, key, fingerprint in rows}
 
     def cutoff(self) -> Cutoff:
         return self._journal.close()
@@ -141,7 +112,9 @@ class ClickHouseEventStore:
         query = queries.usage(seen) if group_by is None else queries.usage_by(seen, group_by)
         windows: dict[tuple[int, str], Counter[Outcome]] = defaultdict(Counter)
         total: Counter[Outcome] = Counter()
-        for hour, name, outcome, quantity in self._ask(query, account=account, start=start, end=end):
+        for hour, name, outcome, quantity in self.connection.rows(
+            query, account=account, start=start, end=end
+        ):
             windows[window_start(hour * HOUR_US, by), name][Outcome(outcome)] += quantity
             total[Outcome(outcome)] += quantity
         return Usage(
@@ -161,21 +134,20 @@ class ClickHouseEventStore:
         ]
         yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
 
-    def _stream(self, query: str, **parameters: object) -> Iterator[Run]:
-        settings = dict(query_settings(self._address))
+    def _stream(self, query: str, **parameters: Any) -> Iterator[Run]:
         last = b""
-        with self.client.query_row_block_stream(query, parameters, settings) as blocks:
-            for block in blocks:
-                for task_run_id, outcome, *rest in block:
-                    key = task_run_id.encode()
-                    assert last < key, "ClickHouse answered runs out of order"
-                    last = key
-                    yield Run(task_run_id, Outcome(outcome), *rest)
+        for task_run_id, outcome, *rest in self.connection.stream(query, **parameters):
+            key = task_run_id.encode()
+            assert last < key, "ClickHouse answered runs out of order"
+            last = key
+            yield Run(task_run_id, Outcome(outcome), *rest)
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         seen = self._journal.seen(cutoff)
         found: dict[int, dict[Outcome, int]] = defaultdict(dict)
-        for day, outcome, quantity in self._ask(queries.days(seen), account=account, start=start, end=end):
+        for day, outcome, quantity in self.connection.rows(
+            queries.days(seen), account=account, start=start, end=end
+        ):
             found[day][Outcome(outcome)] = quantity
         return {day_of(day * DAY_US): Counts(found[day]) for day in sorted(found)}
 
@@ -183,7 +155,9 @@ class ClickHouseEventStore:
         check_hours(start, end)
         seen = self._journal.seen()
         found: dict[str, dict[Outcome, int]] = defaultdict(dict)
-        for account, outcome, quantity in self._ask(queries.by_account(seen), start=start, end=end):
+        for account, outcome, quantity in self.connection.rows(
+            queries.by_account(seen), start=start, end=end
+        ):
             found[account] |= {Outcome(outcome): quantity} if quantity else {}
         return {
             account: Counts(found[account])
@@ -194,31 +168,22 @@ class ClickHouseEventStore:
     def _was_there(self, seen: Seen, account: str, start: int, end: int) -> bool:
         """Whether a run of an account that has none in the period now was in it as of some commit."""
         said: dict[bytes, list[tuple[int, int, bool]]] = defaultdict(list)
-        parameters = {"account": account, "start": start, "end": end}
-        result = self.client.query(
-            queries.once_there(seen),
-            parameters,
-            dict(query_settings(self._address)),
-            column_formats={"run_key": "bytes"},
+        rows = self.connection.rows(
+            queries.once_there(seen), binary=["run_key"], account=account, start=start, end=end
         )
-        for key, position, strength, here in result.result_rows:
-            said[bytes(key)].append((position, strength, bool(here)))
+        for key, position, strength, here in rows:
+            said[key].append((position, strength, bool(here)))
         return any(_held_here(statements) for statements in said.values())
 
     def has_account(self, account: str) -> bool:
-        return bool(self._ask(queries.has_account(self._journal.seen()), account=account))
+        return bool(self.connection.rows(queries.has_account(self._journal.seen()), account=account))
 
     def accounts_of_source(self, source: str) -> list[str]:
-        rows = self._ask(queries.accounts_of_source(self._journal.seen()), source=source)
+        rows = self.connection.rows(queries.accounts_of_source(self._journal.seen()), source=source)
         return sorted(row[0] for row in rows)
 
-    def _ask(self, query: str, **parameters: object) -> Sequence[Sequence[Any]]:
-        return self.client.query(query, parameters, dict(query_settings(self._address))).result_rows
-
     def close(self) -> None:
-        if self._connected is not None:
-            self._connected.close()
-            self._connected = None
+        self.connection.close()
         self._engine.dispose()
 
 

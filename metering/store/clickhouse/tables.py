@@ -23,7 +23,8 @@ inserts = sa.Table(
 homes = sa.Table(
     "meter_homes",
     metadata,
-    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("place", sa.Text, nullable=False),
     sa.Column("copied_to", sa.BigInteger, nullable=False),
     sa.Column("complete", sa.Boolean, nullable=False),
 )

@@ -18,8 +18,8 @@ from billing.cli.app import app
 CLEAN = {
     f"BILLING_{name}": None
     for name in (
-        "CURRENCY", "DATABASE_URL", "GRACE_HOURS", "LATE_DAYS", "PREFECT_API_KEY", "PREFECT_URL",
-        "REFERRAL_REWARD", "SCHEDULE",
+        "CURRENCY", "DATABASE_URL", "EVENTS_URL", "GRACE_HOURS", "LATE_DAYS", "PREFECT_API_KEY",
+        "PREFECT_URL", "REFERRAL_REWARD", "SCHEDULE",
         "STRIPE_API_BASE", "STRIPE_API_KEY", "STRIPE_LIVE", "STRIPE_WEBHOOK_SECRET",
     )
 }  # fmt: skip
