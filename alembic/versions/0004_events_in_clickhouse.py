@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("copied_to", sa.BigInteger(), nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("under_way", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
 

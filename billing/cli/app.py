@@ -9,6 +9,7 @@ from billing.cli import (
     contract_documents,
     contracts,
     demo,
+    events,
     ingest,
     init,
     invoice_changes,
@@ -44,4 +45,5 @@ for module in (ingest, usage, preview, run, reconcile):
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(keys.group, name="keys")
+app.add_typer(events.group, name="events")
 sandbox.add_to(app)

@@ -93,13 +93,15 @@ def _of_ours(error: Exception) -> Problem | None:
     from metering.collecting.errors import NoAddress, PrefectError
     from metering.database import DatabaseUrlError
     from metering.sources import UndecodableBody
-    from metering.store.clickhouse.errors import EventsUnavailable, EventsUrlError
+    from metering.store.clickhouse.errors import CopyDiffers, CopyRefused, EventsUnavailable, EventsUrlError
 
     if isinstance(error, NoAddress):
         return Problem(_line(error), USAGE)
-    if isinstance(error, UndecodableBody | PaymentError | PrefectError):
+    if isinstance(error, UndecodableBody | PaymentError | PrefectError | CopyDiffers):
         return Problem(_line(error), LOOK)
-    if isinstance(error, BillingError | PricingError | DatabaseUrlError | EventsUrlError | EventsUnavailable):
+    if isinstance(error, BillingError | PricingError | DatabaseUrlError):
+        return Problem(_line(error), USAGE)
+    if isinstance(error, EventsUrlError | EventsUnavailable | CopyRefused):
         return Problem(_line(error), USAGE)
     from billing.app import SchemaMissing
 

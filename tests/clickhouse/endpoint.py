@@ -112,9 +112,8 @@ def _run(connection: Any, request: _Request) -> Iterator[bytes]:
     if database := request.parameters.get("database"):
         connection.query(f"USE `{database}`")
     if request.settings:
-        connection.query(
-            "SET " + ", ".join(f"{name} = '{value}'" for name, value in request.settings.items())
-        )
+        quoted = {name: value.replace("'", "''") for name, value in request.settings.items()}
+        connection.query("SET " + ", ".join(f"{name} = '{value}'" for name, value in quoted.items()))
     for name, content in request.tables.items():
         structure = request.parameters[f"{name}_structure"]
         connection.query(f"CREATE TEMPORARY TABLE {name} ({structure}) ENGINE = Memory")

@@ -2,6 +2,8 @@
 
 EventsUrlError     the address of the event store is not one that can be used
 EventsUnavailable  ClickHouse cannot be reached, or refused; try again
+CopyRefused        events cannot be copied there
+CopyDiffers        what was copied does not come to the same counts
 """
 
 from __future__ import annotations
@@ -22,3 +24,11 @@ class EventsUnavailable(RuntimeError):  # noqa: N818 - reads as what happened
     def unknown_table(self) -> bool:
         """There is no such table, or no such database."""
         return self.code in (60, 81)
+
+
+class CopyRefused(RuntimeError):  # noqa: N818
+    pass
+
+
+class CopyDiffers(RuntimeError):  # noqa: N818
+    pass

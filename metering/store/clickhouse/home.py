@@ -24,6 +24,7 @@ class Home(NamedTuple):
     place: str
     copied_to: int
     complete: bool
+    under_way: str
 
 
 def home_of(engine: sa.Engine) -> Home | None:
@@ -80,6 +81,6 @@ def knows(clickhouse: Connection, home: Home) -> bool:
 
 
 def _make(connection: sa.Connection, clickhouse: Connection, *, complete: bool) -> None:
-    home = Home(uuid.uuid4().hex, clickhouse.address.place, 0, complete)
+    home = Home(uuid.uuid4().hex, clickhouse.address.place, 0, complete, "")
     clickhouse.tell(f"INSERT INTO {HOMES} (id) VALUES ('{home.id}')")
     connection.execute(homes.insert().values(home._asdict()))

@@ -46,8 +46,12 @@ _INDEXES = """,
     INDEX by_position position TYPE minmax GRANULARITY 1,
     PROJECTION by_creation (SELECT run_hour, fingerprint ORDER BY run_hour, fingerprint)"""
 _LAYOUT = "PARTITION BY run_month ORDER BY (account, run_key, fingerprint, position)"
-# An insert is answered once its files are on disk, not when the system has promised to write them.
-_DURABLE = "index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1"
+# An insert is answered once its files are on disk, not when the system has promised to write them. Rows may
+# be deleted, though the projection has them too.
+_DURABLE = (
+    "index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1,"
+    " lightweight_mutation_projection_mode = 'rebuild'"
+)
 
 # The answer to an insert may be lost; sent again, it is known by its token among so many later ones.
 _REMEMBERED = 1000

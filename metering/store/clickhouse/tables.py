@@ -19,7 +19,8 @@ inserts = sa.Table(
 )
 
 # At most one row: where events are kept if not in this database. `complete` once all of them are there;
-# until then `copied_to` says up to which commit they were copied.
+# until then `copied_to` says up to which commit they were copied, and `under_way` how far the copying of
+# later ones has come (`copying.Step`).
 homes = sa.Table(
     "meter_homes",
     metadata,
@@ -27,4 +28,5 @@ homes = sa.Table(
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("copied_to", sa.BigInteger, nullable=False),
     sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("under_way", sa.Text, nullable=False),
 )
