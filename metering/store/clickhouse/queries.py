@@ -95,19 +95,21 @@ def once_there(seen: Seen) -> str:
     )
 
 
-def held(seen: Seen, given: str) -> str:
-    """Of the identities in the table `given`, those that are held. Fingerprints are looked for first, in the
-    order of creation: few of a batch are found there, and those are asked for by their keys."""
-    created = f"({RUN_HOUR}, fingerprint)"
-    found = (
-        f"SELECT run_hour, fingerprint FROM {STATEMENTS}"
+def fingerprints(given: str) -> str:
+    """Of the fingerprints in the table `given`, those that are known of runs created in the same hours: found
+    in the order of creation, without reading what is older or younger."""
+    return (
+        f"SELECT DISTINCT fingerprint FROM {STATEMENTS}"
         f" WHERE (run_hour, fingerprint) IN (SELECT {RUN_HOUR}, fingerprint FROM {given})"
     )
+
+
+def held(seen: Seen, given: str) -> str:
+    """Of the identities in the table `given`, those that are held."""
     return (
         f"SELECT account, run_key, fingerprint FROM {STATEMENTS} WHERE {counted(seen)}"
-        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given} WHERE {created} IN ({found}))"
-        " AND (account, run_key, fingerprint) IN"
-        f" (SELECT account, run_key, fingerprint FROM {given} WHERE {created} IN ({found}))"
+        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
+        f" AND (account, run_key, fingerprint) IN (SELECT account, run_key, fingerprint FROM {given})"
     )
 
 

@@ -83,12 +83,21 @@ class ClickHouseEventStore:
 
     def _new(self, batch: Statements, seen: Seen) -> list[bool]:
         """Which rows are neither held nor repeat one before them in the batch."""
-        known = self._identities(queries.held(seen, GIVEN), batch) if seen.high else set()
+        known = self._held(batch, seen) if seen.high else set()
         accepted = []
         for identity in batch.identities():
             accepted.append(identity not in known)
             known.add(identity)
         return accepted
+
+    def _held(self, batch: Statements, seen: Seen) -> set[Identity]:
+        """Few of a batch are duplicates: their fingerprints tell which may be, and those are asked for."""
+        rows = self.connection.rows(queries.fingerprints(GIVEN), given=_table(batch))
+        known = {fingerprint for (fingerprint,) in rows}
+        if not known:
+            return set()
+        suspects = batch.where([fingerprint in known for fingerprint in batch.fingerprint])
+        return self._identities(queries.held(seen, GIVEN), suspects)
 
     def _not_brought_by(self, publication: Publication, new: Statements) -> list[bool]:
         if not publication.since:
@@ -97,8 +106,7 @@ class ClickHouseEventStore:
         return [identity not in brought for identity in new.identities()]
 
     def _identities(self, query: str, given: Statements) -> set[Identity]:
-        table = (IDENTITY_STRUCTURE, identity_block(given))
-        rows = self.connection.rows(query, binary=["run_key"], given=table)
+        rows = self.connection.rows(query, binary=["run_key"], given=_table(given))
         return {(account, key, fingerprint) for account, key, fingerprint in rows}
 
     def cutoff(self) -> Cutoff:
@@ -185,6 +193,10 @@ class ClickHouseEventStore:
     def close(self) -> None:
         self.connection.close()
         self._engine.dispose()
+
+
+def _table(given: Statements) -> tuple[str, bytes]:
+    return IDENTITY_STRUCTURE, identity_block(given)
 
 
 def _held_here(statements: Sequence[tuple[int, int, bool]]) -> bool:
