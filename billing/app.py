@@ -13,13 +13,19 @@ import sqlalchemy as sa
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
 from billing.billing_run import Progress, run_month
+from billing.credit_notes import credit_note
+from billing.credits import positive_amount
+from billing.errors import Refused
+from billing.payments.crediting import not_the_same
 from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
 from billing.payments.rate import Pace
+from billing.payments.tax import tax_of
 from billing.plans import load_shipped
 from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
 from billing.repository.accounts import Account
+from billing.repository.credit_notes import CreditNote
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
@@ -147,6 +153,37 @@ class Service:
         """Link an account to a customer that Stripe has. Raises NotFound, Invalid, Refused."""
         return link_customer(self.engine, self.gateway, account_id, customer, now=self.now())
 
+    def credit_note(
+        self,
+        invoice_id: str,
+        amount: str,
+        kind: str,
+        reason: str,
+        *,
+        by: str,
+        stripe_note: str | None = None,
+    ) -> tuple[CreditNote, Delivery]:
+        """Give a credit note, also at Stripe; or book the one that was given there as `stripe_note`. Raises
+        NotFound, Invalid, Refused, and PaymentError where such a note cannot be looked at."""
+        if stripe_note is not None:
+            self._check_stripe_note(invoice_id, amount, stripe_note)
+        made = credit_note(
+            self.engine, invoice_id, amount, kind, reason, by=by, now=self.now(), stripe_note=stripe_note
+        )
+        return made, self.send_invoice(made.invoice_id)
+
+    def _check_stripe_note(self, invoice_id: str, amount: str, stripe_note: str) -> None:
+        if self.gateway is None:
+            raise Refused("Stripe is not configured; set BILLING_STRIPE_API_KEY to book a note of Stripe's")
+        with reading(self.engine) as connection:
+            invoice = invoices.get(connection, invoice_id)
+        if invoice is None:
+            return  # told by the operation itself
+        minor = positive_amount(amount, invoice.currency, "amount")
+        wrong = not_the_same(self.gateway, invoice, stripe_note, minor)
+        if wrong is not None:
+            raise Refused(f"{wrong}; look the note up in the dashboard", field="stripe_note")
+
     def approve_month(self, month: Month, *, by: str) -> Approval:
         """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.
         Raises NotFound, Refused."""
@@ -216,7 +253,8 @@ class _Onwards:
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
-    """Raises DatabaseUrlError, EventsUrlError, LiveKeyRefused."""
+    """Raises DatabaseUrlError, EventsUrlError, LiveKeyRefused, or Invalid for settings that exclude one
+    another."""
     engine = make_engine(settings.database_url)
     events_url = settings.events_url.get_secret_value() if settings.events_url else None
     store = open_store(engine, events_url)
@@ -232,5 +270,6 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
             api_base=settings.stripe_api_base,
             live=settings.stripe_live == "yes",
             pace=pace,
+            tax=tax_of(settings.stripe_automatic_tax, settings.stripe_tax_rates),
         )
     return Service(settings, engine, store, now, gateway)

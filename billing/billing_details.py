@@ -17,6 +17,7 @@ _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII).fullmatch
 _TAX_ID_TYPE = re.compile(r"[a-z]{2}_[a-z]{2,12}", re.ASCII).fullmatch
 # Control characters, ends of lines, and half a pair of surrogates, which no database holds.
 _NOT_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")
+TAX_EXEMPTIONS = ("none", "exempt", "reverse")
 COLLECTIONS = ("automatic", "charge", "send")
 
 
@@ -24,7 +25,8 @@ COLLECTIONS = ("automatic", "charge", "send")
 class BillingDetails:
     """Empty text: not given. `country` is a code such as DE; `tax_id_type` is one of Stripe's, such as
     `eu_vat`. `collection`: `charge` the payment method that Stripe has, `send` the invoice to be paid within
-    `days_until_due`, or `automatic`: charge where there is a payment method, else send."""
+    `days_until_due`, or `automatic`: charge where there is a payment method, else send. `tax_exempt`:
+    `none`, `exempt`, or `reverse` for a reverse charge; what follows from it is Stripe's."""
 
     line1: str = ""
     line2: str = ""
@@ -37,6 +39,7 @@ class BillingDetails:
     purchase_order: str = ""
     collection: str = "automatic"
     days_until_due: int = 30
+    tax_exempt: str = "none"
 
     def __post_init__(self) -> None:
         """Raises Invalid, naming the field."""
@@ -62,9 +65,16 @@ class BillingDetails:
             raise Invalid(
                 f"collection {self.collection!r} is not one of {', '.join(COLLECTIONS)}", field="collection"
             )
+        if self.tax_exempt not in TAX_EXEMPTIONS:
+            raise Invalid(
+                f"tax_exempt {self.tax_exempt!r} is not one of {', '.join(TAX_EXEMPTIONS)}",
+                field="tax_exempt",
+            )
 
     def to_data(self) -> dict[str, Any]:
         """Those that are not as they are by default."""
+        if self == NO_DETAILS:
+            return {}
         return {name: value for name, value in asdict(self).items() if value != getattr(NO_DETAILS, name)}
 
 

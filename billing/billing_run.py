@@ -4,6 +4,8 @@ An invoice is computed from the account's books and stored in one transaction, w
 credit and the intent to send it; if the books were changed meanwhile, it is computed anew. So of several runs
 at once one bills an account, and nothing that was agreed, credited or adjusted in between is missed. A run
 that was cut short resumes with the cutoff it began with (docs/rules.md §6).
+
+Accounts are billed in batches (`billing_batch`); what does not go through in one is billed alone, here.
 """
 
 from __future__ import annotations
@@ -11,29 +13,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import sqlalchemy as sa
 import structlog
 
 from billing import credit_use
-from billing.billing_month import daily_counts, invoice_of
+from billing.billing_batch import bill_batch, in_batches
+from billing.billing_month import Computed, compute_invoice
 from billing.errors import BillingError, Refused
 from billing.ids import new_id
-from billing.pricing.books import Books, DailyCounts, first_month, month_basis
+from billing.month_facts import month_facts, standings
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
-from billing.pricing.invoice import compose
-from billing.repository import accounts, books, invoices, outbox, plans, runs
-from billing.repository.accounts import Account, is_after_closing
+from billing.repository import accounts, invoices, outbox, plans, runs
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
 from billing.run_report import RunReport, report_of
 from billing.terms import no_account
 from metering.database import reading, writing
 from metering.period import HOUR_US, Month, format_instant
-from metering.run_list import MonthUsage, month_usage
 from metering.store import EventStore
 
 log = structlog.get_logger()
@@ -64,18 +64,14 @@ def run_month(
     known = _candidates(engine, store, run, report)
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
-    for done, candidate in enumerate(known):
-        progress(done, len(known))
-        try:
-            _bill_account(engine, store, run, candidate, catalogue, now, report)
-        except (BillingError, PricingError) as error:
-            report.failed.append((candidate, str(error)))
-        except sa.exc.DBAPIError:
-            raise  # without the database no account can be billed
-        except Exception as error:  # one account never keeps the others from being billed
-            log.exception("account not billed", account=candidate, month=str(month))
-            message = f"unexpected {type(error).__name__}: {error}; please report it"
-            report.failed.append((candidate, message))
+    told = 0
+    for batch in in_batches(engine, store, run, known):
+        alone = set(bill_batch(engine, run, batch, catalogue, now, report))
+        for candidate in batch.ids:
+            progress(told, len(known))
+            told += 1
+            if candidate in alone:
+                _bill_alone(engine, store, run, candidate, catalogue, now, report)
     progress(len(known), len(known))
     with writing(engine) as connection:
         runs.finish(connection, run.id, now, json.dumps(report.figures()))
@@ -107,20 +103,43 @@ def _start(
 
 
 def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[str]:
-    """The ids of the accounts that may have something to bill or adjust. Metered accounts that billing does
-    not know are reported, never billed."""
-    metered = set(store.counts_by_account(run.month.start, run.month.end))
+    """The ids of the accounts that may have something to bill or adjust, in order. Metered accounts that
+    billing does not know are reported, never billed."""
+    month = run.month
+    metered = store.accounts_in(month.start, month.end)
     with reading(engine) as connection:
         known = accounts.ids(connection)
-        invoiced = invoices.accounts_invoiced_before(connection, run.month)
+        invoiced = invoices.accounts_invoiced_before(connection, month)
     concerned = (metered | invoiced) & known
     if run.account is not None:
         return [run.account] if run.account in concerned else []
-    for account in sorted(metered - known):
-        usage = month_usage(store.runs(account, run.month.start, run.month.end, run.cutoff))
+    strangers = sorted(metered - known)
+    for account, usage in sorted(store.month_usages(strangers, month.start, month.end, run.cutoff)):
         if usage.counts.total:
             report.unassigned.append((account, usage.counts.billable))
     return sorted(concerned)
+
+
+def _bill_alone(
+    engine: sa.Engine,
+    store: EventStore,
+    run: BillingRun,
+    account_id: str,
+    catalogue: Catalogue,
+    now: int,
+    report: RunReport,
+) -> None:
+    """Whatever becomes of the account, the others are billed."""
+    try:
+        _bill_account(engine, store, run, account_id, catalogue, now, report)
+    except (BillingError, PricingError) as error:
+        report.failed.append((account_id, str(error)))
+    except sa.exc.DBAPIError:
+        raise  # without the database no account can be billed
+    except Exception as error:  # one account never keeps the others from being billed
+        log.exception("account not billed", account=account_id, month=str(run.month))
+        message = f"unexpected {type(error).__name__}: {error}; please report it"
+        report.failed.append((account_id, message))
 
 
 def _bill_account(
@@ -159,83 +178,16 @@ def _try_to_bill(
     return "finalized" if finalize(engine, computed.invoice, computed.entries, now) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """What a month's invoice comes to, from the account's books as of entry `entries`; None where there is
-    nothing to bill, or an invoice is issued already. `draft` is the one that it takes the place of."""
-
-    invoice: Invoice | None
-    draft: Invoice | None
-    entries: int
-
-
 def compute(
     engine: sa.Engine, store: EventStore, run: BillingRun, account_id: str, catalogue: Catalogue, now: int
 ) -> Computed:
     """The account's invoice for a run, from its books as they stand. Raises Refused where the month cannot be
     billed, PricingError."""
-    with reading(engine) as connection:
-        account = accounts.get(connection, account_id)
-        assert account is not None, "accounts are never removed"
-        live = invoices.live_usage_invoice(connection, account.id, run.month)
-        replaces = invoices.last_void(connection, account.id, run.month)
-        held = books.load(connection, account)
-    if run.month < account.billing_from or (live is not None and live.status != "draft"):
-        return Computed(None, None, account.entries)
-    _check_earlier_months(engine, store, run, account)
-    usage = month_usage(store.runs(account.id, run.month.start, run.month.end, run.cutoff))
-    composed = compose(month_basis(held, catalogue, run.month, _usage(store, run, held, usage)))
-    if usage.counts.total == 0 and not composed.lines:
-        return Computed(None, live, account.entries)
-    _check_not_closed(account, run.month, usage.counts.billable)
-    invoice = invoice_of(
-        account,
-        composed,
-        usage,
-        run,
-        invoice_id=new_id("inv", now) if live is None else live.id,
-        replaces=replaces,
-        now=now,
-    )
-    return Computed(invoice, live, account.entries)
-
-
-def _usage(store: EventStore, run: BillingRun, held: Books, usage: MonthUsage) -> DailyCounts:
-    """The days that have a say in the month's invoice, as of the run's cutoff."""
-    first = first_month(held, run.month)
-    return {
-        **store.days(held.account, first.start, run.month.start, run.cutoff),
-        **daily_counts(usage.by_day),
-    }
-
-
-def _check_earlier_months(engine: sa.Engine, store: EventStore, run: BillingRun, account: Account) -> None:
-    """Months are run in order: raises Refused if an earlier one, since billing began and before the account
-    was closed, holds task runs and was never run."""
-    with reading(engine) as connection:
-        done = invoices.months_with_usage_invoice(connection, account.id)
-    begin = account.billing_from
-    if begin >= run.month:
-        return
-    before = store.usage(account.id, begin.start, run.month.start, by="month")
-    missing = [
-        month
-        for window in before.windows
-        if (month := Month.of(window.start)) not in done
-        and window.counts.total
-        and not is_after_closing(account, month)
-    ]
-    if missing:
-        raise Refused(f"{missing[0]} has task runs and was not run; run it first: billing run {missing[0]}")
-
-
-def _check_not_closed(account: Account, month: Month, billable: int) -> None:
-    """Nobody is billed by accident: raises Refused for usage of months after the one of the closing."""
-    if is_after_closing(account, month) and billable:
-        raise Refused(
-            f"{account.id} was closed on {account.closed_on} and has {billable:,} billable task runs in "
-            f"{month}; stop what sends them, or reopen the account: billing accounts reopen {account.id}"
-        )
+    (standing,) = standings(engine, [account_id], run.month)
+    if standing.is_settled(run.month):
+        return Computed(None, None, standing.account.entries)
+    (facts,) = month_facts(store, run, [standing])
+    return compute_invoice(facts, run, catalogue, now)
 
 
 def _store_draft(engine: sa.Engine, invoice: Invoice) -> bool:
@@ -252,9 +204,9 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
         if entry is None or not invoices.save(connection, replace(invoice, entry=entry)):
             raise _Overtaken  # rolls back: the number of the entry was never taken
         numbered = invoices.give_number(connection, replace(invoice, entry=entry))
-        credit_use.record(connection, numbered, now)
+        credit_use.record(connection, [numbered], now)
         if invoice.total:
-            outbox.add(connection, invoice.id, now)
+            outbox.add(connection, now, invoice.id)
         return True
     return False
 
@@ -263,6 +215,6 @@ class _Overtaken(Exception):  # noqa: N818 - reads as what happened
     """Somebody else wrote first."""
 
 
-def _drop_draft(engine: sa.Engine, draft: Invoice) -> None:
+def _drop_draft(engine: sa.Engine, draft: str) -> None:
     with writing(engine) as connection:
-        invoices.delete_draft(connection, draft.id)
+        invoices.delete_draft(connection, draft)

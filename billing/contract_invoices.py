@@ -63,7 +63,7 @@ def _invoice(engine: sa.Engine, contract_id: str, as_of: date, now: int) -> Invo
         saved = invoices.save(connection, invoice)
         assert saved, "a contract may have any number of invoices"
         numbered = invoices.give_number(connection, invoice)
-        outbox.add(connection, invoice.id, now)
+        outbox.add(connection, now, invoice.id)
         return numbered
 
 

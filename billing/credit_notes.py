@@ -7,6 +7,8 @@ it.
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 
 from billing.credits import positive_amount
@@ -20,6 +22,8 @@ from billing.repository.invoices import Invoice
 from billing.voids import check_reason, lock_invoice
 from metering.database import reading, writing
 
+_STRIPE_NOTE = re.compile(r"cn_[A-Za-z0-9_]{1,250}", re.ASCII).fullmatch
+
 # What whoever gives a note of kind `usage` should know.
 BILLED_AGAIN = (
     "less is billed now for {month}, and the next billing run of {account} bills it again, unless the task "
@@ -28,12 +32,26 @@ BILLED_AGAIN = (
 
 
 def credit_note(
-    engine: sa.Engine, id_or_number: str, amount: str, kind: str, reason: str, *, by: str, now: int
+    engine: sa.Engine,
+    id_or_number: str,
+    amount: str,
+    kind: str,
+    reason: str,
+    *,
+    by: str,
+    now: int,
+    stripe_note: str | None = None,
 ) -> CreditNote:
     """Give a credit note; `amount` in major units, at most what is left of the invoice's total. Kind `usage`
-    says that less was billed for the month; `goodwill` does not. Raises NotFound, Invalid, or Refused for an
+    says that less was billed for the month; `goodwill` does not. `stripe_note` is the id of one that was
+    given at Stripe by hand already: none is given there then. Raises NotFound, Invalid, or Refused for an
     invoice that cannot be credited."""
     check_reason(reason)
+    if stripe_note is not None and _STRIPE_NOTE(stripe_note) is None:
+        raise Invalid(
+            f"{stripe_note!r} is no credit note of Stripe's; give its id, such as cn_1234",
+            field="stripe_note",
+        )
     if kind not in KINDS:
         raise Invalid(f"kind {kind!r} is not one of {', '.join(KINDS)}", field="kind")
     with writing(engine) as connection:
@@ -53,8 +71,17 @@ def credit_note(
             new_id("cn", now), "", invoice.id, invoice.account, entry, kind, minor, reason, by, now
         )
         note = credit_notes.add(connection, note)
+        if stripe_note is not None:
+            _adopt(connection, note, stripe_note)
         outbox.add_credit_note(connection, note.id, invoice.id, now)
     return note
+
+
+def _adopt(connection: sa.Connection, note: CreditNote, stripe_note: str) -> None:
+    held = credit_notes.by_stripe_id(connection, stripe_note)
+    if held is not None:
+        raise Refused(f"{stripe_note} is credit note {held.number} here already", field="stripe_note")
+    credit_notes.set_stripe_id(connection, note.id, stripe_note)
 
 
 def show_credit_note(engine: sa.Engine, note_id: str) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import sqlalchemy as sa
 
 from billing.errors import Refused
@@ -15,17 +17,23 @@ from billing.repository.invoices import Invoice
 BILLING = "billing run"
 
 
-def record(connection: sa.Connection, invoice: Invoice, now: int) -> None:
-    """The rows of an invoice that has its number and entry: credit that it uses, and what it carries over."""
+def record(connection: sa.Connection, issued: Iterable[Invoice], now: int) -> None:
+    """The rows of invoices that have their number and entry: credit that they use, and what they carry
+    over."""
+    credits.add(connection, [entry for invoice in issued for entry in _entries(invoice, now)])
+
+
+def _entries(invoice: Invoice, now: int) -> Iterator[CreditEntry]:
     assert invoice.entry is not None
     for use in credits_used(invoice.lines):
         text = f"Used by invoice {invoice.number}"
-        _add(connection, invoice, invoice.entry, use.id, CreditKind.USED, -use.amount, text, BILLING, now)
+        yield _entry(invoice, invoice.entry, use.id, CreditKind.USED, -use.amount, text, BILLING, now)
     carried = amount_carried(invoice.lines)
     if carried:
         text = f"Carried over from invoice {invoice.number}"
-        credit_id = new_id("crd", now)
-        _add(connection, invoice, invoice.entry, credit_id, CreditKind.CARRIED, carried, text, BILLING, now)
+        yield _entry(
+            invoice, invoice.entry, new_id("crd", now), CreditKind.CARRIED, carried, text, BILLING, now
+        )
 
 
 def require_unspent(connection: sa.Connection, invoice: Invoice) -> None:
@@ -57,15 +65,15 @@ def give_back(connection: sa.Connection, invoice: Invoice, entry: int, by: str, 
             continue
         if amount:
             text = f"{text} {invoice.number}"
-            _add(connection, invoice, entry, row.credit_id, kind, amount, text, by, now)
+            made = _entry(invoice, entry, row.credit_id, kind, amount, text, by, now)
+            credits.add(connection, [made])
 
 
 def _left(connection: sa.Connection, invoice: Invoice) -> tuple[Credit, ...]:
     return credits.left(credits.ledger(connection, invoice.account))
 
 
-def _add(
-    connection: sa.Connection,
+def _entry(
     invoice: Invoice,
     entry: int,
     credit_id: str,
@@ -74,8 +82,5 @@ def _add(
     description: str,
     by: str,
     now: int,
-) -> None:
-    credits.add(
-        connection,
-        CreditEntry(invoice.account, entry, credit_id, kind, amount, description, invoice.id, by, now),
-    )
+) -> CreditEntry:
+    return CreditEntry(invoice.account, entry, credit_id, kind, amount, description, invoice.id, by, now)

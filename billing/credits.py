@@ -42,7 +42,7 @@ def grant_credit(
     entry = accounts.next_entry(connection, account_id)
     assert entry is not None
     made = CreditEntry(account_id, entry, new_id("crd", now), kind, amount, description, invoice_id, by, now)
-    credits.add(connection, made)
+    credits.add(connection, [made])
     return made
 
 

@@ -167,7 +167,10 @@ def _contract_notes(invoice: Invoice) -> tuple[str, ...]:
 
 
 def _payment_notes(invoice: Invoice) -> list[str]:
-    """Why an invoice that is paid may show less paid than its total (docs/rules.md §7)."""
+    """Why an invoice that is paid may show less paid than its total, or more (docs/rules.md §7)."""
+    if invoice.status == "paid" and invoice.amount_paid > invoice.total:
+        tax = format_amount(invoice.amount_paid - invoice.total, invoice.currency)
+        return [f"What was paid has {tax} of tax in it, which Stripe added to the total."]
     least = minimum_charge(invoice.currency)
     if invoice.status != "paid" or least is None or not invoice.amount_paid < invoice.total < least:
         return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -53,4 +55,10 @@ class TaskRunEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         fingerprints are equal in every field, that is, duplicates. The store keeps it instead of the fields
         that decide nothing. Fields that decide a bill are kept as they are, so a collision (chance 2⁻⁶⁴ for
         a pair) could only drop an event whose sibling of the same run is held."""
-        return int.from_bytes(blake2b(_encode(self), digest_size=8).digest(), "big", signed=True)
+        return fingerprints([self])[0]
+
+
+def fingerprints(events: Sequence[TaskRunEvent]) -> tuple[int, ...]:
+    """The fingerprint of each event."""
+    digests = [blake2b(_encode(event), digest_size=8).digest() for event in events]
+    return struct.unpack(f">{len(digests)}q", b"".join(digests))

@@ -1,13 +1,13 @@
 """How a batch travels from a door to the store: decoded, checked, kept, counted (docs/rules.md §2).
 
-One thread writes. Batches that arrive while a commit is under way share the next one: the cost of reaching
-the disk is paid once for all of them, and every batch is answered only when it is durable and counted.
+Batches that arrive while a commit is under way share the next one: the cost of reaching the disk is paid once
+for all of them, and every batch is answered only when it is durable and counted.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ from metering.store import EventStore
 
 # A commit takes batches until it holds this many events.
 EVENTS_A_COMMIT = 20_000
+# A second commit is prepared beside one that is under way once this many events are waiting for it.
+EVENTS_BESIDE = 2_000
 # Events that may wait for a commit before new batches are turned away.
 EVENTS_WAITING = 400_000
 # An answer names at most so many rejections; it counts them all.
@@ -71,22 +73,31 @@ class _Batch(NamedTuple):
 
 
 class GroupCommit:
-    """The one writer of a process. `clock` answers the current instant."""
+    """The writers of a process: as many threads as the store can use. Another one starts a commit beside one
+    that is under way only where much is waiting; it prepares its events while the other waits for the
+    database and the disk. `clock` answers the current instant."""
 
     def __init__(self, store: EventStore, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        # What follows is read and written with `_changed` held.
+        self._queue: deque[_Batch] = deque()
+        self._queued = 0
         self._waiting = 0
+        self._committing = 0
         self._closed = False
-        self._thread = threading.Thread(target=self._write, name="meter-writer", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._write, name=f"meter-writer-{number}", daemon=True)
+            for number in range(store.writers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether batches are being written."""
-        return self._thread.is_alive() and not self._closed
+        return all(thread.is_alive() for thread in self._threads) and not self._closed
 
     def submit(self, events: Sequence[TaskRunEvent]) -> Future[list[bool]]:
         """Ask for a batch to be kept. The future answers, for each event, whether it was accepted, once all
@@ -98,52 +109,66 @@ class GroupCommit:
         if not events:
             done.set_result([])
             return done
-        with self._lock:
+        with self._changed:
             if self._closed:
                 raise Overloaded("the service is stopping; send the batch again")
             if self._waiting and self._waiting + len(events) > EVENTS_WAITING:
                 raise Overloaded("too many events are waiting for the disk; send the batch again in a moment")
             self._waiting += len(events)
-            self._queue.put(_Batch(events, done))
+            self._queued += len(events)
+            self._queue.append(_Batch(events, done))
+            if self._may_start():
+                self._changed.notify()
         return done
 
     def close(self) -> None:
         """Write what is waiting, then stop."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _write(self) -> None:
-        running = True
-        while running:
+        while batches := self._take():
+            self._commit(batches)
+
+    def _take(self) -> list[_Batch]:
+        """The batches of the next commit; none when all is written and nothing more will come."""
+        with self._changed:
+            while not self._may_start():
+                if self._closed and not self._queue:
+                    return []
+                self._changed.wait()
             batches: list[_Batch] = []
             size = 0
-            batch = self._queue.get()
-            while batch is not None:
-                batches.append(batch)
-                size += len(batch.events)
-                if size >= EVENTS_A_COMMIT:
-                    break
-                try:
-                    batch = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            running = batch is not None
-            self._commit(batches)
+            while self._queue and size < EVENTS_A_COMMIT:
+                batches.append(self._queue.popleft())
+                size += len(batches[-1].events)
+            self._queued -= size
+            self._committing += 1
+            return batches
+
+    def _may_start(self) -> bool:
+        return bool(self._queue) and (not self._committing or self._queued >= EVENTS_BESIDE)
 
     def _commit(self, batches: list[_Batch]) -> None:
         events = [event for batch in batches for event in batch.events]
         try:
             accepted = self._store.append(events, self._clock())
         except Exception as error:  # the thread must live; who waits for the batch gets the error
+            self._finished(len(events))
             for batch in batches:
                 batch.done.set_exception(error)
-        else:
-            start = 0
-            for batch in batches:
-                batch.done.set_result(accepted[start : start + len(batch.events)])
-                start += len(batch.events)
-        with self._lock:
-            self._waiting -= len(events)
+            return
+        self._finished(len(events))
+        start = 0
+        for batch in batches:
+            batch.done.set_result(accepted[start : start + len(batch.events)])
+            start += len(batch.events)
+
+    def _finished(self, quantity: int) -> None:
+        with self._changed:
+            self._waiting -= quantity
+            self._committing -= 1
+            self._changed.notify_all()

@@ -68,6 +68,15 @@ def classify(state: str, duration_us: int) -> Outcome | None:
     return _PLAIN.get(state)
 
 
+OUTCOMES = {
+    (state, is_long): outcome
+    for state in FINAL_STATES
+    for is_long, duration_us in ((False, THRESHOLD_US), (True, THRESHOLD_US + 1))
+    if (outcome := classify(state, duration_us)) is not None
+}
+"""`classify` as a table: what an event in a final state says, by whether it lasted longer than a second."""
+
+
 class Statement(NamedTuple):
     """The part of an event that can decide its run's outcome, place and labels."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +23,13 @@ _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 ).fullmatch
+
+# The shape of an instant is its text with a nine for every digit.
+_TO_NINES = bytes.maketrans(b"012345678", b"999999999")
+_PLAIN_SHAPES = frozenset(
+    b"9999-99-99T99:99:99" + fraction + b"Z"
+    for fraction in (b"", *(b"." + b"9" * digits for digits in range(1, 7)))
+)
 
 
 def _microseconds(since: timedelta) -> int:
@@ -62,6 +70,24 @@ def parse_instant(text: str) -> int:
     except ValueError:
         raise ValueError("is not a real instant; check its day, its time and its offset") from None
     return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
+
+
+def parse_instants(texts: Sequence[str]) -> list[int]:
+    """Each text as `parse_instant` reads it, in half the time where all of them are plain: in UTC, with a
+    fraction of at most six digits or none.
+
+    >>> parse_instants(["1970-01-01T00:00:01Z", "1970-01-01T00:00:01.25Z"])
+    [1000000, 1250000]
+    """
+    shapes = "\n".join(texts).encode("utf-8", "replace").translate(_TO_NINES).split(b"\n")
+    if len(shapes) != len(texts) or not _PLAIN_SHAPES.issuperset(shapes):
+        return [parse_instant(text) for text in texts]
+    read, epoch = datetime.fromisoformat, _EPOCH
+    instants = []
+    for text in texts:
+        since = read(text) - epoch
+        instants.append((since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds)
+    return instants
 
 
 def parse_bound(text: str) -> int:

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     # One, or while one takes the place of the other two, separated by a comma.
     stripe_webhook_secret: SecretStr | None = None
     stripe_live: Literal["yes", "no"] = "no"
+    stripe_automatic_tax: Literal["on", "off"] = "off"
+    stripe_tax_rates: str = ""
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)

@@ -1,282 +1,239 @@
-"""Measures ingestion on this machine: HTTP batches of 1,000 events into a fresh SQLite (or PostgreSQL), with
-the load generator on the same machine. Prints events a second, median of three, and the ratio to floors
-measured in the same run: decoding alone, and the store alone. Each measurement's counts are compared with
-what was generated: a fast wrong answer is a failure.
+"""Measures the meter on this machine, over HTTP and without, with the load generator on the same machine.
 
-    scripts/bench [--events 200000] [--connections 8] [--json FILE] [--database-url URL]
+Each figure is the median of three rounds; beside it stands its ratio to a floor measured in the same round
+(decoding alone, or inserting the same rows without deduplication and counters). After each measurement the
+counts are compared, by account and outcome, with what was generated: a fast wrong answer ends with code 1.
+
+    scripts/bench [--events 200000] [--held 0] [--connections 8] [--json FILE] [--database-url URL]
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-import sqlalchemy as sa
+import numpy as np
+from bench_client import get, post, send
+from bench_floors import commits_a_second, decoding, events_of, inserting
+from bench_held import hold
+from bench_load import ACCOUNTS, BATCH, MONTH, Ints, Load, account_name, generate
+from bench_places import bytes_held, database, resident_mib, serving
 
-from billing.app import make_service
-from metering.period import Month, format_instant, parse_instant
+from billing.app import Service, make_service
+from metering.outcome import Outcome
+from metering.period import parse_instant
 from metering.settings import Settings
-from metering.sources import Admission, decode
 
-BATCH = 1_000
 NOW = parse_instant("2026-11-02T00:00:00Z")
-MONTH = Month.parse("2026-10")
 ROUNDS = 3
+ALONE_CONNECTIONS = 64
+READS = 500
 
 
-class Load(NamedTuple):
-    """Batches as they travel, and what they must come to."""
+class Bench:
+    """One database with a service on it; loads go in one after the other, and all that went in is known."""
 
-    bodies: list[bytes]
-    received: int
-    accepted: int
-    billable: int
+    def __init__(self, options: argparse.Namespace, url: str, folder: Path) -> None:
+        self.options = options
+        self.url = url
+        self.folder = folder
+        self.service: Service = make_service(Settings(_env_file=None, database_url=url), lambda: NOW)
+        first_key = self.service.init()
+        assert first_key is not None
+        self.key = first_key.secret
+        self.held: Ints = hold(self.service.engine, options.held, options.seed)
+        self.sent = 0
+        self.figures: dict[str, list[float]] = defaultdict(list)
 
+    def load(self, quantity: int) -> Load:
+        """The next events of the source."""
+        load = generate(quantity, first=self.sent, seed=self.options.seed)
+        self.sent += quantity
+        return load
 
-def generate(events: int, round_number: int) -> Load:
-    """Task runs of 200 accounts, Zipf-skewed, 20 flows each, spread over a month; 3 % sent twice. The same
-    arguments give the same events."""
-    chance = random.Random(round_number)
-    accounts = [f"account-{number:04d}" for number in range(200)]
-    weights = [1 / (number + 1) for number in range(200)]
-    names = chance.choices(accounts, weights, k=events)
-    lines: list[dict[str, Any]] = []
-    billable = duplicates = 0
-    for number, account in enumerate(names):
-        end = MONTH.start + number * (MONTH.end - MONTH.start) // events + chance.randrange(1_000_000)
-        duration = chance.choice([400_000, 2_500_000, 4_250_000, 61_000_000])
-        state = chance.choices(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"], [90, 7, 2, 1])[0]
-        run = uuid7((end - duration) // 1000, chance)
-        billable += state == "COMPLETED" and duration > 1_000_000
-        lines.append(
-            {
-                "account": account,
-                "task_run_id": run,
-                "state": state,
-                "started_at": format_instant(end - duration),
-                "ended_at": format_instant(end),
-                "duration": f"{duration / 1_000_000:.6f}",
-                "workspace": "prod",
-                "flow": f"flow-{chance.randrange(20)}",
-                "task": "load",
-                "source": "prefect",
-            }
-        )
-        if chance.random() < 0.03:
-            lines.append(lines[-1])
-            duplicates += 1
-    bodies = [msgspec.json.encode(lines[start : start + BATCH]) for start in range(0, len(lines), BATCH)]
-    return Load(bodies, len(lines), len(lines) - duplicates, billable)
+    def kept(self, load: Load) -> None:
+        """From now on the load is held; the service must count just that."""
+        self.held = self.held + load.counts
+        counted = np.zeros_like(self.held)
+        for account, counts in self.service.store.counts_by_account(0, MONTH.next().end).items():
+            for outcome, quantity in counts.by_outcome.items():
+                counted[int(account.removeprefix("account-")), int(outcome)] = quantity
+        if not np.array_equal(counted, self.held):
+            wrong = np.argwhere(counted != self.held)
+            account, outcome = wrong[0].tolist()
+            raise SystemExit(
+                f"WRONG: {len(wrong)} counts differ from what was generated, for example "
+                f"{account_name(account)} {Outcome(outcome).reason}: {counted[account, outcome]} counted, "
+                f"{self.held[account, outcome]} generated"
+            )
 
+    def add(self, name: str, figure: float) -> None:
+        self.figures[name].append(figure)
 
-def uuid7(milliseconds: int, chance: random.Random) -> str:
-    """An id as Prefect gives: the time of creation in front."""
-    digits = f"{milliseconds:012x}7{chance.getrandbits(12):03x}8{chance.getrandbits(60):015x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    def floors(self) -> None:
+        load = generate(self.options.events, seed=self.options.seed + 1)
+        self.add("fsync", commits_a_second(self.folder))
+        self.add("decode", decoding(load, NOW))
+        self.add("insert", inserting(load, self.options.database_url, self.folder, NOW))
 
+    def store(self) -> None:
+        """The store alone: events already decoded, 10,000 a commit; then all of them again."""
+        load = self.load(self.options.events)
+        events = events_of(load, NOW)
+        for name, wanted in (("store", load.accepted), ("store_replay", 0)):
+            start, accepted = time.perf_counter(), 0
+            for at in range(0, len(events), 10_000):
+                accepted += sum(self.service.store.append(events[at : at + 10_000], NOW))
+            self.add(name, len(events) / (time.perf_counter() - start))
+            expect(name, accepted, wanted)
+        self.kept(load)
 
-def rate(quantity: int, seconds: float) -> float:
-    return round(quantity / seconds)
+    def http(self, port: int) -> None:
+        """The whole way: HTTP, decoding, store, disk, answer. All of it again; more at half that rate."""
+        load = self.load(self.options.events)
+        requests = [post(body, self.key) for body in load.batches()]
+        for name, wanted in (("http", load.accepted), ("http_replay", 0)):
+            sent = send(requests, port, self.options.connections)
+            self.add(name, load.received / sent.seconds)
+            self.expect_totals(name, sent.totals, load, wanted)
+        self.kept(load)
+        half = self.load(self.options.events // 2)
+        requests = [post(body, self.key) for body in half.batches()]
+        every = 2 * BATCH / self.figures["http"][-1]
+        sent = send(requests, port, self.options.connections, every)
+        self.add("http_half_p99_ms", sent.p99_ms())
+        self.expect_totals("http at half load", sent.totals, half, half.accepted)
+        self.kept(half)
 
+    def alone(self, port: int) -> None:
+        """One event a request."""
+        load = self.load(self.options.events // 20)
+        requests = [post(event, self.key) for event in load.events]
+        sent = send(requests, port, ALONE_CONNECTIONS)
+        self.add("alone", load.received / sent.seconds)
+        self.add("alone_p99_ms", sent.p99_ms())
+        self.expect_totals("one event a request", sent.totals, load, load.accepted)
+        self.kept(load)
 
-def measure_decode(load: Load) -> float:
-    """One core, JSON to events."""
-    start = time.perf_counter()
-    for body in load.bodies:
-        decode(body, format="task-run", framing="json", admission=Admission(NOW))
-    return rate(load.received, time.perf_counter() - start)
-
-
-def measure_store(load: Load, url: str) -> float:
-    """The store alone: events already decoded, 10,000 a commit."""
-    service = make_service(Settings(_env_file=None, database_url=url), lambda: NOW)
-    service.init()
-    events = [
-        event
-        for body in load.bodies
-        for event in decode(body, format="task-run", framing="json", admission=Admission(NOW)).events
-    ]
-    start = time.perf_counter()
-    for first in range(0, len(events), 10_000):
-        service.store.append(events[first : first + 10_000], NOW)
-    seconds = time.perf_counter() - start
-    check(service, load)
-    service.store.close()
-    return rate(load.received, seconds)
-
-
-def check(service: Any, load: Load) -> None:
-    """What the service counts is what was generated."""
-    counts = service.store.counts_by_account(MONTH.start, MONTH.end).values()
-    assert sum(each.total for each in counts) == load.accepted, "runs lost or invented"
-    assert sum(each.billable for each in counts) == load.billable, "billable runs lost or invented"
-
-
-def measure_http(load: Load, url: str, connections: int) -> float:
-    """The whole way: HTTP, decoding, store, fsync, answer."""
-    service = make_service(Settings(_env_file=None, database_url=url), lambda: NOW)
-    first_key = service.init()
-    assert first_key is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "BILLING_DATABASE_URL": url}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "billing.cli", "serve", "--port", str(port)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until_ready(port)
-        seconds, totals = send(load, port, first_key.secret, connections)
-    finally:
-        server.terminate()
-        server.wait(30)
-    assert totals == {
-        "received": load.received,
-        "accepted": load.accepted,
-        "duplicate": load.received - load.accepted,
-        "ignored": 0,
-        "rejected": 0,
-    }, totals
-    check(service, load)
-    service.store.close()
-    return rate(load.received, seconds)
-
-
-def wait_until_ready(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise SystemExit("the service did not become ready")
-
-
-def send(load: Load, port: int, key: str, connections: int) -> tuple[float, dict[str, int]]:
-    """All batches over some connections at once; the seconds it took, and the sum of the answers."""
-    totals = dict.fromkeys(("received", "accepted", "duplicate", "ignored", "rejected"), 0)
-    lock = threading.Lock()
-    waiting = list(reversed(load.bodies))
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    failures: list[str] = []
-
-    def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while True:
-            with lock:
-                if not waiting or failures:
-                    return
-                body = waiting.pop()
-            connection.request("POST", "/v1/events", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
-            with lock:
-                if response.status != 200:
-                    failures.append(f"{response.status} {answer[:300]!r}")
-                    return
-                report = json.loads(answer)
-                for name in totals:
-                    totals[name] += report[name]
-
-    threads = [threading.Thread(target=work) for _ in range(connections)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - start
-    assert not failures, failures
-    return seconds, totals
-
-
-def measure_fsync(folder: Path) -> float:
-    """Commits a second that the disk allows: 4 KiB and fsync."""
-    with (folder / "fsync").open("wb") as file:
+    def file(self) -> None:
+        """`billing ingest` of a file, start of the program included."""
+        load = self.load(self.options.events)
+        file = self.folder / "events.ndjson"
+        file.write_bytes(b"\n".join(load.events) + b"\n")
         start = time.perf_counter()
-        for _ in range(200):
-            file.write(b"\0" * 4096)
-            file.flush()
-            os.fsync(file.fileno())
-        return rate(200, time.perf_counter() - start)
+        done = subprocess.run(
+            [sys.executable, "-m", "billing.cli", "ingest", str(file), "--json"],
+            env={**os.environ, "BILLING_DATABASE_URL": self.url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.add("file", load.received / (time.perf_counter() - start))
+        self.expect_totals("billing ingest", json.loads(done.stdout), load, load.accepted)
+        self.kept(load)
+
+    def reads(self, port: int) -> None:
+        """Usage of one account, the month by hour."""
+        chance = random.Random(1)
+        weights = [1 / (number + 1) for number in range(ACCOUNTS)]
+        names = [account_name(number) for number in chance.choices(range(ACCOUNTS), weights, k=READS)]
+        took = []
+        for name in names:
+            start = time.perf_counter()
+            self.service.store.usage(name, MONTH.start, MONTH.end, by="hour")
+            took.append(time.perf_counter() - start)
+        self.add("usage_p99_ms", sorted(took)[int(READS * 0.99)] * 1000)
+        query = "from=2026-10-01T00:00:00Z&to=2026-11-01T00:00:00Z&by=hour"
+        requests = [get(f"/v1/accounts/{name}/usage?{query}", self.key) for name in names]
+        self.add("usage_http_p99_ms", send(requests, port, 1).p99_ms())
+
+    @staticmethod
+    def expect_totals(name: str, totals: dict[str, Any], load: Load, accepted: int) -> None:
+        expect(name, totals["received"], load.received)
+        expect(name, totals["accepted"], accepted)
+        expect(name, totals["duplicate"], load.received - accepted)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument(
-        "--database-url", help="an empty server database, for example of PostgreSQL; default: SQLite"
-    )
-    options = parser.parse_args()
-    figures: dict[str, list[float]] = {"decode": [], "store": [], "http": [], "fsync": []}
-    with tempfile.TemporaryDirectory(prefix="billing-bench-") as name:
-        folder = Path(name)
-        for number in range(ROUNDS):
-            load = generate(options.events, number)
-            figures["fsync"].append(measure_fsync(folder))
-            figures["decode"].append(measure_decode(load))
-            figures["store"].append(
-                measure_store(load, database(options.database_url, folder, f"store-{number}"))
-            )
-            figures["http"].append(
-                measure_http(
-                    load, database(options.database_url, folder, f"http-{number}"), options.connections
-                )
-            )
-    report(figures, options)
+def expect(name: str, got: int, wanted: int) -> None:
+    if got != wanted:
+        raise SystemExit(f"WRONG: {name}: {got} where {wanted} was generated")
 
 
-def database(server: str | None, folder: Path, name: str) -> str:
-    """The URL of a new database."""
-    if server is None:
-        return f"sqlite:///{folder / name}.db"
-    unique = f"bench_{os.getpid()}_{name.replace('-', '_')}"
-    with sa.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {unique}")
-    return sa.make_url(server).set(database=unique).render_as_string(hide_password=False)
+def run(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+    with database(options.database_url, folder, "bench") as url:
+        bench = Bench(options, url, folder)
+        with serving(url) as (port, process, started):
+            bench.add("start_s", started)
+            bench.add("idle_mib", resident_mib(process))
+            for _ in range(ROUNDS):
+                bench.floors()
+                bench.store()
+                bench.http(port)
+                bench.alone(port)
+                bench.file()
+                bench.reads(port)
+            bench.add("busy_mib", resident_mib(process))
+        bench.add("bytes", bytes_held(url) / int(bench.held.sum()))
+        bench.service.store.close()
+        return bench.figures
+
+
+# Title, figure, unit, and the floor that it is compared with.
+_ROWS = (
+    ("HTTP, batches of 1,000", "http", "events/s", "insert"),
+    ("the same again, all held", "http_replay", "events/s", "http"),
+    ("HTTP, one event a request, 64 connections", "alone", "events/s", "fsync"),
+    ("the store alone, 10,000 a commit", "store", "events/s", "insert"),
+    ("the same again, all held", "store_replay", "events/s", "store"),
+    ("billing ingest of a file", "file", "events/s", "insert"),
+    ("floor: decoding alone, one core", "decode", "events/s", ""),
+    ("floor: inserting the rows, nothing else", "insert", "events/s", ""),
+    ("floor: 4 KiB and fsync", "fsync", "a second", ""),
+    ("a batch at half load, 99 of 100 within", "http_half_p99_ms", "ms", ""),
+    ("one event of 64 at once, 99 of 100 within", "alone_p99_ms", "ms", ""),
+    ("an account's month by hour, 99 of 100 within", "usage_p99_ms", "ms", ""),
+    ("the same over HTTP", "usage_http_p99_ms", "ms", ""),
+    ("on the disk, counters and names included", "bytes", "bytes a run", ""),
+    ("the service: ready after", "start_s", "s", ""),
+    ("the service: memory when idle", "idle_mib", "MiB", ""),
+    ("the service: memory at the end", "busy_mib", "MiB", ""),
+)
 
 
 def report(figures: dict[str, list[float]], options: argparse.Namespace) -> None:
     medians = {name: statistics.median(values) for name, values in figures.items()}
-    rows = [
-        ("HTTP, batches of 1,000", "http", "events/s"),
-        ("store alone, 10,000 a commit", "store", "events/s"),
-        ("decoding alone, one core", "decode", "events/s"),
-        ("fsync of 4 KiB", "fsync", "a second"),
-    ]
-    print(f"{options.events:,} task runs, {options.connections} connections, median of {ROUNDS}")
-    for title, name, unit in rows:
-        share = f"{medians['http'] / medians[name]:.2f}" if name in ("store", "decode") else ""
-        print(
-            f"  {title:30} {medians[name]:>10,.0f} {unit:9} HTTP reaches {share}"
-            if share
-            else f"  {title:30} {medians[name]:>10,.0f} {unit}"
-        )
+    engine = "PostgreSQL" if options.database_url else "SQLite"
+    print(f"{engine}, {options.held:,} runs held, {options.events:,} a measurement, median of {ROUNDS}")
+    for title, name, unit, floor in _ROWS:
+        ratio = f"{medians[name] / medians[floor]:6.2f} of {floor}" if floor else ""
+        figure = f"{medians[name]:,.0f}" if medians[name] >= 1000 else f"{medians[name]:,.1f}"
+        print(f"  {title:46}{figure:>10} {unit:12}{ratio}")
     if options.json:
-        options.json.write_text(
-            json.dumps({"events": options.events, "median": medians, "rounds": figures}, indent=1)
-        )
+        settings = {"engine": engine, "held": options.held, "events": options.events, "seed": options.seed}
+        options.json.write_text(json.dumps(settings | {"median": medians, "rounds": figures}, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
+    parser.add_argument("--events", type=int, default=200_000, help="task runs a measurement")
+    parser.add_argument("--held", type=int, default=0, help="task runs that are there before")
+    parser.add_argument("--connections", type=int, default=8, help="of the batches over HTTP")
+    parser.add_argument("--seed", type=int, default=1, help="other events")
+    parser.add_argument("--json", type=Path, help="write the figures of all rounds there")
+    parser.add_argument("--database-url", help="a server, for example of PostgreSQL; default: SQLite")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="billing-bench-") as name:
+        report(run(options, Path(name)), options)
 
 
 if __name__ == "__main__":

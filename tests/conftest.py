@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
+from billing.logs import configure
 from billing.schema import upgrade
 from metering.database import make_engine
 from metering.store import EventStore
@@ -24,6 +25,8 @@ _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, Heal
 settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.register_profile("nightly", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile(os.environ.get("BILLING_TEST_PROFILE", "default"))
+
+configure()
 
 NewDatabase = Callable[[], sa.Engine]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome, Statement, classify, winner
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
+from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
@@ -129,11 +130,30 @@ class QuantityStore:
                 for number in range(cohort.first, cohort.end):
                     yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
 
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        for account in accounts:
+            yield account, month_usage(self.runs(account, start, end, cutoff))
+
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         found: dict[date, Counter[Outcome]] = defaultdict(Counter)
         for ended_at, outcome, quantity in self._held(account, start, end, cutoff):
             found[day_of(ended_at)][outcome] += quantity
         return {day: Counts(dict(found[day])) for day in sorted(found)}
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
+
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        days = self.days(account, start, end, len(self._commits))
+        return {day: counts.billable for day, counts in days.items() if counts.billable}
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        return set(self.counts_by_account(start, end))
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        return {account for account in accounts if self.usage(account, start, end).counts.total}
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return {

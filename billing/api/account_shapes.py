@@ -20,6 +20,7 @@ class Details(BaseModel):
     country: str = Field("", description="A code such as DE.")
     tax_id_type: str = Field("", description="One of Stripe's, such as eu_vat.")
     tax_id: str = ""
+    tax_exempt: Literal["none", "exempt", "reverse"] = "none"
     purchase_order: str = ""
     collection: Literal["automatic", "charge", "send"] = Field(
         "automatic",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
+from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 
 from billing.app import Service
@@ -15,6 +16,7 @@ from metering.period import SECOND_US
 if TYPE_CHECKING:
     from billing.api.metrics import Metrics
 
+WEBHOOK_THREADS = 8
 # A key that another process revokes is refused here after at most so long.
 _KEY_LIFE_US = SECOND_US
 
@@ -60,6 +62,8 @@ class Door:
         self.metrics = metrics
         self.keyring = Keyring()
         self.writer: GroupCommit | None = None
+        # Webhooks wait for Stripe: they take no threads from those who only ask us.
+        self.webhook_threads = CapacityLimiter(WEBHOOK_THREADS)
 
     def start(self) -> None:
         self.writer = GroupCommit(self.service.store, self.service.now)

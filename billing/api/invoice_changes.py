@@ -13,7 +13,7 @@ from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
 from billing.api.shapes import CreditNoteAnswer, InvoiceAnswer, InvoiceSummary
 from billing.app import Service
-from billing.credit_notes import credit_note, show_credit_note
+from billing.credit_notes import show_credit_note
 from billing.invoices import invoice_data, show_invoice
 from billing.voids import void_invoice
 
@@ -40,6 +40,7 @@ class NewCreditNote(BaseModel):
     amount: str = Field(description="In major units, at most what is left of the invoice's total.")
     kind: str = Field(description="`usage` or `goodwill`.")
     reason: str = Field(description=_REASON)
+    stripe_note: str | None = Field(None, description="The id of one given at Stripe by hand already.")
 
 
 class Approve(BaseModel):
@@ -148,16 +149,14 @@ async def invoices_credit_note(
     service = door.service
 
     def make() -> Created:
-        made = credit_note(
-            service.engine,
+        made, _ = service.credit_note(
             invoice_id,
             body.amount,
             body.kind,
             body.reason,
             by=author(caller),
-            now=service.now(),
+            stripe_note=body.stripe_note,
         )
-        service.send_invoice(made.invoice_id)
         data = show_credit_note(service.engine, made.id)
         return Created(data, location=f"/v1/invoices/{made.invoice_id}")
 

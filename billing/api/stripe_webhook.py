@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
+import anyio.to_thread
 import structlog
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
@@ -59,7 +61,7 @@ async def webhook(
         )
     payload = await request.body()
     try:
-        handled = await run_in_threadpool(
+        take_in = partial(
             receive,
             service.engine,
             service.gateway,
@@ -68,6 +70,7 @@ async def webhook(
             service.settings.stripe_webhook_secrets,
             service.now(),
         )
+        handled = await anyio.to_thread.run_sync(take_in, limiter=door.webhook_threads)
     except Exception as error:
         result = type(error).__name__.lower() if isinstance(error, BadWebhook) else "failed"
         door.metrics.webhook(result)

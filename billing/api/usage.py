@@ -16,6 +16,7 @@ from billing.api.params import MonthQuery, month_of, whole_hour
 from billing.api.shapes import NotBilled, Period, PreviewAnswer
 from billing.errors import Invalid
 from billing.invoices import preview
+from billing.quota import quota_now
 from metering.period import Month
 from metering.usage import GroupBy, WindowSize, usage_data
 
@@ -89,6 +90,31 @@ def account_preview(
     check_account(caller, account_id)
     wanted = month_of(month) if month is not None else Month.of(door.service.now())
     return answer(preview(door.service.engine, door.service.store, account_id, wanted))
+
+
+class QuotaAnswer(BaseModel):
+    """`free_left` is null where free runs never end. `left`: whether the next run is free or committed."""
+
+    account: str
+    month: str
+    plan: str
+    used: int
+    free_left: int | None
+    committed_left: int
+    left: bool
+
+
+@router.get(
+    "/quota",
+    summary="Whether there is a free or committed run left",
+    responses=good(QuotaAnswer) | KEYED | errors(404),
+)
+def quota(door: TheDoor, caller: Reader, account_id: AccountPath) -> Response:
+    """For gating, before a run is started: what is left now of this month's free runs, and of the committed
+    runs that can be used today. `used` are the month's billable runs. Nothing is reserved; usage is never
+    blocked."""
+    check_account(caller, account_id)
+    return answer(quota_now(door.service, account_id))
 
 
 def _period(door: Door, month: str | None, from_: str | None, to: str | None) -> tuple[int, int]:

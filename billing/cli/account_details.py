@@ -16,6 +16,9 @@ State = Annotated[str | None, typer.Option(help="Or province, or region.")]
 Country = Annotated[str | None, typer.Option(help="A code such as DE.")]
 TaxIdType = Annotated[str | None, typer.Option(help="One of Stripe's, such as eu_vat.")]
 TaxId = Annotated[str | None, typer.Option(help="Such as DE123456789; with its type.")]
+TaxExempt = Annotated[
+    str | None, typer.Option(help="none, exempt, or reverse for a reverse charge; by default none.")
+]
 PurchaseOrder = Annotated[str | None, typer.Option(help="The customer's order number.")]
 Collection = Annotated[
     str | None,

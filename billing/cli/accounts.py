@@ -61,6 +61,7 @@ def add(
     country: detail.Country = None,
     tax_id_type: detail.TaxIdType = None,
     tax_id: detail.TaxId = None,
+    tax_exempt: detail.TaxExempt = None,
     purchase_order: detail.PurchaseOrder = None,
     collection: detail.Collection = None,
     days_until_due: detail.DaysUntilDue = None,
@@ -73,7 +74,7 @@ def add(
     details: dict[str, Any] = detail.given(
         line1=line1, line2=line2, city=city, postal_code=postal_code, state=state, country=country,
         tax_id_type=tax_id_type, tax_id=tax_id, purchase_order=purchase_order, collection=collection,
-        days_until_due=days_until_due,
+        days_until_due=days_until_due, tax_exempt=tax_exempt,
     )  # fmt: skip
     with open_service() as service:
         account = add_account(
@@ -108,6 +109,7 @@ def update(
     country: detail.Country = None,
     tax_id_type: detail.TaxIdType = None,
     tax_id: detail.TaxId = None,
+    tax_exempt: detail.TaxExempt = None,
     purchase_order: detail.PurchaseOrder = None,
     collection: detail.Collection = None,
     days_until_due: detail.DaysUntilDue = None,
@@ -120,7 +122,7 @@ def update(
     changes: dict[str, Any] = detail.given(
         name=name, email=email, line1=line1, line2=line2, city=city, postal_code=postal_code, state=state,
         country=country, tax_id_type=tax_id_type, tax_id=tax_id, purchase_order=purchase_order,
-        collection=collection, days_until_due=days_until_due,
+        collection=collection, days_until_due=days_until_due, tax_exempt=tax_exempt,
     )  # fmt: skip
     with open_service() as service:
         account = update_account(service.engine, id, **changes)

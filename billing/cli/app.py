@@ -9,6 +9,7 @@ from billing.cli import (
     contract_documents,
     contracts,
     demo,
+    estimate,
     events,
     ingest,
     init,
@@ -40,7 +41,7 @@ contract_documents.add_to(contracts.group)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
-for module in (ingest, usage, preview, run, reconcile):
+for module in (ingest, usage, preview, run, reconcile, estimate):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 ERRORS_ON_SCREEN = 10
 
-Format = Literal["auto", "task-run", "cloudevents", "prefect"]
+Format = Literal["auto", "task-run", "cloudevents", "prefect", "airflow"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,6 +79,7 @@ def _check_readable(files: list[str]) -> None:
 def _ingest_one(
     service: Service, name: str, format: Format, account: str | None
 ) -> tuple[IngestReport, str | None]:
+    from metering.airflow_files import Lines, instances
     from metering.ingestion import IngestReport
     from metering.sources import UndecodableBody
     from metering.streams import ingest_stream
@@ -90,7 +91,7 @@ def _ingest_one(
         def read(source: BinaryIO, tell: Callable[[int], None]) -> None:
             ingest_stream(
                 service.store,
-                source,
+                Lines(instances(source)) if format == "airflow" else source,  # type: ignore[arg-type]
                 report,
                 clock=service.now,
                 format=format,

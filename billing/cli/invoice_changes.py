@@ -65,17 +65,20 @@ def credit_note(
         ),
     ],
     reason: Reason,
+    stripe_note: Annotated[
+        str | None,
+        typer.Option(metavar="cn_…", help="Given at Stripe by hand already: only booked here."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Reduce an issued invoice. At Stripe less is due then; what was paid already becomes account credit, for
     invoices to come."""
     from billing.accounts import OPERATOR
-    from billing.credit_notes import credit_note as give
     from billing.credit_notes import show_credit_note, warning
 
     with open_service() as service:
-        made = give(service.engine, id, amount, kind, reason, by=OPERATOR, now=service.now())
-        problems = service.send_invoice(made.invoice_id).problems
+        made, delivery = service.credit_note(id, amount, kind, reason, by=OPERATOR, stripe_note=stripe_note)
+        problems = delivery.problems
         data = show_credit_note(service.engine, made.id)
         currency = _data(service, made.invoice_id)["currency"]
         warned = warning(service.engine, made)

@@ -55,7 +55,7 @@ def _show_failing(found: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif not found:
-        say("None: every invoice at Stripe is paid, or waits for its day.")
+        say("None: no payment of an open invoice failed, and none is past due.")
     else:
         shown = table("invoice", "account", "collection")
         for each in found:

@@ -17,6 +17,8 @@ from billing.cli.service import open_service
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from rich.table import Table
+
     from billing.reconciliation.difference import Difference
     from billing.reconciliation.operation import Reconciliation
     from metering.collecting.prefect_server import PrefectServer
@@ -75,13 +77,13 @@ def print_reconciliation(report: Reconciliation, *, can_fix: bool) -> None:
     """What was mended, what differs, and what was compared."""
     if report.fixed:
         say(f"Fixed {_count(len(report.fixed), 'difference')}:")
-        _print_table(report.fixed)
+        console().print(differences_table(report.fixed))
     compared = f"{report.month}: {_compared(report)}"
     if report.ok:
         say(f"{compared}: ok, {'everything agrees' if report.at_stripe is not None else 'these agree'}")
         return
     say(f"{compared}. {_count(len(report.differences), 'difference')}:")
-    _print_table(report.differences)
+    console().print(differences_table(report.differences))
     for place, each in enumerate(report.differences, 1):
         console().print(f"{place}. {each.between}: {each.message}.")
     fixable = sum(each.fix is not None for each in report.differences)
@@ -89,7 +91,7 @@ def print_reconciliation(report: Reconciliation, *, can_fix: bool) -> None:
         say(f"\n{fixable} of them can be mended by: billing reconcile {report.month} --fix")
 
 
-def _print_table(differences: Sequence[Difference]) -> None:
+def differences_table(differences: Sequence[Difference]) -> Table:
     """Where, and how much."""
     from billing.pricing.money import format_amount
 
@@ -102,7 +104,7 @@ def _print_table(differences: Sequence[Difference]) -> None:
         )
         runs = "" if each.quantity is None else f"{each.quantity:,}"
         rows.add_row(str(place), each.account, each.cause, each.invoice or "", runs, amount)
-    console().print(rows)
+    return rows
 
 
 def _compared(report: Reconciliation) -> str:

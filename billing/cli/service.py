@@ -16,8 +16,10 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
     """The service of this command. Raises SchemaMissing, unless `schema` is not needed, and what wrong
     settings raise."""
     from billing.app import SchemaMissing, make_service
+    from billing.logs import configure
     from metering.settings import Settings
 
+    configure()
     service = make_service(Settings())
     try:
         if schema:

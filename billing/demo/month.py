@@ -157,16 +157,26 @@ class DemoMonth:
 
     def pay(self, invoice: Invoice) -> int:
         """The customer adds a card and pays at Stripe, which tells us; answers how many webhooks came."""
-        assert invoice.stripe_invoice_id is not None
-        customer = show_account(self.service.engine, invoice.account).stripe_customer_id
-        assert customer is not None
         self.sandbox.state.webhooks.add_endpoint("http://127.0.0.1/v1/stripe/webhook")
-        with CustomerAtStripe(self.sandbox) as acting:
-            acting.add_card(customer)
-            acting.pay(invoice.stripe_invoice_id)
+        self._pay_at_stripe(invoice)
         delivered = self.sandbox.state.deliver(self._receive)
         assert show_invoice(self.service.engine, invoice.id).status == "paid"
         return delivered
+
+    def pay_unnoticed(self, invoice: Invoice) -> None:
+        """The same, and the webhooks that tell us are lost."""
+        self._pay_at_stripe(invoice)
+        for lost in list(self.sandbox.state.webhooks.waiting):
+            self.sandbox.state.webhooks.drop(lost.id)
+        assert show_invoice(self.service.engine, invoice.id).status == "open"
+
+    def _pay_at_stripe(self, invoice: Invoice) -> None:
+        assert invoice.stripe_invoice_id is not None
+        customer = show_account(self.service.engine, invoice.account).stripe_customer_id
+        assert customer is not None
+        with CustomerAtStripe(self.sandbox) as acting:
+            acting.add_card(customer)
+            acting.pay(invoice.stripe_invoice_id)
 
     def _receive(self, _url: str, body: bytes, headers: dict[str, str]) -> int:
         """As the HTTP interface does: the signature is checked, and what changed is fetched."""

@@ -13,9 +13,11 @@ from rich.text import Text
 
 from billing.cli.documents import lines_table
 from billing.cli.output import console, table
+from billing.cli.reconcile import differences_table
 from billing.demo.synthetic import CUSTOMERS
 from billing.demo.workspace import Workspace
 from billing.pricing.money import format_amount
+from billing.reconciliation.operation import Reconciliation
 from billing.repository.invoices import Invoice
 from metering.ingestion import IngestReport
 from metering.period import Month
@@ -97,6 +99,9 @@ class Screen:
             )
         self._console.print(shown)
 
+    def differences(self, report: Reconciliation) -> None:
+        self._console.print(differences_table(report.differences))
+
     def further(self, workspace: Workspace, month: Month, number: str) -> None:
         billing = _program()
         self.section("Look further", "These commands work on the demo's data:")
@@ -108,6 +113,7 @@ class Screen:
             f"  {billing} preview northwind-analytics --month {month.next()}",
             f"  {billing} invoices show {number}",
             f"  {billing} invoices runs {number} | sha256sum",
+            f"  {billing} reconcile {month}",
             f"  {billing} ingest {workspace.folder / f'{month}.ndjson.gz'}  # all duplicates",
             f"  {billing} serve",
         )

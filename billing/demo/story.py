@@ -12,6 +12,7 @@ from billing.demo.month import CAPTURE_ACCOUNT, DemoMonth, demo_month
 from billing.demo.screen import Screen, name_of
 from billing.invoices import invoice_data, invoice_summary, list_invoices, preview
 from billing.pricing.money import format_amount
+from billing.reconciliation.operation import reconcile
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository.invoices import Invoice
 from billing.run_report import RunReport
@@ -22,6 +23,8 @@ from metering.usage import Counts, usage_data
 
 # Whose invoice is shown in full, and is paid: the one that crosses a bracket.
 PAYING_ACCOUNT = "northwind-analytics"
+# Who pays, and the webhook is lost.
+UNNOTICED_ACCOUNT = "brightwater-labs"
 
 
 def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
@@ -45,6 +48,8 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
         figures["verify"] = _proof(demo, screen, mine)
         figures["agreed"] = _agreed(demo, screen, report)
         figures["late"] = _late(demo, screen)
+        unnoticed = next(each for each in report.invoices if each.account == UNNOTICED_ACCOUNT)
+        figures["reconciled"] = _reconciled(demo, screen, unnoticed)
         screen.further(demo.workspace, demo.month, mine.number or mine.id)
     note(f"All of this took {(now_instant() - began) / SECOND_US:.1f} s.")
     return figures
@@ -212,3 +217,22 @@ def _late(demo: DemoMonth, screen: Screen) -> dict[str, object]:
     )
     screen.lines(document)
     return {"ingest": report.to_data(), "preview": document}
+
+
+def _reconciled(demo: DemoMonth, screen: Screen, unnoticed: Invoice) -> dict[str, object]:
+    """The month compared three ways, after a webhook was lost."""
+    demo.pay_unnoticed(unnoticed)
+    before = reconcile(demo.service, demo.month)
+    screen.section(
+        f"9  Reconciled: billing reconcile {demo.month}",
+        f"{name_of(unnoticed.account)} paid as well, but the webhook was lost. What was metered, what was "
+        "invoiced",
+        "and what Stripe has are compared, and nothing is missed:",
+    )
+    screen.differences(before)
+    after = reconcile(demo.service, demo.month, fix=True)
+    screen.text(
+        f"With --fix what is safe to mend is mended: {len(after.fixed)} of them. What is left waits for a",
+        "person, or for the next invoice.",
+    )
+    return {"before": before.to_data(), "after": after.to_data()}

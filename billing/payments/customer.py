@@ -51,11 +51,18 @@ def _wanted(account: Account) -> dict[str, Any]:
         "email": account.email,
         "address": {part: details[part] for part in _ADDRESS if details[part]},
         "tax_id": tax_id,
+        "tax_exempt": details["tax_exempt"],
     }
 
 
 # What a customer says of which nothing is known: it is not told to forget what it was never given.
-_NOTHING: Mapping[str, Any] = {"name": "", "email": "", "address": {}, "tax_id": None}
+_NOTHING: Mapping[str, Any] = {
+    "name": "",
+    "email": "",
+    "address": {},
+    "tax_id": None,
+    "tax_exempt": "none",
+}
 
 
 def _digest(values: Mapping[str, Any]) -> str:

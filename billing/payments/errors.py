@@ -33,7 +33,11 @@ class NeedsOperator(PaymentError):  # noqa: N818
 
 
 class Declined(NeedsOperator):
-    pass
+    """`code` is Stripe's, where it gives one."""
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Missing(Declined):

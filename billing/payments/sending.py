@@ -7,22 +7,26 @@ earlier attempt may have been lost.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from billing.billing_details import details_of
 from billing.payments.customer import bring_up_to_date
 from billing.payments.desk import Desk, go_on
-from billing.payments.errors import Missing, NeedsOperator
+from billing.payments.errors import Declined, Missing, NeedsOperator, PaymentError
 from billing.payments.state import apply, refresh, version
+from billing.payments.tax import lines_at_stripe
 from billing.repository import invoices, outbox
 from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
-from metering.database import writing
+from metering.database import reading, writing
 
 if TYPE_CHECKING:
     from billing.payments.stripe_objects import StripeInvoice
+
+# What Stripe says where automatic tax finds no place for the customer.
+NO_LOCATION = "customer_tax_location_invalid"
 
 _STEPS = outbox.STEPS["send"]
 
@@ -34,10 +38,23 @@ def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
     try:
         do(desk, intent, invoice)
     except Missing:
-        if invoice.stripe_invoice_id is None or invoice.status != "finalized":
+        if not _draft_is_gone(desk, invoice.id):
             raise
         return _begin_again(desk, intent)
     return _advance(desk, intent)
+
+
+def _draft_is_gone(desk: Desk, invoice_id: str) -> bool:
+    """Whether it is the draft that Stripe does not have any more: not its customer, nor anything else."""
+    with reading(desk.engine) as connection:
+        invoice = invoices.get(connection, invoice_id)
+    if invoice is None or invoice.stripe_invoice_id is None or invoice.status != "finalized":
+        return False
+    try:
+        desk.gateway.get_invoice(invoice.stripe_invoice_id)
+    except Missing:
+        return True
+    return False
 
 
 def _begin_again(desk: Desk, intent: Intent) -> Intent | None:
@@ -94,7 +111,8 @@ def _lines(desk: Desk, intent: Intent, invoice: Invoice) -> None:
     stripe_id = _stripe_id(invoice)
     if intent.step_since and desk.gateway.get_lines(stripe_id):
         return  # they arrived; the next step compares them
-    desk.gateway.add_lines(stripe_id, invoice.lines, _key(intent))
+    lines = lines_at_stripe(invoice.lines, invoice.currency, automatic=desk.gateway.tax.automatic)
+    desk.gateway.add_lines(stripe_id, lines, _key(intent))
 
 
 def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
@@ -107,17 +125,27 @@ def _finalize(desk: Desk, intent: Intent, invoice: Invoice) -> None:
         bring_up_to_date(desk, account, intent)
         with _explained(invoice, account, charge=held.charge_automatically):
             held = desk.gateway.finalize_invoice(stripe_id, _key(intent))
-    stored = apply(desk.engine, invoice.id, held, desk.clock(), seen=seen)
-    if not stored or (held.status == "open" and held.collection.attempts):  # why did the attempt fail?
+    if not apply(desk.engine, invoice.id, held, desk.clock(), seen=seen):
         refresh(desk.engine, desk.gateway, invoice.id, stripe_id, desk.clock())
+    elif held.status == "open" and held.collection.attempts:
+        # Why the attempt failed is good to know at once. If it cannot be told, a webhook will.
+        with suppress(PaymentError):
+            refresh(desk.engine, desk.gateway, invoice.id, stripe_id, desk.clock())
 
 
 @contextmanager
 def _explained(invoice: Invoice, account: Account, charge: bool) -> Iterator[None]:
-    """Stripe sends no invoice to a customer without an e-mail address: say how one is given."""
+    """Stripe sends no invoice to a customer without an e-mail address, and computes no tax for one without
+    an address: say how they are given."""
     try:
         yield
     except NeedsOperator as error:
+        if isinstance(error, Declined) and error.code == NO_LOCATION:
+            raise NeedsOperator(
+                f"Stripe cannot tell the tax of {account.id}, whose address it does not know; set it with: "
+                f"billing accounts update {account.id} --line1 TEXT --postal-code TEXT --city TEXT "
+                f"--country CODE, then: {go_on(invoice)} ({error})"
+            ) from error
         if charge or account.email or "email" not in str(error).lower():
             raise
         raise NeedsOperator(
@@ -138,7 +166,8 @@ def _key(intent: Intent) -> str:
 
 def _compare(desk: Desk, invoice: Invoice, held: StripeInvoice) -> None:
     """Nothing is finalized that is not ours to the cent. Raises NeedsOperator."""
-    ours = [(line.description, line.amount) for line in invoice.lines]
+    wanted = lines_at_stripe(invoice.lines, invoice.currency, automatic=held.automatic_tax)
+    ours = [(line.description, line.amount) for line in wanted]
     lines = desk.gateway.get_lines(held.id) if held.lines is None else held.lines
     theirs = [(line.description, line.amount) for line in lines]
     problems = []

@@ -7,14 +7,17 @@ all that this undoes (`billing/voids.py`); nothing brings it back.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+import structlog
 
-from billing.payments.errors import TryAgain
+from billing.payments.errors import NeedsOperator, TryAgain
 from billing.repository import collection, invoices, outbox
 from billing.repository.collection import Collection, Record
+from billing.repository.invoices import Invoice
 from billing.voids import lock_invoice, make_void
 from metering.database import reading, writing
 from metering.period import SECOND_US
@@ -22,6 +25,8 @@ from metering.period import SECOND_US
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
     from billing.payments.stripe_objects import PaymentFailure, StripeInvoice, StripeRecord
+
+log = structlog.get_logger()
 
 # Stripe's status → ours. A draft at Stripe is still only finalized here.
 _STATUS = {
@@ -35,6 +40,8 @@ _STATUS = {
 # Of a void that was not asked for here.
 STRIPE = "Stripe"
 VOIDED_THERE = "voided at Stripe"
+# Within a process one thread at a time fetches an invoice: what they fetched would overtake one another.
+_TURNS = tuple(threading.Lock() for _ in range(64))
 # How often an answer is asked for anew because another was stored meanwhile.
 ATTEMPTS = 10
 
@@ -60,16 +67,32 @@ def refresh(
     aspects: Aspects = NOTHING_MORE,
 ) -> None:
     """Fetch what Stripe has of an invoice and store it. Raises PaymentError."""
+    with _TURNS[hash(invoice_id) % len(_TURNS)]:
+        _refresh(engine, gateway, invoice_id, stripe_id, now, aspects)
+
+
+def _refresh(
+    engine: sa.Engine, gateway: StripeGateway, invoice_id: str, stripe_id: str, now: int, aspects: Aspects
+) -> None:
     for _ in range(ATTEMPTS):
         seen = version(engine, invoice_id)
         held = gateway.get_invoice(stripe_id)
         tried = held.status in ("open", "uncollectible") and held.collection.attempts
-        failure = gateway.payment_failure(stripe_id) if tried else None
+        failure = _failure(gateway, stripe_id) if tried else None
         records = gateway.credit_notes_of(stripe_id) if aspects.credit_notes else []
         records += gateway.reversals(stripe_id) if aspects.reversals else []
         if apply(engine, invoice_id, held, now, seen=seen, failure=failure, records=records):
             return
     raise TryAgain(f"Stripe's state of invoice {invoice_id} changes all the time")
+
+
+def _failure(gateway: StripeGateway, stripe_id: str) -> PaymentFailure | None:
+    """A key that may not read payments does not keep the rest from being known."""
+    try:
+        return gateway.payment_failure(stripe_id)
+    except NeedsOperator as error:
+        log.warning("why a payment failed is not known", invoice=stripe_id, error=str(error))
+        return None
 
 
 def version(engine: sa.Engine, invoice_id: str) -> int:
@@ -101,13 +124,16 @@ def apply(
         invoices.update(
             connection,
             invoice_id,
-            amount_paid=held.amount_paid,
             stripe_invoice_id=held.id,
             stripe_status=held.status,
             hosted_invoice_url=held.hosted_invoice_url,
             invoice_pdf=held.invoice_pdf,
         )
         status = _STATUS[held.status]
+        if status in ("open", "paid") and invoice.status == "finalized" and _is_another(held, invoice):
+            # Finalized there by hand before it was ours to the cent: its state is not that of our invoice.
+            return True
+        invoices.update(connection, invoice_id, amount_paid=held.amount_paid)
         if status != "void":
             invoices.update(connection, invoice_id, status=status)
             return True
@@ -115,6 +141,10 @@ def apply(
         by, reason = (asked.author, asked.reason) if asked is not None else (None, None)
         make_void(connection, invoice_id, by=by or STRIPE, reason=reason or VOIDED_THERE, now=now)
         return True
+
+
+def _is_another(held: StripeInvoice, invoice: Invoice) -> bool:
+    return (held.total_excluding_tax, held.currency) != (invoice.total, invoice.currency)
 
 
 def _collection(held: StripeInvoice, failure: PaymentFailure | None, now: int) -> Collection:

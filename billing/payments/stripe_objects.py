@@ -57,7 +57,8 @@ class StripeInvoice:
     """An invoice as Stripe has it. Amounts in minor units; `currency` in capitals; `invoice_id` is ours, from
     the metadata, where it is there; `lines` are all its lines, None where there are more than the answer
     holds. `created` in unix seconds; `credited` is what its credit notes come to; `ignored`: its metadata
-    tells reconciliation to leave it alone."""
+    tells reconciliation to leave it alone. `tax` is what Stripe adds to the total; what is paid and remains
+    has it in it. `automatic_tax`: Stripe computes it."""
 
     id: str
     status: str
@@ -76,6 +77,8 @@ class StripeInvoice:
     created: int = 0
     credited: int = 0
     ignored: bool = False
+    tax: int = 0
+    automatic_tax: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class StripeCustomer:
 @dataclass(frozen=True, slots=True)
 class StripeCreditNote:
     """A credit note as Stripe has it, in minor units: `reduced` is what it took off what was due,
-    `given_back` what was paid before and is credited outside of Stripe."""
+    `given_back` what was paid before and is credited outside of Stripe. What Stripe itself gave back is in
+    neither."""
 
     id: str
     reduced: int
@@ -144,6 +148,8 @@ def invoice_of(found: Any) -> StripeInvoice:
         created=found.created,
         credited=found.pre_payment_credit_notes_amount + found.post_payment_credit_notes_amount,
         ignored=metadata_of(found).get("reconcile") == "ignore",
+        tax=0 if total is None else found.total - total,
+        automatic_tax=bool(found.automatic_tax.enabled),
     )
 
 
@@ -188,4 +194,4 @@ def customer_of(found: Any) -> StripeCustomer:
 
 
 def credit_note_of(found: Any) -> StripeCreditNote:
-    return StripeCreditNote(found.id, found.pre_payment_amount, found.post_payment_amount)
+    return StripeCreditNote(found.id, found.pre_payment_amount, found.out_of_band_amount or 0)

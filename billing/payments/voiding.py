@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from billing.payments.desk import Desk
+from billing.payments.desk import Desk, go_on
 from billing.payments.errors import Missing, NeedsOperator, TryAgain
 from billing.payments.state import apply, refresh, version
 from billing.repository import invoices, outbox
@@ -30,7 +30,10 @@ def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
     else:
         if not apply(desk.engine, invoice.id, held, desk.clock(), seen=seen):
             refresh(desk.engine, desk.gateway, invoice.id, held.id, desk.clock())
-        if held.status == "paid":
+        if held.status == "paid" and not held.amount_paid and held.total_excluding_tax != invoice.total:
+            # Somebody finalized the draft before it had its lines: it asks for nothing, and nothing was paid.
+            _void_here(desk, intent, invoice)
+        elif held.status == "paid":
             _leave_sent(desk, intent)
             raise NeedsOperator(
                 f"invoice {invoice.number} was paid meanwhile; give the money back with a credit note: "
@@ -40,9 +43,17 @@ def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
 
 
 def _find(desk: Desk, invoice: Invoice) -> StripeInvoice | None:
-    """The invoice as Stripe has it, also if we were never told that it was made."""
+    """The invoice as Stripe has it, also if we were never told that it was made. An issued one is never
+    deleted there: if Stripe does not have it, somebody else's Stripe was asked. Raises NeedsOperator."""
     if invoice.stripe_invoice_id is not None:
-        return _get(desk, invoice.stripe_invoice_id)
+        held = _get(desk, invoice.stripe_invoice_id)
+        if held is None and invoice.status != "finalized":
+            raise NeedsOperator(
+                f"invoice {invoice.number} is {invoice.status}, and Stripe does not have "
+                f"{invoice.stripe_invoice_id}; check that BILLING_STRIPE_API_KEY is of the right account, "
+                f"then: {go_on(invoice)}"
+            )
+        return held
     customer = desk.account(invoice).stripe_customer_id
     return None if customer is None else desk.gateway.find_invoice(customer, invoice.id)
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from billing.app import Service
 from billing.payments.errors import Missing, PaymentError
 from billing.payments.state import EVERYTHING, refresh
+from billing.payments.tax import lines_at_stripe
 from billing.reconciliation.difference import Difference
+from billing.reconciliation.with_stripe import is_our_draft
 from billing.repository import invoices, outbox
 from metering.database import reading, writing
 
@@ -60,7 +62,11 @@ def _delete_draft(service: Service, gateway: StripeGateway, extra: Difference) -
     issued = gateway.get_invoice(mine.stripe_invoice_id)
     try:
         draft = gateway.get_invoice(extra.stripe_invoice_id)
-        if issued.status != "draft" and draft.status == "draft" and draft.invoice_id == mine.id:
+        ours = tuple((line.description, line.amount) for line in mine.lines)
+        taxed = lines_at_stripe(mine.lines, mine.currency, automatic=True)
+        to_tax = tuple((line.description, line.amount) for line in taxed)
+        is_ours = draft.invoice_id == mine.id and is_our_draft(draft.lines, ours, to_tax)
+        if issued.status != "draft" and draft.status == "draft" and is_ours:
             gateway.delete_draft(draft.id)
     except Missing:
         return  # it is gone, which is what was wanted

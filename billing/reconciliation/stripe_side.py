@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billing.payments.desk import go_on
 from billing.payments.errors import Missing
 from billing.payments.stripe_objects import StripeInvoice
+from billing.payments.tax import lines_at_stripe
 from billing.reconciliation.difference import Difference
 from billing.reconciliation.meter_side import Progress
 from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, month_of
@@ -63,6 +64,7 @@ def our_invoices(engine: sa.Engine, month: Month, account: str | None) -> list[O
 
 
 def _ours(invoice: Invoice, credited: int, waiting: dict[str, str]) -> Ours:
+    to_tax = lines_at_stripe(invoice.lines, invoice.currency, automatic=True)
     return Ours(
         invoice.id,
         invoice.account,
@@ -73,6 +75,7 @@ def _ours(invoice: Invoice, credited: int, waiting: dict[str, str]) -> Ours:
         invoice.amount_paid,
         tuple((line.description, line.amount) for line in invoice.lines),
         go_on(invoice),
+        tuple((line.description, line.amount) for line in to_tax),
         credited,
         waiting,
         invoice.stripe_invoice_id,

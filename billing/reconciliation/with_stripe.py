@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from billing.payments.stripe_objects import StripeInvoice
+from billing.payments.stripe_objects import StripeInvoice, StripeLine
 from billing.pricing.money import format_amount
 from billing.reconciliation.difference import (
     EXTRA,
@@ -44,6 +44,8 @@ class Ours:
     amount_paid: int
     lines: tuple[tuple[str, int], ...]
     go_on: str
+    # As Stripe's automatic tax takes them (`payments/tax.py`); the same where it changes none.
+    lines_to_tax: tuple[tuple[str, int], ...] = ()
     credited: int = 0
     waiting: Mapping[str, str] = field(default_factory=dict)
     stripe_invoice_id: str | None = None
@@ -102,10 +104,15 @@ def _compare(mine: Ours, held: list[StripeInvoice]) -> list[Difference]:
     if match is None:
         return [*found, _missing(mine)] if mine.belongs_there else found
     if not mine.belongs_there:
-        return found if match.status == "void" else [*found, _unwanted(mine, match)]
+        return found if match.status == "void" or _is_empty(match) else [*found, _unwanted(mine, match)]
     if "send" in mine.waiting and match.status == "draft":
         return [*found, _missing(mine, match)]
     return [*_pair(mine, match), *found]
+
+
+def _is_empty(held: StripeInvoice) -> bool:
+    """Finalized without lines: it asks for nothing, and nobody paid."""
+    return held.status == "paid" and not held.amount_paid and not held.total_excluding_tax
 
 
 def _match(mine: Ours, held: list[StripeInvoice]) -> StripeInvoice | None:
@@ -139,17 +146,25 @@ def _content(mine: Ours, held: StripeInvoice) -> Difference | None:
     if held.number != mine.number:
         causes.append(NUMBER_DIFFERS)
         parts.append(f"its number there is {held.number}")
-    if theirs is not None and theirs != sorted(mine.lines):
+    wanted = mine.lines_to_tax if held.automatic_tax else mine.lines
+    if theirs is not None and theirs != sorted(wanted):
         causes.append(LINES_DIFFER)
         parts.append(f"its {len(theirs)} lines there are not our {len(mine.lines)}")
     if not causes:
         return None
-    message = (
-        f"{mine.name} was changed in Stripe: {'; '.join(parts)}; an issued invoice is never changed: void it "
-        f"and bill again, or credit the difference: billing invoices void {mine.name} --reason TEXT"
-    )
+    message = f"{mine.name} was changed in Stripe: {'; '.join(parts)}; {_instead(mine, held)}"
     same_currency = held.currency == mine.currency
     return _of(mine, causes[0], message, held, amount=less if same_currency else mine.total)
+
+
+def _instead(mine: Ours, held: StripeInvoice) -> str:
+    """What to do about an issued invoice that says something else there."""
+    if held.amount_paid:
+        return (
+            f"{format_amount(held.amount_paid, held.currency)} of it is paid: credit what is too much with: "
+            f"billing invoices credit-note {mine.name} AMOUNT --kind goodwill --reason TEXT"
+        )
+    return f"void it, and bill it again: billing invoices void {mine.name} --reason TEXT"
 
 
 def _paid(mine: Ours, held: StripeInvoice) -> Difference | None:
@@ -182,6 +197,8 @@ def _is_ahead(mine: Ours, held: StripeInvoice, status: str) -> bool:
 def _notes(mine: Ours, held: StripeInvoice) -> Difference | None:
     if "void" in (mine.status, held.status) or mine.credited == held.credited:
         return None
+    if held.tax and mine.credited and held.credited >= mine.credited:
+        return None  # theirs give back tax as well, of which our books know nothing
     told = (
         f"credit notes of {mine.name} come to {format_amount(mine.credited, mine.currency)} here and to "
         f"{format_amount(held.credited, held.currency)} in Stripe"
@@ -189,8 +206,15 @@ def _notes(mine: Ours, held: StripeInvoice) -> Difference | None:
     if "credit_note" in mine.waiting:
         message = f"{told}{_why(mine, 'credit_note')}; go on: {mine.go_on}"
         return _of(mine, NOTES_DIFFER, message, held, amount=mine.credited - held.credited, fix="send")
-    message = f"{told}: one was given or voided there by hand; give, or void, the same on the other side"
+    message = f"{told}: {_note_by_hand(mine, held)}"
     return _of(mine, NOTES_DIFFER, message, held, amount=mine.credited - held.credited)
+
+
+def _note_by_hand(mine: Ours, held: StripeInvoice) -> str:
+    if mine.credited > held.credited:
+        return "one of ours was voided there by hand; give it there again, with the same metadata"
+    book = f"billing invoices credit-note {mine.name} AMOUNT --kind goodwill --reason TEXT --stripe-note cn_…"
+    return f"one was given there by hand; book the same one here, by its id in Stripe: {book}"
 
 
 def _missing(mine: Ours, draft: StripeInvoice | None = None) -> Difference:
@@ -210,7 +234,8 @@ def _missing(mine: Ours, draft: StripeInvoice | None = None) -> Difference:
 
 def _duplicate(mine: Ours, match: StripeInvoice | None, extra: StripeInvoice) -> Difference:
     """A second invoice that names ours. A draft is one too many, if the one we hold is issued there."""
-    spare = extra.status == "draft" and match is not None and match.status != "draft"
+    issued = match is not None and match.status != "draft"
+    spare = issued and extra.status == "draft" and is_our_draft(extra.lines, mine.lines, mine.lines_to_tax)
     held = (
         f"which our books hold as {mine.stripe_invoice_id}" if mine.stripe_invoice_id else "which is not it"
     )
@@ -218,6 +243,18 @@ def _duplicate(mine: Ours, match: StripeInvoice | None, extra: StripeInvoice) ->
         "it can be deleted with --fix" if spare else _get_rid_of(extra)
     )
     return _beyond(mine.account, extra, message, mine, fix="delete draft" if spare else None)
+
+
+Lines = tuple[tuple[str, int], ...]
+
+
+def is_our_draft(held: tuple[StripeLine, ...] | None, *ours: Lines) -> bool:
+    """Whether a draft is as this service leaves one: without lines yet, or with ours. What somebody wrote
+    into it is not ours to delete, whatever its metadata says."""
+    if held is None:
+        return False
+    theirs = sorted((line.description, line.amount) for line in held)
+    return not theirs or any(theirs == sorted(lines) for lines in ours)
 
 
 def _unwanted(mine: Ours, held: StripeInvoice) -> Difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -71,6 +71,20 @@ def next_entry(connection: sa.Connection, account_id: str, after: int | None = N
     return entry
 
 
+def next_entries(connection: sa.Connection, after: Mapping[str, int]) -> set[str]:
+    """The same for many accounts, each with its last number; the answer are those whose number was taken.
+    An account that somebody else is writing to is left out, not waited for: who holds many locks and waits
+    for one more keeps others waiting, who may hold that one."""
+    ids = sorted(after)
+    query = sa.select(accounts.c.id, accounts.c.entries).where(accounts.c.id.in_(ids)).order_by(accounts.c.id)
+    rows = connection.execute(query.with_for_update(key_share=True, skip_locked=True))
+    taken = {row.id for row in rows if row.entries == after[row.id]}
+    connection.execute(
+        accounts.update().where(accounts.c.id.in_(sorted(taken))).values(entries=accounts.c.entries + 1)
+    )
+    return taken
+
+
 def lock(connection: sa.Connection, account_id: str) -> None:
     """Nobody else writes to the account's books before this transaction ends. Whoever locks an invoice too
     locks its account first. Of an account that does not exist nothing is locked."""
@@ -81,6 +95,11 @@ def lock(connection: sa.Connection, account_id: str) -> None:
 def get(connection: sa.Connection, account_id: str) -> Account | None:
     found = _load(connection, sa.select(accounts).where(accounts.c.id == account_id))
     return found[0] if found else None
+
+
+def some(connection: sa.Connection, ids: Sequence[str]) -> list[Account]:
+    """Those of these ids, in their order."""
+    return _load(connection, sa.select(accounts).where(accounts.c.id.in_(ids)).order_by(accounts.c.id))
 
 
 def every(connection: sa.Connection, *, after: str = "", limit: int | None = None) -> list[Account]:

@@ -57,6 +57,13 @@ def get(connection: sa.Connection, note_id: str) -> CreditNote | None:
     return found[0] if found else None
 
 
+def by_stripe_id(connection: sa.Connection, stripe_id: str) -> CreditNote | None:
+    found = _load(
+        connection, sa.select(credit_notes).where(credit_notes.c.stripe_credit_note_id == stripe_id)
+    )
+    return found[0] if found else None
+
+
 def of_invoice(connection: sa.Connection, invoice_id: str) -> list[CreditNote]:
     """An invoice's notes, oldest first."""
     query = sa.select(credit_notes).where(credit_notes.c.invoice_id == invoice_id)
@@ -70,13 +77,13 @@ def set_stripe_id(connection: sa.Connection, note_id: str, stripe_id: str) -> No
 
 
 def usage_by_invoice(
-    connection: sa.Connection, account_id: str, *, before: int | None = None
+    connection: sa.Connection, *account_ids: str, before: int | None = None
 ) -> dict[str, int]:
-    """What notes of kind `usage` took off each invoice of an account, in minor units; of those with an entry
-    below `before`, where given."""
+    """What notes of kind `usage` took off each invoice of some accounts, in minor units; of those with an
+    entry below `before`, where given."""
     query = (
         sa.select(credit_notes.c.invoice_id, sa.func.sum(credit_notes.c.amount).label("amount"))
-        .where(credit_notes.c.account_id == account_id, credit_notes.c.kind == "usage")
+        .where(credit_notes.c.account_id.in_(account_ids), credit_notes.c.kind == "usage")
         .group_by(credit_notes.c.invoice_id)
     )
     if before is not None:

@@ -4,6 +4,7 @@ is left of it (docs/rules.md §5, 5)."""
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -50,28 +51,41 @@ class CreditEntry:
     recorded_at: int
 
 
-def add(connection: sa.Connection, entry: CreditEntry) -> None:
-    connection.execute(
-        credit_ledger.insert().values(
-            account_id=entry.account,
-            entry=entry.entry,
-            credit_id=entry.credit_id,
-            kind=entry.kind.value,
-            amount=entry.amount,
-            description=entry.description,
-            invoice_id=entry.invoice_id,
-            author=entry.author,
-            recorded_at=entry.recorded_at,
-        )
-    )
+def add(connection: sa.Connection, entries: Iterable[CreditEntry]) -> None:
+    rows = [
+        {
+            "account_id": entry.account,
+            "entry": entry.entry,
+            "credit_id": entry.credit_id,
+            "kind": entry.kind.value,
+            "amount": entry.amount,
+            "description": entry.description,
+            "invoice_id": entry.invoice_id,
+            "author": entry.author,
+            "recorded_at": entry.recorded_at,
+        }
+        for entry in entries
+    ]
+    if rows:
+        connection.execute(credit_ledger.insert(), rows)
 
 
-def ledger(connection: sa.Connection, account_id: str, *, before: int | None = None) -> list[CreditEntry]:
-    """An account's rows in order; those with a number below `before`, where given."""
-    query = sa.select(credit_ledger).where(credit_ledger.c.account_id == account_id)
+def ledger(connection: sa.Connection, account_id: str) -> list[CreditEntry]:
+    """An account's rows in order."""
+    return ledgers(connection, [account_id])[account_id]
+
+
+def ledgers(
+    connection: sa.Connection, ids: Sequence[str], *, before: int | None = None
+) -> dict[str, list[CreditEntry]]:
+    """The rows of several accounts, in order; those with a number below `before`, where given."""
+    found: dict[str, list[CreditEntry]] = {account_id: [] for account_id in ids}
+    query = sa.select(credit_ledger).where(credit_ledger.c.account_id.in_(ids))
     if before is not None:
         query = query.where(credit_ledger.c.entry < before)
-    return _load(connection, query.order_by(credit_ledger.c.entry, credit_ledger.c.credit_id))
+    for entry in _load(connection, query.order_by(credit_ledger.c.entry, credit_ledger.c.credit_id)):
+        found[entry.account].append(entry)
+    return found
 
 
 def of_invoice(connection: sa.Connection, invoice_id: str) -> list[CreditEntry]:

@@ -163,13 +163,10 @@ def save(connection: sa.Connection, invoice: Invoice) -> bool:
     the account and month got another live invoice meanwhile."""
     delete_draft(connection, invoice.id)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(invoices).values(**_columns(invoice)).on_conflict_do_nothing()
+    statement = insert(invoices).values(**columns_of(invoice)).on_conflict_do_nothing()
     if connection.scalar(statement.returning(invoices.c.id)) is None:
         return False
-    rows = [
-        {"invoice_id": invoice.id, "position": position, **_line_columns(line)}
-        for position, line in enumerate(invoice.lines)
-    ]
+    rows = [line_columns(invoice.id, position, line) for position, line in enumerate(invoice.lines)]
     if rows:
         connection.execute(invoice_lines.insert(), rows)
     return True
@@ -252,7 +249,7 @@ def update(connection: sa.Connection, invoice_id: str, **changes: Any) -> None:
     connection.execute(invoices.update().where(invoices.c.id == invoice_id).values(**changes))
 
 
-def _columns(invoice: Invoice) -> dict[str, Any]:
+def columns_of(invoice: Invoice) -> dict[str, Any]:
     columns = {column.name: getattr(invoice, column.name, None) for column in invoices.columns}
     return columns | {
         "account_id": invoice.account,
@@ -264,8 +261,10 @@ def _columns(invoice: Invoice) -> dict[str, Any]:
     }
 
 
-def _line_columns(line: Line) -> dict[str, Any]:
+def line_columns(invoice_id: str, position: int, line: Line) -> dict[str, Any]:
     return {
+        "invoice_id": invoice_id,
+        "position": position,
         "kind": line.kind.value,
         "description": line.description,
         "quantity": line.quantity,
@@ -279,7 +278,7 @@ def _line_columns(line: Line) -> dict[str, Any]:
 
 def _load(connection: sa.Connection, query: sa.Select[Any]) -> list[Invoice]:
     rows = connection.execute(query).all()
-    lines = _lines(connection, [row.id for row in rows])
+    lines = lines_of(connection, [row.id for row in rows])
     return [_invoice(row, tuple(lines[row.id])) for row in rows]
 
 
@@ -300,7 +299,8 @@ def _invoice(row: sa.Row[Any], lines: tuple[Line, ...]) -> Invoice:
     )
 
 
-def _lines(connection: sa.Connection, ids: list[str]) -> dict[str, list[Line]]:
+def lines_of(connection: sa.Connection, ids: list[str]) -> dict[str, list[Line]]:
+    """The lines of several invoices, in order."""
     found: dict[str, list[Line]] = {invoice_id: [] for invoice_id in ids}
     for part in parts(ids):
         query = (

@@ -8,18 +8,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from billing.tables import invoice_numbers
 
 
-def next_number(connection: sa.Connection, prefix: str) -> int:
-    """Take the next number of a prefix. Within the transaction that issues the document: if that rolls back,
-    the number was never taken."""
+def next_number(connection: sa.Connection, prefix: str, quantity: int = 1) -> int:
+    """Take the next number of a prefix, or the first of so many. Within the transaction that issues the
+    documents: if that rolls back, no number was taken."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = (
         insert(invoice_numbers)
-        .values(prefix=prefix, last=1)
+        .values(prefix=prefix, last=quantity)
         .on_conflict_do_update(
-            index_elements=[invoice_numbers.c.prefix], set_={"last": invoice_numbers.c.last + 1}
+            index_elements=[invoice_numbers.c.prefix], set_={"last": invoice_numbers.c.last + quantity}
         )
         .returning(invoice_numbers.c.last)
     )
-    number: int | None = connection.scalar(statement)
-    assert number is not None
-    return number
+    last: int | None = connection.scalar(statement)
+    assert last is not None
+    return last - quantity + 1

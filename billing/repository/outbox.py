@@ -21,7 +21,7 @@ STEPS: dict[Kind, tuple[str, ...]] = {
     "credit_note": ("credit_note",),
 }
 
-# What is done to one invoice is done in this order.
+# What is done to one invoice comes in this order.
 _ORDER = sa.case({"send": 0, "credit_note": 1}, value=outbox.c.kind, else_=2)
 
 
@@ -61,9 +61,10 @@ def void_id(invoice_id: str) -> str:
     return f"void-{invoice_id}"
 
 
-def add(connection: sa.Connection, invoice_id: str, now: int) -> None:
-    """The intent to send an invoice; its id is the invoice's."""
-    _add(connection, invoice_id, "send", invoice_id, now)
+def add(connection: sa.Connection, now: int, *invoice_ids: str) -> None:
+    """The intents to send invoices, each with the invoice's id."""
+    if invoice_ids:
+        connection.execute(outbox.insert(), [_values(id_, "send", id_, now) for id_ in invoice_ids])
 
 
 def add_void(connection: sa.Connection, invoice_id: str, *, by: str, reason: str, now: int) -> None:
@@ -80,24 +81,23 @@ def add_credit_note(connection: sa.Connection, note_id: str, invoice_id: str, no
     _add(connection, note_id, "credit_note", invoice_id, now, credit_note_id=note_id)
 
 
-def _add(
-    connection: sa.Connection, intent_id: str, kind: Kind, invoice_id: str, now: int, **more: Any
-) -> None:
-    connection.execute(
-        outbox.insert().values(
-            id=intent_id,
-            kind=kind,
-            invoice_id=invoice_id,
-            step=STEPS[kind][0],
-            status="pending",
-            attempts=0,
-            generation=1,
-            step_since=0,
-            next_attempt_at=now,
-            claimed_until=0,
-            **more,
-        )
-    )
+def _add(connection: sa.Connection, id: str, kind: Kind, invoice_id: str, now: int, **more: Any) -> None:
+    connection.execute(outbox.insert().values(_values(id, kind, invoice_id, now) | more))
+
+
+def _values(intent_id: str, kind: Kind, invoice_id: str, now: int) -> dict[str, Any]:
+    return {
+        "id": intent_id,
+        "kind": kind,
+        "invoice_id": invoice_id,
+        "step": STEPS[kind][0],
+        "status": "pending",
+        "attempts": 0,
+        "generation": 1,
+        "step_since": 0,
+        "next_attempt_at": now,
+        "claimed_until": 0,
+    }
 
 
 def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> Intent | None:

@@ -14,6 +14,9 @@ from metering.sources.fields import FieldError, kind_of
 from metering.sources.formats import Format, Reader, reader_of
 from metering.sources.task_run_batch import read_batch
 
+# What is in a format whose events never say whose they are.
+WITHOUT_ACCOUNT = {"prefect": "Prefect events", "airflow": "Airflow's task instances"}
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -40,8 +43,8 @@ def decode(
         if not body or body.isspace():
             raise UndecodableBody("the body is empty; send one event, a JSON array, or one event a line")
     known = detect(body).format if format == "auto" else format
-    if known == "prefect" and (admission.default_account or admission.only_account) is None:
-        raise UndecodableBody("Prefect events carry no account; name the account they belong to")
+    if known in WITHOUT_ACCOUNT and (admission.default_account or admission.only_account) is None:
+        raise UndecodableBody(f"{WITHOUT_ACCOUNT[known]} carry no account; name the account they belong to")
     if known == "task-run":
         batch = read_batch(body, framing, admission)
         if batch is not None:

@@ -51,4 +51,6 @@ def _format(event: Any) -> KnownFormat:
         return "cloudevents"
     if "resource" in event and "event" in event:
         return "prefect"
+    if "dag_id" in event and "task_id" in event:
+        return "airflow"
     return "task-run"

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from metering.event import TaskRunEvent
 from metering.sources.admission import Admission
+from metering.sources.airflow import read_airflow
 from metering.sources.cloudevents import read_cloudevent
 from metering.sources.prefect import read_prefect
 from metering.sources.task_run import read_task_run
 
-KnownFormat = Literal["task-run", "cloudevents", "prefect"]
+KnownFormat = Literal["task-run", "cloudevents", "prefect", "airflow"]
 Format = Literal[KnownFormat, "auto"]
 
 # One JSON object to its event, or None where it is to be ignored. Raises fields.FieldError.
@@ -22,4 +23,6 @@ Reader = Callable[[dict[str, Any], Admission], TaskRunEvent | None]
 def reader_of(name: KnownFormat, cloudevent_types: frozenset[str]) -> Reader:
     if name == "cloudevents":
         return partial(read_cloudevent, types=cloudevent_types)
+    if name == "airflow":
+        return read_airflow
     return read_prefect if name == "prefect" else read_task_run

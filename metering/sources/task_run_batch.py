@@ -11,17 +11,18 @@ we do not know, or an explicit null would each add some, and nothing can take an
 
 from __future__ import annotations
 
-from typing import Final
+from operator import le
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
-from metering.event import MAX_LABEL, TaskRunEvent
+from metering.event import MAX_LABEL, MAX_TASK_RUN_ID, TaskRunEvent
 from metering.outcome import FINAL_STATES
-from metering.period import parse_instant
+from metering.period import parse_instants
 from metering.sources.admission import EARLIEST_START, Admission
 from metering.sources.document import Framing, lines
 from metering.sources.duration import parse_duration
-from metering.sources.fields import is_task_run_id
 
 _ABSENT: Final = msgspec.Raw(b"")
 _LABELS = ("workspace", "flow", "flow_run_id", "task", "source")
@@ -77,61 +78,70 @@ def _decode(body: bytes, framing: Framing) -> list[_Wire]:
 
 
 def _check(wires: list[_Wire], admission: Admission) -> tuple[Batch, int]:
-    """The batch, and how many quotes its fields need. Raises ValueError for any doubt."""
-    events: list[TaskRunEvent] = []
-    accounts: dict[str, str] = {}
-    earliest, latest = admission.earliest_end, admission.latest_end
-    ignored = quotes = 0
-    for wire in wires:
-        state = wire.state
-        if state not in FINAL_STATES:
-            ignored += 1
-            quotes += _quotes(wire)
-            continue
-        named = wire.account
-        account = accounts.get(named)
-        if account is None:
-            account = accounts[named] = admission.account(named or None)
-        task_run_id = wire.task_run_id
-        started_at, ended_at = parse_instant(wire.started_at), parse_instant(wire.ended_at)
-        workspace, flow, flow_run_id = wire.workspace, wire.flow, wire.flow_run_id
-        task, source = wire.task, wire.source
-        if (
-            not is_task_run_id(task_run_id)
-            or not EARLIEST_START <= started_at <= ended_at
-            or not earliest <= ended_at <= latest
-            or len(workspace) > MAX_LABEL
-            or len(flow) > MAX_LABEL
-            or len(flow_run_id) > MAX_LABEL
-            or len(task) > MAX_LABEL
-            or len(source) > MAX_LABEL
-        ):
+    """The batch, and how many quotes its fields need. Raises ValueError for any doubt.
+
+    Field by field, not event by event: a column is checked by functions that go through it in C."""
+    final = [wire for wire in wires if wire.state in FINAL_STATES]
+    quotes = 0
+    if len(final) < len(wires):
+        quotes = sum(_quotes(wire) for wire in wires if wire.state not in FINAL_STATES)
+    if not final:
+        return Batch([], len(wires)), quotes
+    columns: tuple[tuple[Any, ...], ...] = tuple(zip(*map(astuple, final), strict=True))
+    states, named, ids, started, ended, durations, *labels = columns
+    accounts = {name: admission.account(name or None) for name in set(named)}
+    _check_ids(ids)
+    for column in labels:
+        if max(map(len, set(column))) > MAX_LABEL:
             raise ValueError
-        duration_us = ended_at - started_at
-        if wire.duration is not _ABSENT:
-            text = str(wire.duration, "ascii")
-            duration_us = parse_duration(text.strip('"'))
-            quotes += 4 if text[0] == '"' else 2
-        quotes += 16
-        for label in (named, workspace, flow, flow_run_id, task, source):
-            if label:
-                quotes += 4
-        events.append(
-            TaskRunEvent(
-                account,
-                task_run_id,
-                state,
-                started_at,
-                ended_at,
-                duration_us,
-                workspace,
-                flow,
-                flow_run_id,
-                task,
-                source,
-            )
-        )
-    return Batch(events, ignored), quotes
+    starts, ends = _check_times(started, ended, admission)
+    durations_us, quotes_of_durations = _read_durations(durations, starts, ends)
+    quotes += 16 * len(final) + quotes_of_durations
+    quotes += sum(4 * (len(final) - column.count("")) for column in (named, *labels))
+    named = tuple(map(accounts.__getitem__, named))
+    events = list(map(TaskRunEvent, named, ids, states, starts, ends, durations_us, *labels))
+    return Batch(events, len(wires) - len(final)), quotes
+
+
+def _check_ids(ids: tuple[str, ...]) -> None:
+    together = "".join(ids)
+    if "" in ids or max(map(len, ids)) > MAX_TASK_RUN_ID or " " in together or not together.isprintable():
+        raise ValueError
+
+
+def _check_times(
+    started: tuple[str, ...], ended: tuple[str, ...], admission: Admission
+) -> tuple[list[int], list[int]]:
+    starts, ends = parse_instants(started), parse_instants(ended)
+    if (
+        min(starts) < EARLIEST_START
+        or min(ends) < admission.earliest_end
+        or max(ends) > admission.latest_end
+        or not all(map(le, starts, ends))
+    ):
+        raise ValueError
+    return starts, ends
+
+
+def _read_durations(
+    durations: tuple[msgspec.Raw, ...], starts: list[int], ends: list[int]
+) -> tuple[list[int], int]:
+    """Microseconds, of the times where no duration is given; and the quotes of the field."""
+    if _ABSENT in durations:
+        read, quotes = [], 0
+        for duration, start, end in zip(durations, starts, ends, strict=True):
+            if duration is _ABSENT:
+                read.append(end - start)
+            else:
+                text = str(duration, "ascii")
+                read.append(parse_duration(text.strip('"')))
+                quotes += 2 + text.count('"')
+        return read, quotes
+    together = b"\n".join(durations).decode("ascii")
+    texts = together.replace('"', "").split("\n")
+    if len(texts) != len(durations):
+        raise ValueError
+    return list(map(parse_duration, texts)), 2 * len(texts) + together.count('"')
 
 
 def _quotes(wire: _Wire) -> int:

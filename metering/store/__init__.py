@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
+from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
 
@@ -20,6 +21,10 @@ class Cutoff(NamedTuple):
 
 class EventStore(Protocol):
     """Facts kept durably. All instants in microseconds since the epoch; periods half-open."""
+
+    @property
+    def writers(self) -> int:
+        """How many threads may do well to append at once. Any number may."""
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         """Keep and count events in one transaction. True where an event was accepted, False where it is a
@@ -37,8 +42,27 @@ class EventStore(Protocol):
         """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
         ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
 
+    def month_usages(
+        self, accounts: Sequence[str], start: int, end: int, cutoff: int
+    ) -> Iterator[tuple[str, MonthUsage]]:
+        """What `run_list.month_usage` says of each account's `runs`, in any order of accounts, and much
+        faster. Accounts that were never metered have no runs."""
+
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         """The counts of each day (UTC) that has task runs in the period, by the same events as `runs`."""
+
+    def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
+        """The `days` of each of many accounts, from an instant of its own, on a whole day, up to `end`."""
+
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        """The billable runs of each day that has any, now, from the hourly counters. `start` and `end` are on
+        whole days."""
+
+    def accounts_in(self, start: int, end: int) -> set[str]:
+        """Accounts that have, or once had, task runs in the period, from the hourly counters."""
+
+    def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
+        """Those of some accounts that have task runs in the period now, from the hourly counters."""
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,

@@ -4,7 +4,7 @@ that changes in the hourly counters."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from metering.outcome import Outcome, Statement, winner
 from metering.period import HOUR_US
 from metering.store.driver import CountRow, Driver, NewRun, RevisionRow, RunKey, RunRow
-from metering.store.names import Label, Names
+from metering.store.names import Label
 
 
 def statement_of(row: RunRow | RevisionRow | sa.Row[Any], label: Label) -> Statement:
@@ -30,9 +30,9 @@ CounterKey = tuple[int, int, int, int]
 class Append:
     """Works on one open transaction. `run` answers for each row whether it was accepted."""
 
-    def __init__(self, driver: Driver, names: Names, rows: Sequence[NewRun]) -> None:
+    def __init__(self, driver: Driver, label_of: Callable[[int], Label], rows: Sequence[NewRun]) -> None:
         self._driver = driver
-        self._names = names
+        self._label_of = label_of
         self._rows = rows
         self._accepted = [True] * len(rows)
         self._deltas: Counter[CounterKey] = Counter()
@@ -40,12 +40,12 @@ class Append:
     def run(self, now: int) -> list[bool]:
         """Every event is new, until it is found to be another one's sibling."""
         position = self._driver.next_position()
-        keys: list[RunKey] = [_key(row) for row in self._rows]
+        keys: list[RunKey] = list(map(_key, self._rows))
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         repeated = len(first) < len(keys)
         new = [self._rows[index] for index in first.values()] if repeated else self._rows
         held = {row[:2]: row for row in self._driver.insert_runs(sorted(new), position)}
-        self._deltas.update(_counter_of_new(row) for row in new)
+        self._count(new)
         if repeated or held:
             self._resolve(position, keys, first, held)
         if any(self._accepted):
@@ -55,6 +55,11 @@ class Append:
             self._driver.record_commit(position, now)
         return self._accepted
 
+    def _count(self, new: Sequence[NewRun]) -> None:
+        account_ids, _, outcomes, ended_at, _, label_ids, _ = zip(*new, strict=True)
+        hours = [instant // HOUR_US for instant in ended_at]
+        self._deltas.update(zip(account_ids, hours, label_ids, outcomes, strict=True))
+
     def _resolve(
         self, position: int, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
     ) -> None:
@@ -62,10 +67,8 @@ class Append:
         for key in held:
             self._deltas[_counter_of_new(self._rows[first[key]])] -= 1
         differing: dict[RunKey, list[int]] = defaultdict(list)
-        for index, key in enumerate(keys):
+        for index, key in self._siblings(keys, first, held):
             if key not in held:
-                if first[key] == index:
-                    continue  # this event brought the run
                 held[key] = _run_row(self._rows[first[key]], position)
             self._accepted[index] = False
             if self._rows[index][_FINGERPRINT] != held[key].fingerprint:
@@ -73,12 +76,21 @@ class Append:
         if differing:
             self._revise(position, held, differing)
 
+    def _siblings(
+        self, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
+    ) -> list[tuple[int, RunKey]]:
+        """The events, and their places in the batch, that did not bring their run."""
+        known = held.keys()
+        brought = {index for key, index in first.items() if key not in known} if held else {*first.values()}
+        return [(index, key) for index, key in enumerate(keys) if index not in brought]
+
     def _revise(self, position: int, held: dict[RunKey, RunRow], differing: dict[RunKey, list[int]]) -> None:
         """Keep events that say something else of a run than those held, and move its count accordingly."""
         known: dict[RunKey, dict[int, RunRow | RevisionRow]] = {
             key: {held[key].fingerprint: held[key]} for key in differing
         }
-        revised = [key for key in sorted(differing) if held[key].revised]
+        older = [held[key] for key in sorted(differing) if held[key].position != position]
+        revised = [row[:2] for row in self._driver.locked(older) if row.revised] if older else []
         for old in self._driver.held_revisions(revised) if revised else ():
             known[old[:2]][old.fingerprint] = old
         added: list[RevisionRow] = []
@@ -97,7 +109,7 @@ class Append:
             self._driver.insert_revisions(added)
 
     def _winner(self, rows: dict[int, RunRow | RevisionRow]) -> RunRow | RevisionRow:
-        said = [(statement_of(row, self._names.label(row.label_id)), row) for row in rows.values()]
+        said = [(statement_of(row, self._label_of(row.label_id)), row) for row in rows.values()]
         best = winner(statement for statement, _ in said)
         return next(row for statement, row in said if statement == best)
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from metering.database import reading
-from metering.event import TaskRunEvent
 from metering.store.driver import Driver
 from metering.store.tables import accounts, labels
 
 # Beyond this many remembered names the memory is dropped and filled anew.
 _MEMORY = 400_000
+# Names that one query asks for.
+_PART = 1000
 
 Place = tuple[str, str, str, str]
 """Account, workspace, flow, source: what events of many runs have in common."""
@@ -27,49 +28,63 @@ class Label(NamedTuple):
     source: str
 
 
+class Known(NamedTuple):
+    """Numbers of accounts and labels, by their names, and labels by their number."""
+
+    places: dict[Place, tuple[int, int]]
+    labels: dict[int, Label]
+
+
+NOTHING = Known({}, {})
+
+
 class Names:
     """Numbers of accounts and labels. This process remembers those of the events it wrote; a remembered
-    number never changes, and forgetting costs only a query."""
+    number never changes, and forgetting costs only a query. What a transaction learns is remembered once it
+    is committed: another writer must not use a number that may never be."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._places: dict[Place, tuple[int, int]] = {}
-        self._by_id: dict[int, Label] = {}
+        self._known = Known({}, {})
 
-    def known(self, events: Sequence[TaskRunEvent]) -> list[tuple[int, int]] | None:
-        """For each event the numbers of its account and of its label; None if one is not remembered."""
-        known = self._places
-        try:
-            return [known[each.account, each.workspace, each.flow, each.source] for each in events]
-        except KeyError:
-            return None
+    def known(self) -> Known:
+        """What is remembered. It only grows; once it is much, it begins anew."""
+        if len(self._known.places) > _MEMORY:
+            self._known = Known({}, {})
+        return self._known
 
-    def learn(self, events: Sequence[TaskRunEvent], driver: Driver) -> list[tuple[int, int]]:
-        """The same; what is not remembered is looked up, and what is new gets a number, in the transaction of
-        `driver`. If that fails, call `forget`."""
-        if len(self._places) > _MEMORY:
-            self.forget()
-        wanted = {(each.account, each.workspace, each.flow, each.source) for each in events}
-        missing = [place for place in wanted if place not in self._places]
+    def learn(self, missing: set[Place], driver: Driver) -> Known:
+        """Look up what is not remembered, and give what is new a number, in the transaction of `driver`."""
+        learned = Known({}, {})
         names = sorted({(place[0],) for place in missing})
         ids = driver.numbers("meter_accounts", {"account": "text"}, names)
         columns = {"account_id": "int", "workspace": "text", "flow": "text", "source": "text"}
         rows = {(ids[place[:1]], *place[1:]): place for place in missing}
         for row, number in driver.numbers("meter_labels", columns, sorted(rows)).items():
-            self._places[rows[row]] = (row[0], number)
-            self._by_id[number] = Label(*row[1:])
-        learned = self.known(events)
-        assert learned is not None
+            learned.places[rows[row]] = (row[0], number)
+            learned.labels[number] = Label(*row[1:])
         return learned
 
-    def forget(self) -> None:
-        """Drop what is remembered, for example since a transaction in which it was learned failed."""
-        self._places, self._by_id = {}, {}
+    def remember(self, learned: Known) -> None:
+        """What was learned is committed."""
+        self._known.places.update(learned.places)
+        self._known.labels.update(learned.labels)
 
     def account_id(self, name: str) -> int | None:
         """The number of an account, or None if it was never metered."""
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(accounts.c.id).where(accounts.c.account == name))
+
+    def account_ids(self, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of those accounts that were ever metered."""
+        found: dict[str, int] = {}
+        query = sa.select(accounts.c.account, accounts.c.id)
+        with reading(self._engine) as connection:
+            for start in range(0, len(names), _PART):
+                part = names[start : start + _PART]
+                rows = connection.execute(query.where(accounts.c.account.in_(part)))
+                found.update({row.account: row.id for row in rows})
+        return found
 
     def accounts_of_source(self, source: str) -> list[str]:
         """The accounts that have a label of this source, in order."""
@@ -86,9 +101,9 @@ class Names:
 
     def label(self, label_id: int) -> Label:
         """The label of a number that a run carries."""
-        label = self._by_id.get(label_id)
+        label = self._known.labels.get(label_id)
         if label is None:
             with reading(self._engine) as connection:
                 row = connection.execute(sa.select(labels).where(labels.c.id == label_id)).one()
-            label = self._by_id[label_id] = Label(row.workspace, row.flow, row.source)
+            label = self._known.labels[label_id] = Label(row.workspace, row.flow, row.source)
         return label

@@ -165,4 +165,4 @@ def _finalized(connection: sa.Connection, account: str) -> None:
     )
     assert invoices.save(connection, invoice)
     invoices.give_number(connection, invoice)
-    outbox.add(connection, invoice.id, NOVEMBER_2)
+    outbox.add(connection, NOVEMBER_2, invoice.id)

@@ -11,7 +11,7 @@ from metering.database import make_engine, writing
 from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, parse_instant
 from metering.store import EventStore
-from metering.store.driver import PostgresDriver
+from metering.store.postgres_driver import PostgresDriver
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import event

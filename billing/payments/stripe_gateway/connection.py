@@ -11,6 +11,7 @@ import stripe
 
 from billing.payments.errors import Answered, Declined, Missing, PaymentError, TryAgain
 from billing.payments.rate import Pace, endpoint
+from billing.payments.tax import NO_TAX, Tax
 from metering.period import SECOND_US
 
 # One attempt of a call may take this long; the SDK repeats it with the same key.
@@ -40,7 +41,7 @@ class _PacedWire(stripe.HTTPClient):
         self._pace.before(endpoint(method, urlsplit(url).path))
         body, status, answered = self._wire.request(method, url, headers, post_data)
         # An object that is locked at Stripe is no matter of rate.
-        if status == 429 and '"lock_timeout"' not in body:
+        if status == 429 and b'"lock_timeout"' not in _bytes(body):
             seconds = answered.get("Retry-After", "")
             self._pace.refused(int(seconds) * SECOND_US if seconds.isdecimal() else 0)
         return body, status, answered
@@ -49,10 +50,15 @@ class _PacedWire(stripe.HTTPClient):
         return self._wire._sleep_time_seconds(num_retries)
 
 
+def _bytes(body: str | bytes) -> bytes:
+    """What the SDK's wires give: `requests` gives bytes, whatever the annotation of the base class says."""
+    return body.encode() if isinstance(body, str) else body
+
+
 class Connection:
     """Stripe, or a stand-in at `api_base`. `wire` carries one request and its answer, by
     default over HTTP; the SDK repeats a call at most `retries` times; `pace` makes each attempt wait its turn
-    below Stripe's limits. Raises LiveKeyRefused."""
+    below Stripe's limits; `tax` is what invoices are made with. Raises LiveKeyRefused."""
 
     def __init__(
         self,
@@ -63,7 +69,9 @@ class Connection:
         wire: stripe.HTTPClient | None = None,
         retries: int = NETWORK_RETRIES,
         pace: Pace | None = None,
+        tax: Tax = NO_TAX,
     ) -> None:
+        self.tax = tax
         if api_key.startswith(("sk_live_", "rk_live_")) and not live:
             raise LiveKeyRefused(
                 "BILLING_STRIPE_API_KEY is a live key, which charges real money; "
@@ -105,7 +113,7 @@ def _by_status(error: stripe.StripeError) -> PaymentError:
     if status == 404:
         return Missing(_sentence(error))
     if 400 <= status < 500 and status not in (409, 429):
-        return Declined(_sentence(error))
+        return Declined(_sentence(error), code=error.code)
     return Answered(_sentence(error)) if status >= 500 else TryAgain(_sentence(error))
 
 

@@ -28,6 +28,10 @@ class CreditNoteCalls(Connection):
         with translated():
             return credit_note_of(self._client.v1.credit_notes.create(params, {"idempotency_key": key}))
 
+    def get_credit_note(self, stripe_credit_note_id: str) -> StripeCreditNote:
+        with translated():
+            return credit_note_of(self._client.v1.credit_notes.retrieve(stripe_credit_note_id))
+
     def find_credit_note(self, stripe_invoice_id: str, note_id: str) -> StripeCreditNote | None:
         """The invoice's credit note that carries our id, whatever we remember."""
         with translated():

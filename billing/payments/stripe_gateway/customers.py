@@ -16,9 +16,11 @@ class CustomerCalls(Connection):
 
     def create_customer(self, account: str, holds: Mapping[str, Any], key: str) -> str:
         """The id of a new customer that stands for our account. `holds`: its `name`, `email`, `address` (the
-        parts that are given) and `tax_id` (`type` and `value`, or None)."""
+        parts that are given), `tax_exempt` and `tax_id` (`type` and `value`, or None)."""
         params: Any = {"name": holds["name"], "metadata": {"account": account}}
         params |= {field: holds[field] for field in ("email", "address") if holds[field]}
+        if holds["tax_exempt"] != "none":
+            params["tax_exempt"] = holds["tax_exempt"]
         if holds["tax_id"]:
             params["tax_id_data"] = [holds["tax_id"]]
         with translated():
@@ -26,7 +28,7 @@ class CustomerCalls(Connection):
 
     def update_customer(self, customer: str, changes: Mapping[str, Any], key: str) -> None:
         """Give a customer other values of some of the fields that it was made with; empty ones unset."""
-        params: Any = {field: changes[field] for field in ("name", "email") if field in changes}
+        params: Any = {field: changes[field] for field in ("name", "email", "tax_exempt") if field in changes}
         if "address" in changes:
             # All parts: those that are not given any more are unset.
             params["address"] = {part: changes["address"].get(part, "") for part in ADDRESS_PARTS}

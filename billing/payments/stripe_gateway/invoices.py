@@ -7,7 +7,6 @@ from typing import Any
 
 from billing.payments.stripe_gateway.connection import Connection, translated
 from billing.payments.stripe_objects import StripeInvoice, StripeLine, invoice_of, line_of, metadata_of
-from billing.pricing.line import Line
 
 # Stripe takes that many lines in one call.
 LINES_A_CALL = 250
@@ -42,13 +41,17 @@ class InvoiceCalls(Connection):
         }
         if not charge_automatically:
             params["days_until_due"] = days_until_due
+        if self.tax.automatic:
+            params["automatic_tax"] = {"enabled": True}
+        if self.tax.rates:
+            params["default_tax_rates"] = list(self.tax.rates)
         if purchase_order:
             params["custom_fields"] = [{"name": "Purchase order", "value": purchase_order}]
         with translated():
             return invoice_of(self._client.v1.invoices.create(params, {"idempotency_key": key}))
 
-    def add_lines(self, stripe_invoice_id: str, lines: Sequence[Line], key: str) -> None:
-        """Put our lines on a draft, in their order."""
+    def add_lines(self, stripe_invoice_id: str, lines: Sequence[StripeLine], key: str) -> None:
+        """Put lines on a draft, in their order."""
         for start in range(0, len(lines), LINES_A_CALL):
             part = lines[start : start + LINES_A_CALL]
             params: Any = {

@@ -65,6 +65,8 @@ def add(state: State, params: Params, id: str) -> Object:
     invoice = _draft(state, params, id)
     before = invoices.view(state, invoice)
     invoice_items.room_for(state, invoice, len(params["lines"]))
+    if invoice["automatic_tax"]["enabled"] and any(line.get("amount", 0) < 0 for line in params["lines"]):
+        raise refused("Invoices with automatic tax take no negative amounts.", param="lines")
     new: list[tuple[Object, bool]] = []
     for index, line in enumerate(params["lines"]):
         if "invoice_item" in line:

@@ -25,7 +25,7 @@ from billing.payments.stripe_sandbox.params import (
     Text,
 )
 from billing.payments.stripe_sandbox.state import Object, State, changes, merged_metadata
-from billing.payments.stripe_sandbox.totals import recompute
+from billing.payments.stripe_sandbox.totals import recompute, tax_rate
 
 HOUR, DAY = 3600, 86_400
 STATUSES = ("draft", "open", "paid", "uncollectible", "void")
@@ -40,6 +40,7 @@ _COMMON: Mapping[str, Field] = {
     "custom_fields": Array(_CUSTOM_FIELD, most=4, unsettable=True),
     "days_until_due": Integer(least=0),
     "default_payment_method": ID,
+    "default_tax_rates": Array(ID),
     "description": Text(1500, unsettable=True),
     "due_date": TIMESTAMP,
     "effective_at": TIMESTAMP,
@@ -86,6 +87,7 @@ def create(state: State, params: Params) -> Object:
             param="customer",
         )
     _check_method(state, params, customer["id"])
+    _check_rates(params)
     _check_number(state, params, None)
     invoice = blank(state, customer, params.get("currency") or customer["currency"] or "usd")
     waiting = _waiting(state, invoice, params)
@@ -119,6 +121,7 @@ def update(state: State, params: Params, id: str) -> Object:
         )
     _check_collection(state, params, params.get("collection_method") or str(invoice["collection_method"]))
     _check_method(state, params, invoice["customer"])
+    _check_rates(params)
     _check_number(state, params, id)
     _assign(state, invoice, params)
     if invoice["status"] == "draft":
@@ -202,6 +205,15 @@ def _check_collection(state: State, params: Params, method: str, *, creating: bo
         raise refused("`due_date` must be in the future.", param="due_date")
 
 
+def _check_rates(params: Params) -> None:
+    name = "default_tax_rates"
+    for rate in params.get(name, ()):
+        if not rate.startswith("txr_"):
+            raise refused(f"No such tax rate: '{rate}'", code="resource_missing", param=name)
+    if params.get(name) and params.get("automatic_tax", {}).get("enabled"):
+        raise refused("Automatic tax and tax rates exclude one another.", param=name)
+
+
 def _check_method(state: State, params: Params, customer: str) -> None:
     name = "default_payment_method"
     if name in params:
@@ -218,6 +230,8 @@ def _assign(state: State, invoice: Object, params: Params) -> None:
     if "metadata" in params:
         invoice["metadata"] = merged_metadata(invoice["metadata"], params["metadata"])
     plain = ("collection_method", "custom_fields", "default_payment_method", "description", "due_date")
+    if "default_tax_rates" in params:
+        invoice["default_tax_rates"] = [tax_rate(state, each) for each in params["default_tax_rates"]]
     for field in (*plain, "effective_at", "footer", "statement_descriptor", "auto_advance"):
         if field in params:
             invoice[field] = params[field]

@@ -63,7 +63,8 @@ class StripeSandbox:
     """A stand-in for one Stripe account in test mode.
 
     `clock` gives unix seconds; `attempt_payments` says whether an invoice that advances by itself is charged
-    when it is finalized, or an hour later as at Stripe (then `advance` or time makes it due). `seed` makes
+    when it is finalized, or an hour later as at Stripe (then `advance` or time makes it due). `tax_percent`
+    is the one tax that there is, wherever the customer lives, of invoices that are taxed. `seed` makes
     the ids repeat. `faults` may be exchanged at any time; `log` holds the last requests.
     """
 
@@ -74,6 +75,7 @@ class StripeSandbox:
         webhook_secret: str | None = None,
         attempt_payments: Literal["immediately", "later"] = "immediately",
         missing_email: Literal["accepted", "refused"] = "accepted",
+        tax_percent: int = 0,
         faults: FaultSchedule | None = None,
         seed: str | None = None,
         log_limit: int = 100_000,
@@ -85,6 +87,7 @@ class StripeSandbox:
         self.log: deque[LoggedRequest] = deque(maxlen=log_limit)
         self.attempt_payments = attempt_payments
         self.missing_email = missing_email
+        self.tax_percent = tax_percent
         self.reset(faults=faults, seed=seed)
 
     def reset(self, *, faults: FaultSchedule | None = None, seed: str | None = None) -> None:
@@ -250,6 +253,7 @@ class StripeSandbox:
         self.state.now = self.now
         self.state.attempt_payments = self.attempt_payments
         self.state.missing_email = self.missing_email
+        self.state.tax_percent = self.tax_percent
 
     def _on_event(self, event: Object) -> None:
         self.webhooks.enqueue(event, self.state.now)

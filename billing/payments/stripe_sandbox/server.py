@@ -162,7 +162,8 @@ def run_forever(
         say(f"  BILLING_STRIPE_API_KEY={running.api_key}")
         say(f"  BILLING_STRIPE_WEBHOOK_SECRET={running.webhook_secret}")
         say(
-            f"  Its own API: {running.url}/sandbox (requests, webhook_endpoints, deliveries, faults, advance)"
+            f"  Its own API: {running.url}/sandbox "
+            "(requests, webhook_endpoints, deliveries, faults, advance, bank)"
         )
         threading.Event().wait()
 

@@ -60,6 +60,7 @@ class State:
     now: int = 0
     attempt_payments: Literal["immediately", "later"] = "immediately"
     missing_email: Literal["accepted", "refused"] = "accepted"
+    tax_percent: int = 0
     request: Object = field(default_factory=lambda: {"id": None, "idempotency_key": None})
     on_event: Callable[[Object], None] = lambda event: None
     customers: Table = field(default_factory=lambda: Table("customer"))

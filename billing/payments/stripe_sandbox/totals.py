@@ -38,11 +38,54 @@ def settle(total: int, starting_balance: int, currency: str) -> Settlement:
 
 
 def recompute(state: State, invoice: Object) -> None:
-    """Set a draft's amounts from its lines and the customer's balance as it is now."""
+    """Set a draft's amounts from its lines, their tax, and the customer's balance as it is now."""
     assert invoice["status"] == "draft", "only a draft's amounts follow its lines"
-    total = sum(line["amount"] for line in state.lines[invoice["id"]])
+    before_tax = sum(line["amount"] for line in state.lines[invoice["id"]])
+    tax = _tax(state, invoice, before_tax)
     balance = state.customers.rows[invoice["customer"]].get("balance", 0)
-    due = settle(total, balance, invoice["currency"]).amount_due
-    for field in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"):
-        invoice[field] = total
+    due = settle(before_tax + tax, balance, invoice["currency"]).amount_due
+    for field in ("subtotal", "subtotal_excluding_tax", "total_excluding_tax"):
+        invoice[field] = before_tax
+    invoice["total"] = before_tax + tax
+    invoice["total_taxes"] = _taxes(state, invoice, before_tax, tax)
     invoice.update(starting_balance=balance, amount_due=due, amount_remaining=due)
+
+
+def _tax(state: State, invoice: Object, before_tax: int) -> int:
+    """On top of the total, rounded half up: of invoices with automatic tax, where Stripe knows the place, or
+    with tax rates; of customers that are not exempt."""
+    customer = state.customers.rows[invoice["customer"]]
+    located = invoice["automatic_tax"]["enabled"] and (customer.get("address") or {}).get("country")
+    taxed = bool(located or invoice["default_tax_rates"]) and customer.get("tax_exempt") == "none"
+    return (max(before_tax, 0) * state.tax_percent + 50) // 100 if taxed else 0
+
+
+def _taxes(state: State, invoice: Object, before_tax: int, tax: int) -> list[Object]:
+    if not tax:
+        return []
+    rates = invoice["default_tax_rates"] or [tax_rate(state, "txr_automatic")]
+    return [
+        {
+            "amount": tax,
+            "tax_behavior": "exclusive",
+            "tax_rate_details": {"tax_rate": rates[0]["id"]},
+            "taxability_reason": "standard_rated",
+            "taxable_amount": before_tax,
+            "type": "tax_rate_details",
+        }
+    ]
+
+
+def tax_rate(state: State, id: str) -> Object:
+    """The one rate that there is, under any id."""
+    return {
+        "id": id,
+        "object": "tax_rate",
+        "active": True,
+        "created": state.now,
+        "display_name": "VAT",
+        "inclusive": False,
+        "livemode": False,
+        "metadata": {},
+        "percentage": float(state.tax_percent),
+    }

@@ -1,5 +1,5 @@
 """The event store on ClickHouse, for those who outgrow one machine. The SQL database keeps the money, and the
-order of the commits of events (docs/decisions/0010).
+order of the commits of events (docs/decisions/0012).
 
     address      the URL and what it may say
     connection   the client; what "durable" is for an insert

@@ -82,6 +82,12 @@ def identity_block(statements: Statements) -> bytes:
     return _block(len(statements.account), *_identity_columns(statements))
 
 
+def account_block(accounts: Sequence[str]) -> bytes:
+    """A block of accounts."""
+    return _block(len(accounts), ("account", "String", _names(accounts)))
+
+
+ACCOUNT_STRUCTURE = "account String"
 IDENTITY_STRUCTURE = "account String, run_key String, fingerprint Int64"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from metering.store.clickhouse.address import Address
@@ -12,6 +12,8 @@ from metering.store.clickhouse.errors import EventsUnavailable, EventsUrlError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+    from metering.store.clickhouse.native import Columns
 
 # How long a query may take before the client gives up, in seconds.
 _PATIENCE = 600
@@ -66,6 +68,21 @@ class Connection:
         ):
             for block in blocks:
                 yield from block
+
+    def columns(self, query: str, *, given: tuple[str, bytes], **parameters: Any) -> Iterator[Columns]:
+        """An answer of any length, in columns of fixed width."""
+        from metering.store.clickhouse.native import read_blocks
+
+        with _reaching():
+            stream: Any = self._connected().raw_stream(
+                query,
+                parameters,
+                dict(_query_settings(self.address)),
+                fmt="Native",
+                external_data=_external(*given),
+            )
+            with closing(stream):
+                yield from read_blocks(stream)
 
     def insert(self, table: str, columns: Sequence[str], block: bytes, token: str) -> None:
         """Insert a block of the Native format, once for a token: it may be sent again after a lost answer."""

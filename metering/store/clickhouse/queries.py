@@ -13,14 +13,15 @@ from metering.store.clickhouse.schema import RUN_HOUR, RUN_MONTH, STATEMENTS
 
 # The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
 # Microseconds since 1970 fit into 56 bits for two thousand years.
-_TOP = int(max(Outcome))
-_STRENGTH = f"bitOr(bitShiftLeft(toInt64({_TOP} - outcome), 56), ended_at)"
+TOP = int(max(Outcome))
+_STRENGTH = f"bitOr(bitShiftLeft(toInt64({TOP} - outcome), 56), ended_at)"
 _ENDED_AT = "bitAnd(won, 72057594037927935)"
-_OUTCOME = f"{_TOP} - bitShiftRight(won, 56)"
+_OUTCOME = f"{TOP} - bitShiftRight(won, 56)"
 
 _HOUR = "toInt64(3600000000)"
 _PERIOD = "ended_at >= {start:Int64} AND ended_at < {end:Int64}"
 _ACCOUNT = "account = {account:String}"
+_NUMBER = "bitAnd(sipHash64(account), 9223372036854775807)"
 
 # The id as it was sent, from the key (`metering.store.run_key.decode`).
 _TASK_RUN_ID = (
@@ -81,8 +82,47 @@ def by_account(seen: Seen) -> str:
     return (
         f"SELECT account, {_OUTCOME} AS outcome, countIf({here}) AS quantity FROM ("
         f"SELECT account, min({_STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
-        f" WHERE {counted(seen)} AND {_partitions(seen, '')} GROUP BY account, run_key"
+        f" WHERE {counted(seen)} AND {_partitions(seen, '1')} GROUP BY account, run_key"
         ") WHERE touches GROUP BY account, outcome SETTINGS optimize_aggregation_in_order = 1"
+    )
+
+
+def days_by_account(seen: Seen, given: str) -> str:
+    """Rows of (account, day, outcome, quantity) of the accounts in the table `given`."""
+    return (
+        f"SELECT account, intDiv({_ENDED_AT}, 24 * {_HOUR}) AS day, {_OUTCOME} AS outcome,"
+        f" count() AS quantity FROM ({_strongest(seen, _among(given))})"
+        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+        " GROUP BY account, day, outcome"
+    )
+
+
+def accounts_in(seen: Seen, given: str | None = None) -> str:
+    """Rows of (account, whether it has a run in the period now), for every account (of those in the table
+    `given`) of which a statement ends in the period."""
+    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+    which = _among(given) if given else "1"
+    return (
+        f"SELECT account, max({here}) AS now FROM ("
+        f"SELECT account, min({_STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
+        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
+        ") WHERE touches GROUP BY account SETTINGS optimize_aggregation_in_order = 1"
+    )
+
+
+def numbers(given: str) -> str:
+    """Rows of (account, number) of the accounts in the table `given`: names that are quick to send."""
+    return f"SELECT account, {_NUMBER} FROM {given}"
+
+
+def said_in_columns(seen: Seen, given: str) -> str:
+    """All that is said of the runs of the accounts in the table `given`, ascending by account and key; a key
+    that is not a UUID's is sent as nothing."""
+    return (
+        f"SELECT {_NUMBER} AS number, toFixedString(if(length(run_key) = 16, run_key, ''), 16) AS key,"
+        f" toUInt8(length(run_key) = 16) AS is_uuid, {_STRENGTH} AS strength, duration_us FROM {STATEMENTS}"
+        f" WHERE {_among(given)} AND {counted(seen)} AND {_partitions(seen, _among(given))}"
+        " ORDER BY account, run_key"
     )
 
 
@@ -134,11 +174,15 @@ def accounts_of_source(seen: Seen) -> str:
     )
 
 
-def _strongest(seen: Seen) -> str:
-    """For each run of {account} the outcome and the end that hold, as one number."""
+def _among(given: str) -> str:
+    return f"account IN (SELECT account FROM {given})"
+
+
+def _strongest(seen: Seen, which: str = _ACCOUNT) -> str:
+    """For each run of {account}, or of other accounts, the outcome and the end that hold, as one number."""
     return (
-        f"SELECT min({_STRENGTH}) AS won FROM {STATEMENTS}"
-        f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} GROUP BY account, run_key"
+        f"SELECT account, min({_STRENGTH}) AS won FROM {STATEMENTS}"
+        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
     )
 
 
@@ -153,9 +197,9 @@ def _winners(seen: Seen, also: str = "1") -> str:
     )
 
 
-def _partitions(seen: Seen, account: str = _ACCOUNT + " AND ") -> str:
+def _partitions(seen: Seen, which: str = _ACCOUNT) -> str:
     """Where something that counts ends within the period."""
     return (
         f"run_month IN (SELECT DISTINCT run_month FROM {STATEMENTS}"
-        f" WHERE {account}{counted(seen)} AND {_PERIOD})"
+        f" WHERE {which} AND {counted(seen)} AND {_PERIOD})"
     )

@@ -131,6 +131,21 @@ def test_what_was_agreed_and_what_came_late(figures: dict[str, Any], truth: Trut
     )
 
 
+def test_the_month_is_reconciled_and_the_lost_webhook_found(figures: dict[str, Any], truth: Truth) -> None:
+    before, after = figures["reconciled"]["before"], figures["reconciled"]["after"]
+    paid = next(
+        each["total"] for each in figures["paid"]["invoices"] if each["account"] == "brightwater-labs"
+    )
+    assert [(each["account"], each["cause"], each.get("amount")) for each in before["differences"]] == [
+        (figures["late"]["preview"]["account"], "late events not yet adjusted", 150),
+        ("orchard-school", "unassigned account", None),
+        ("brightwater-labs", "paid state differs", -paid),
+    ]
+    assert (before["ok"], after["ok"]) == (False, False)
+    assert [each["account"] for each in after["fixed"]] == ["brightwater-labs"]
+    assert after["differences"] == before["differences"][:2]
+
+
 def test_it_tells_the_same_story_again(place: Path, figures: dict[str, Any]) -> None:
     assert figures["folder"] == "billing-demo"
     (place / "billing-demo" / "notes.txt").write_text("mine")

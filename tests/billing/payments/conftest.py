@@ -48,6 +48,7 @@ def sandbox(served: RunningSandbox, clock: Clock) -> Iterator[RunningSandbox]:
     """An empty sandbox. What a test asked for with success is valid by Stripe's description of its API."""
     state = served.state
     state.clock, state.attempt_payments, state.missing_email = clock, "immediately", "accepted"
+    state.tax_percent = 0
     state.reset(seed="test")
     yield served
     for request in state.log:

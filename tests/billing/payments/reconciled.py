@@ -7,16 +7,27 @@ from typing import Any
 import sqlalchemy as sa
 import stripe
 
+from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import RunningSandbox
 from billing.reconciliation.operation import Reconciliation, reconcile
 from billing.repository.invoices import Invoice
 from billing.tables import accounts, credit_ledger, invoices
 from billing.tables import outbox as intents
 from metering.database import reading, writing
+from tests.billing.months import dollars
+from tests.events import runs
 from tests.world import OCTOBER, World
 
 Said = list[tuple[str, str, str, int | None]]
 NOT_INVOICED = ("acme", "meter-invoice", "not invoiced", 500)
+
+
+def owes_five(engine: sa.Engine, sandbox: RunningSandbox) -> World:
+    """Acme had five dollars' worth of task runs in October."""
+    gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
+    world = dollars(engine, gateway, email="billing@acme.example")
+    world.send(runs(5))
+    return world
 
 
 def said(report: Reconciliation) -> Said:
@@ -74,7 +85,8 @@ def second_invoice(client: stripe.StripeClient, made: Invoice, *, finalize: bool
     extra = client.v1.invoices.create(
         {"customer": customer, "auto_advance": False, "metadata": {"invoice_id": made.id}}
     )
-    client.v1.invoices.add_lines(extra.id, {"lines": [{"amount": 500, "description": "again"}]})
+    lines: Any = [{"amount": each.amount, "description": each.description} for each in made.lines]
+    client.v1.invoices.add_lines(extra.id, {"lines": lines})
     return client.v1.invoices.finalize_invoice(extra.id, {"auto_advance": False}) if finalize else extra
 
 

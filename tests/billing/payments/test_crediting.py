@@ -10,10 +10,12 @@ import stripe
 
 from billing.credit_notes import credit_note
 from billing.credits import show_credit
+from billing.errors import Invalid, Refused
 from billing.invoices import invoice_data, show_invoice
 from billing.payments.desk import CLAIM_US
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
+from billing.reconciliation.operation import reconcile
 from billing.repository.invoices import Invoice
 from billing.voids import void_invoice
 from metering.period import HOUR_US, SECOND_US
@@ -231,3 +233,32 @@ def test_the_sandbox_takes_what_was_paid_for_out_of_band_and_no_more(
     assert refusal(lambda: create({**of, "amount": 501})).param == "amount"
     pay(sandbox, made)
     assert refusal(lambda: create({**of, "amount": 200})).param == "credit_amount"
+
+
+def test_a_note_that_was_given_by_hand_at_stripe_is_booked(world: World, sandbox: RunningSandbox) -> None:
+    made = bill(world)
+    stripe_id = made.stripe_invoice_id or ""
+    client = stripe_client(sandbox)
+    given = client.v1.credit_notes.create({"invoice": stripe_id, "amount": 100})
+    (told,) = reconcile(world.service, OCTOBER).differences
+    assert (told.cause, told.amount) == ("credit notes differ", -100)
+    assert "--stripe-note" in told.message
+    for note, amount, says in (
+        ("cn_unknown", "1.00", "has no credit note cn_unknown"),
+        (given.id, "2.00", "is of 1.00 USD at Stripe, not 2.00 USD"),
+        ("nonsense", "1.00", "no credit note"),
+    ):
+        with pytest.raises((Refused, Invalid), match=says):
+            world.service.credit_note(made.id, amount, "goodwill", "by hand", by="ann", stripe_note=note)
+    booked, delivery = world.service.credit_note(
+        made.id, "1.00", "goodwill", "by hand", by="ann", stripe_note=given.id
+    )
+    assert delivery.problems == {}
+    assert len(client.v1.credit_notes.list().data) == 1
+    shown: Any = invoice_data(world.engine, show_invoice(world.engine, made.id), world.instant)
+    assert [each["stripe_credit_note_id"] for each in shown["credit_notes"]] == [given.id]
+    assert shown["credit_notes"][0]["sending"]["status"] == "done"
+    assert reconcile(world.service, OCTOBER).differences == []
+    with pytest.raises(Refused, match="already"):
+        world.service.credit_note(made.id, "1.00", "goodwill", "again", by="ann", stripe_note=given.id)
+    assert booked.amount == 100

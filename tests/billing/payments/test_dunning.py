@@ -8,12 +8,19 @@ import pytest
 import sqlalchemy as sa
 
 from billing.cli.documents import collection_line, record_line
-from billing.invoices import failing_invoices
+from billing.invoices import failing_invoices, invoice_data, show_invoice
 from billing.payments.dunning import FAILING, dunning
+from billing.payments.errors import Declined, Missing, PaymentError, TryAgain
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
+from billing.repository import accounts
 from billing.repository.collection import Collection
+from metering.database import writing
 from metering.period import DAY_US, parse_instant
+from tests.billing.payments.interrupted import interrupted
 from tests.billing.payments.till import Till
+from tests.conftest import NewDatabase
+from tests.events import runs
+from tests.world import OCTOBER
 
 DAY = 86_400
 OPEN = Collection(2500, 2500, True, 0, None, None, None, False, None, 0)
@@ -82,6 +89,31 @@ def test_why_the_first_attempt_failed_is_known_without_any_webhook(engine: sa.En
     assert (till.collection["dunning"], till.collection["failure"]) == ("retrying", "Your card was declined.")
 
 
+@pytest.mark.parametrize("error", [TryAgain("the network"), Declined("no permission"), Missing("no route")])
+def test_an_invoice_is_sent_even_if_nobody_says_why_its_payment_failed(
+    sqlite_databases: NewDatabase, error: PaymentError
+) -> None:
+    till = Till(sqlite_databases())
+    customer: Any = {"name": "bell", "email": "bell@example.com", "metadata": {"account": "bell"}}
+    made = till.client.v1.customers.create(customer)
+    method = till.client.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": made.id})
+    settings: Any = {"invoice_settings": {"default_payment_method": method.id}}
+    till.client.v1.customers.update(made.id, settings)
+    world = till.world
+    world.account("bell", email="bell@example.com")
+    with writing(world.engine) as connection:
+        accounts.set_stripe_customer(connection, "bell", made.id, {})
+    world.send(runs(20_000, account="bell"))
+
+    def fail() -> None:
+        raise error
+
+    report = interrupted(world, "payment_failure", fail).run_month(OCTOBER)
+    assert (report.sent, report.failed) == (1, [])
+    assert len(till.client.v1.invoices.list({"customer": made.id}).data) == 1
+    assert show_invoice(world.engine, "2026-10-000002").status == "open"
+
+
 def test_a_payment_that_the_customer_has_to_confirm(engine: sa.Engine) -> None:
     till = Till(engine, card="pm_card_authenticationRequired")
     till.deliver()
@@ -119,13 +151,8 @@ def test_an_invoice_that_stripe_could_not_finalize(engine: sa.Engine) -> None:
     times = [Fault("POST", route, nth=nth, kind=FaultKind.CLOSED_BEFORE_APPLYING) for nth in (1, 2, 3)]
     till.sandbox.faults = FaultSchedule(times)
     world.account("bell", email="bell@example.com")
-    from tests.events import runs
-    from tests.world import OCTOBER
-
     world.send(runs(10_400, account="bell"))
     world.service.run_month(OCTOBER)
-    from billing.invoices import invoice_data, show_invoice
-
     held = show_invoice(world.engine, "2026-10-000002")
     client = till.client.v1.invoices
     client.update(held.stripe_invoice_id or "", {"automatic_tax": {"enabled": True}})

@@ -22,6 +22,7 @@ from tests.billing.payments.reconciled import (
     cannot_be_fixed,
     differ,
     look,
+    owes_five,
     pay,
     said,
     second_invoice,
@@ -41,21 +42,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    return _world(engine, sandbox)
+    return owes_five(engine, sandbox)
 
 
 @pytest.fixture
 def lite(sqlite_databases: NewDatabase, sandbox: RunningSandbox) -> World:
     """On SQLite alone, where storage does not matter."""
-    return _world(sqlite_databases(), sandbox)
-
-
-def _world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    """Acme had five dollars' worth of task runs in October."""
-    gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
-    world = dollars(engine, gateway, email="billing@acme.example")
-    world.send(runs(5))
-    return world
+    return owes_five(sqlite_databases(), sandbox)
 
 
 @pytest.fixture

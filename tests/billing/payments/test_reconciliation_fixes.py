@@ -12,7 +12,6 @@ import stripe
 from billing.credit_notes import credit_note
 from billing.invoices import show_invoice
 from billing.payments.desk import CLAIM_US
-from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
 from billing.reconciliation.fixes import mend
 from billing.reconciliation.operation import reconcile
@@ -22,20 +21,20 @@ from billing.tables import accounts
 from billing.voids import void_invoice
 from metering.database import reading, writing
 from metering.period import SECOND_US
-from tests.billing.months import bill, dollars, void
+from tests.billing.months import bill, void
 from tests.billing.payments.conftest import Clock
 from tests.billing.payments.reconciled import (
     NOT_INVOICED,
     differ,
     fix,
     look,
+    owes_five,
     pay,
     said,
     second_invoice,
     set_books,
 )
 from tests.conftest import NewDatabase
-from tests.events import runs
 from tests.settled import stripe_client
 from tests.world import NOVEMBER_2, OCTOBER, World
 
@@ -48,21 +47,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    return _world(engine, sandbox)
+    return owes_five(engine, sandbox)
 
 
 @pytest.fixture
 def lite(sqlite_databases: NewDatabase, sandbox: RunningSandbox) -> World:
     """On SQLite alone, where storage does not matter."""
-    return _world(sqlite_databases(), sandbox)
-
-
-def _world(engine: sa.Engine, sandbox: RunningSandbox) -> World:
-    """Acme had five dollars' worth of task runs in October."""
-    gateway = StripeGateway(sandbox.api_key, api_base=sandbox.url)
-    world = dollars(engine, gateway, email="billing@acme.example")
-    world.send(runs(5))
-    return world
+    return owes_five(sqlite_databases(), sandbox)
 
 
 @pytest.fixture
@@ -259,3 +250,16 @@ def test_asked_for_the_void_of_one_that_was_paid_meanwhile(
     pay(client, made)
     report = fix(lite)
     assert (report.ok, show_invoice(lite.engine, made.id).status) == (True, "paid")
+
+
+def test_a_draft_that_somebody_wrote_into_is_kept(
+    lite: World, sandbox: RunningSandbox, client: stripe.StripeClient
+) -> None:
+    """Its metadata says that it is ours, as that of a copy made by hand does; its lines do not."""
+    made = bill(lite)
+    extra = second_invoice(client, made)
+    line: Any = [{"amount": 4999, "description": "consulting, by hand"}]
+    client.v1.invoices.add_lines(extra.id, {"lines": line})
+    (told,) = fix(lite).differences
+    assert (told.cause, told.fix) == ("extra in Stripe", None)
+    assert client.v1.invoices.retrieve(extra.id).status == "draft"

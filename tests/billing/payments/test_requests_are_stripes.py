@@ -5,19 +5,24 @@ text that is too long. What the sandbox answered does not matter."""
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date
 
 import pytest
 import sqlalchemy as sa
+import stripe
 
 from billing.accounts import add_account, update_account
 from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
 from billing.credit_notes import credit_note
 from billing.credits import add_credit
-from billing.invoices import list_invoices
+from billing.invoices import list_invoices, show_invoice
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import TEST_KEY, Fault, FaultKind, FaultSchedule, StripeSandbox
+from billing.payments.tax import Tax
+from billing.payments.webhooks import catch_up
+from billing.reconciliation.operation import reconcile
 from billing.repository.invoices import Invoice
 from billing.voids import void_invoice
 from metering.period import HOUR_US, SECOND_US
@@ -66,13 +71,17 @@ ROUTES = {
     "POST /v1/invoices/{invoice}/void",
     "POST /v1/credit_notes",
     "GET /v1/credit_notes",
+    "GET /v1/events",
+    "GET /v1/invoice_payments",
+    "GET /v1/refunds",
+    "GET /v1/disputes",
 }
 
 
 class Months:
     """Two months of customers of every kind, through the sandbox, with answers that are lost."""
 
-    def __init__(self, engine: sa.Engine, retries: int) -> None:
+    def __init__(self, engine: sa.Engine, retries: int, tax: Tax) -> None:
         self.sandbox = StripeSandbox(
             clock=lambda: self.world.instant // SECOND_US, missing_email="refused", seed="requests"
         )
@@ -85,11 +94,15 @@ class Months:
                 Fault("GET", "/v1/invoices/{invoice}", nth=4, kind=FaultKind.WRONG_TOTAL),
             ]
         )
-        gateway = StripeGateway(TEST_KEY, wire=Wire(self.sandbox), retries=retries)
-        self.world: World = dollars(engine, gateway, email="acme@example.com")
+        wire = Wire(self.sandbox)
+        self.gateway = StripeGateway(TEST_KEY, wire=wire, retries=retries, tax=tax)
+        self.client = stripe.StripeClient(TEST_KEY, http_client=wire, max_network_retries=0)
+        self.world: World = dollars(engine, self.gateway, email="acme@example.com")
         for name in ("plain", "charged", "contract"):
             self.world.account(name, plan="dollar", email=f"{name}@example.com")
             self.world.send(runs(5, account=name, prefix=name))
+        for name in ("acme", "plain", "charged", "contract"):
+            update_account(engine, name, country="DE")
         self.world.send(runs(9))
         self._add_the_longest()
 
@@ -107,6 +120,7 @@ class Months:
         )
         self._details(LONG_ID, LONG, "eu_vat")
         update_account(self.world.engine, LONG_ID, purchase_order="ö" * 140, days_until_due=365)
+        update_account(self.world.engine, LONG_ID, tax_exempt="reverse")
         add_credit(self.world.engine, LONG_ID, "1.00", LONG, by="ann", now=now)
         self.world.send(runs(3, account=LONG_ID, prefix="long"))
 
@@ -126,7 +140,7 @@ class Months:
         update_account(engine, "charged", collection="charge", email="")
         self._details("plain", "Street 1", "ch_vat")
         self._details(LONG_ID, "Street 2", "ch_vat")
-        update_account(engine, LONG_ID, tax_id="", tax_id_type="")
+        update_account(engine, LONG_ID, tax_id="", tax_id_type="", tax_exempt="exempt")
         for name in ("plain", "charged", "acme", LONG_ID):
             self.world.send(runs(2, account=name, day="2026-11-03", prefix=f"{name}-nov"))
         invoice_contracts(engine, date(2026, 11, 2), now=self.world.instant)
@@ -136,6 +150,22 @@ class Months:
         self._void(later["plain"])
         self._note(later["acme"], "1.00")
         self._rest()
+        self._pay_and_dispute(later["acme"])
+        catch_up(engine, self.gateway, 0, self.world.instant)
+        reconcile(self.world.service, NOVEMBER, fix=True)
+
+    def _pay_and_dispute(self, invoice: Invoice) -> None:
+        """The customer pays at the second attempt; its bank wants the money back: no requests of ours."""
+        ours = list(self.sandbox.log)
+        stripe_id = show_invoice(self.world.engine, invoice.id).stripe_invoice_id or ""
+        customer = str(self.client.v1.invoices.retrieve(stripe_id).customer)
+        for card in ("pm_card_chargeCustomerFail", "pm_card_visa"):
+            method = self.client.v1.payment_methods.attach(card, {"customer": customer})
+            with suppress(stripe.CardError):
+                self.client.v1.invoices.pay(stripe_id, {"payment_method": method.id})
+        self.sandbox.log.clear()
+        self.sandbox.log.extend(ours)
+        self.sandbox.open_dispute(self.sandbox.state.charges.order[-1])
 
     def _note(self, invoice: Invoice, amount: str) -> None:
         now = self.world.instant
@@ -153,9 +183,13 @@ class Months:
             self.world.service.send_due()
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-def test_every_request_of_two_months_is_one_of_stripes(sqlite_databases: NewDatabase, retries: int) -> None:
-    months = Months(sqlite_databases(), retries)
+@pytest.mark.parametrize(
+    ("retries", "tax"), [(0, Tax()), (2, Tax()), (0, Tax(automatic=True)), (2, Tax(rates=("txr_1", "txr_2")))]
+)
+def test_every_request_of_two_months_is_one_of_stripes(
+    sqlite_databases: NewDatabase, retries: int, tax: Tax
+) -> None:
+    months = Months(sqlite_databases(), retries, tax)
     try:
         months.play()
     finally:

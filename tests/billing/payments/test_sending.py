@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
 import sqlalchemy as sa
 
+from billing.accounts import update_account
 from billing.contract_invoices import invoice_contracts
 from billing.contracts import load_contract_text
-from billing.invoices import invoice_data, show_invoice
+from billing.invoices import invoice_data, list_invoices, show_invoice
 from billing.payments.outbox import Delivery
+from billing.payments.rate import Pace
 from billing.payments.state import apply, version
 from billing.payments.stripe_gateway import LiveKeyRefused, StripeGateway
 from billing.payments.stripe_sandbox import (
@@ -20,7 +23,8 @@ from billing.payments.stripe_sandbox import (
     RunningSandbox,
 )
 from billing.repository import accounts
-from metering.database import writing
+from billing.repository.rate import StoredRate
+from metering.database import reading, writing
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
 from tests.billing.payments.conftest import Clock
 from tests.conftest import NewDatabase
@@ -184,6 +188,22 @@ def test_a_draft_that_was_deleted_at_stripe_is_made_again(world: World, sandbox:
     assert_settled(world.engine, sandbox, ["acme"])
 
 
+def test_a_draft_whose_customer_is_gone_is_not_made_twice(world: World, sandbox: RunningSandbox) -> None:
+    route = "/v1/invoices/{invoice}/finalize"
+    faults = [Fault("POST", route, nth=nth, kind=FaultKind.ERROR_500) for nth in (1, 2, 3)]
+    sandbox.state.faults = FaultSchedule(faults)
+    world.service.run_month(OCTOBER)
+    (draft,) = stripe_client(sandbox).v1.invoices.list().data
+    assert draft.status == "draft"
+    update_account(world.engine, "acme", name="Acme Corporation")
+    stripe_client(sandbox).v1.customers.delete(str(draft.customer))
+    world.instant += HOUR_US
+    (told,) = world.service.send_due().problems.values()
+    assert "No such customer" in told
+    (invoice,) = list_invoices(world.engine)
+    assert invoice.stripe_invoice_id == draft.id
+
+
 def test_a_draft_that_is_not_ours_to_the_cent_is_never_finalized(
     world: World, sandbox: RunningSandbox
 ) -> None:
@@ -271,3 +291,24 @@ def test_what_stripe_refuses_is_told_with_what_to_do(world: World, sandbox: Runn
     (told,) = [message for _, message in world.service.run_month(OCTOBER).failed]
     assert told.startswith("not sent: Stripe refuses it (")
     assert told.endswith("); put right what it names, then: billing run 2026-10")
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RATE_LIMITED_429, FaultKind.LOCK_TIMEOUT_429])
+def test_over_http_a_refusal_for_the_rate_is_waited_for(
+    engine: sa.Engine, sandbox: RunningSandbox, kind: FaultKind
+) -> None:
+    waited: list[int] = []
+    pace = Pace(StoredRate(engine), lambda: NOVEMBER_2 + sum(waited), waited.append)
+    world = World(engine, gateway=StripeGateway(sandbox.api_key, api_base=sandbox.url, pace=pace, retries=0))
+    world.account(email="billing@acme.example")
+    world.send(runs(10_400))
+    sandbox.state.faults = FaultSchedule([Fault("POST", "/v1/invoices", nth=1, kind=kind)])
+    report = world.service.run_month(OCTOBER)
+    (invoice,) = report.invoices
+    sending = invoice_data(world.engine, invoice, world.instant)["sending"]
+    assert isinstance(sending, dict) and sending["status"] == "pending"
+    with reading(engine) as connection:
+        shared = connection.execute(sa.text("SELECT data FROM stripe_rate")).scalar_one()
+    assert (json.loads(shared).get("factor", 1.0) < 1) == (kind is FaultKind.RATE_LIMITED_429)
+    world.instant += HOUR_US
+    assert world.service.send_due().sent == [invoice.id]

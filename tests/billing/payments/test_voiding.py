@@ -14,9 +14,17 @@ from billing.errors import Refused
 from billing.invoices import invoice_data, show_invoice
 from billing.payments.desk import CLAIM_US
 from billing.payments.errors import TryAgain
-from billing.payments.state import apply, version
+from billing.payments.state import apply, refresh, version
 from billing.payments.stripe_gateway import StripeGateway
-from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule, RunningSandbox
+from billing.payments.stripe_sandbox import (
+    TEST_KEY,
+    Fault,
+    FaultKind,
+    FaultSchedule,
+    RunningSandbox,
+    StripeSandbox,
+)
+from billing.reconciliation.operation import reconcile
 from billing.repository.invoices import Invoice
 from billing.voids import void_invoice
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
@@ -25,6 +33,7 @@ from tests.billing.payments.conftest import Clock
 from tests.billing.payments.interrupted import interrupted
 from tests.conftest import NewDatabase
 from tests.events import runs
+from tests.faults.in_process import Wire
 from tests.settled import stripe_client
 from tests.world import NOVEMBER_2, OCTOBER, World
 
@@ -314,3 +323,44 @@ def test_while_a_process_sends_the_void_waits(world: World, sandbox: RunningSand
     world.instant += MINUTE_US  # that process died
     world.service.send_due()
     assert_void(world, made)
+
+
+def test_another_stripe_that_does_not_have_the_invoice_voids_nothing(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    """The key of another account: what it does not have was not deleted, it never had it."""
+    made = bill(world)
+    elsewhere = StripeSandbox(clock=lambda: world.instant // SECOND_US)
+    other = replace(world.service, gateway=StripeGateway(TEST_KEY, wire=Wire(elsewhere)))
+    ask(world, made)
+    (told,) = other.send_invoice(made.id).failed.values()
+    assert "check that BILLING_STRIPE_API_KEY is of the right account" in told
+    assert show_invoice(world.engine, made.id).status == "open"
+    world.service.run_month(made.month)
+    assert_void(world, made)
+
+
+def test_what_was_finalized_by_hand_before_it_had_its_lines_can_be_void(
+    world: World, sandbox: RunningSandbox
+) -> None:
+    """It asks for nothing at Stripe, and is not taken for a paid one."""
+    route = "/v1/invoices/{invoice}/add_lines"
+    fault = Fault("POST", route, nth=1, kind=FaultKind.ERROR_500_NO_RETRY)
+    sandbox.state.faults = FaultSchedule([fault])
+    world.service.run_month(OCTOBER)
+    (draft,) = stripe_client(sandbox).v1.invoices.list().data
+    stripe_client(sandbox).v1.invoices.finalize_invoice(draft.id)
+    assert world.service.gateway is not None
+    made = show_invoice(world.engine, "2026-10-000001")
+    refresh(world.engine, world.service.gateway, made.id, draft.id, world.instant)
+    held = show_invoice(world.engine, made.id)
+    assert (held.status, held.stripe_status, held.amount_paid) == ("finalized", "paid", 0)
+    told, _ = reconcile(world.service, OCTOBER).differences
+    assert (told.cause, told.amount) == ("total differs", made.total)
+    assert "billing invoices void" in told.message
+    ask(world, made)
+    world.service.send_invoice(made.id)
+    assert show_invoice(world.engine, made.id).status == "void"
+    again = bill(world)
+    assert (again.status, again.replaces) == ("open", made.id)
+    assert reconcile(world.service, OCTOBER).differences == []

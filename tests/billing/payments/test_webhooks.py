@@ -6,6 +6,7 @@ import functools
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +63,12 @@ def test_forged_and_stale_webhooks_are_refused(lite: Till) -> None:
         (body, "nonsense", SECRET, now, Forged),
         (body, "t=1,v1=é", SECRET, now, Forged),
         (b"\xff", good, SECRET, now, Forged),
-        (body, f"{good},t={now // SECOND_US + 900}", SECRET, late, Stale),
+        (body, f"{good},t={now // SECOND_US + 900}", SECRET, late, Forged),
+        (body, good.replace("t=", "t= ") + f",t={now // SECOND_US + 900}", SECRET, late, Forged),
+        (body, good.replace("t=", "t=+"), SECRET, late, Forged),
+        (body, good.replace(",", "=x,", 1), SECRET, late, Forged),
+        (body, f"t={late // SECOND_US}, {good}", SECRET, late, Forged),
+        (body, good, SECRET, late, Stale),
         (body, good, SECRET, now + 301 * SECOND_US, Stale),
         (body, good, SECRET, now - 301 * SECOND_US, Stale),
     ]:
@@ -79,6 +85,7 @@ def test_forged_and_stale_webhooks_are_refused(lite: Till) -> None:
     [
         b"",
         b"[]",
+        b"[" * 100_000,
         b"{}",
         b'{"id": 1}',
         json.dumps({"id": "evt_1", "type": "x", "data": {"object": {"id": 1, "object": "invoice"}}}).encode(),
@@ -317,3 +324,9 @@ def test_events_are_forgotten_once_stripe_cannot_repeat_them(lite: Till) -> None
 
 def _customer(till: Till) -> str:
     return str(till.client.v1.invoices.retrieve(till.stripe_id).customer)
+
+
+def test_the_events_to_choose_at_stripe_are_those_that_we_take_in() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "stripe.md").read_text()
+    listed = text.partition("Choose these events:")[2].split("```")[1].split()
+    assert sorted(listed) == sorted(EVENTS)

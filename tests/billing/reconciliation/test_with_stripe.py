@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from billing.payments.stripe_objects import StripeLine
 from billing.reconciliation.difference import Difference
-from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, month_of
+from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, is_our_draft, month_of
 from metering.period import Month
 from tests.billing.reconciliation.values import NOVEMBER, OCTOBER, listed, ours, theirs
 
@@ -313,3 +313,20 @@ def test_a_consistent_world_agrees_and_one_change_is_named_exactly(
     found = compare(world, order)
     assert said(found) == expected
     assert [each.account for each in found] == [mine.account] * len(expected)
+
+
+@pytest.mark.parametrize(
+    ("lines", "ours"),
+    [
+        ((), True),
+        ((StripeLine("a", 100), StripeLine("b", -5)), True),
+        ((StripeLine("b", -5), StripeLine("a", 100)), True),
+        ((StripeLine("a", 100),), False),
+        ((StripeLine("a", 100), StripeLine("by hand", -5)), False),
+        (None, False),
+    ],
+)
+def test_a_draft_that_somebody_wrote_into_is_not_ours_to_delete(
+    lines: tuple[StripeLine, ...] | None, ours: bool
+) -> None:
+    assert is_our_draft(lines, (("a", 100), ("b", -5)), (("a", 95), ("b", 0))) == ours

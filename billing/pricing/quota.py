@@ -1,0 +1,58 @@
+"""What an account may still run without paying on demand (docs/rules.md §3, §4): pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from billing.pricing.catalogue import PlanVersion
+from billing.pricing.contract import Contract
+from billing.pricing.drawdown import draw
+from metering.period import Month
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`used` are the month's billable runs so far. `free_left` is None where free runs never end;
+    `committed_left` are runs of grants that can be used on the day."""
+
+    used: int
+    free_left: int | None
+    committed_left: int
+
+    @property
+    def left(self) -> bool:
+        """Whether the next run would be free or a committed one."""
+        return self.free_left is None or self.free_left > 0 or self.committed_left > 0
+
+
+def quota(
+    version: PlanVersion, contract: Contract | None, billable_by_day: Mapping[date, int], today: date
+) -> Quota:
+    """What is left on a day. `billable_by_day` holds the days of its month so far and, under contract, those
+    of the term before it."""
+    used = sum(
+        runs for day, runs in billable_by_day.items() if (day.year, day.month) == (today.year, today.month)
+    )
+    on_demand, committed = used, 0
+    if contract is not None:
+        term = {day: runs for day, runs in billable_by_day.items() if contract.start <= day < contract.end}
+        drawn = draw(contract.grants, term)
+        on_demand = drawn.on_demand(Month(today.year, today.month))
+        committed = sum(
+            drawn.left[grant.id] for grant in contract.grants if grant.granted_on <= today < grant.expires_on
+        )
+    free = free_runs(version)
+    return Quota(used, None if free is None else max(0, free - on_demand), committed)
+
+
+def free_runs(version: PlanVersion) -> int | None:
+    """How many runs of a month a plan version gives for nothing; None: any number. A plan with a soft limit
+    gives as many as that: beyond it runs are shown as over the limit."""
+    free: int | None = 0
+    for bracket in version.brackets:
+        if bracket.unit_price:
+            break
+        free = bracket.up_to
+    return version.soft_limit if free is None else free

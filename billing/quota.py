@@ -1,0 +1,34 @@
+"""What an account may still run without paying on demand, now."""
+
+from __future__ import annotations
+
+from billing.app import Service
+from billing.pricing.days import first_day
+from billing.pricing.quota import quota
+from billing.repository import plans
+from billing.terms import get_account
+from metering.database import reading
+from metering.period import DAY_US, Month, day_of, day_start
+
+
+def quota_now(service: Service, account_id: str) -> dict[str, object]:
+    """In the shape of JSON answers: from the counters, so it takes as long however many events there are.
+    Raises NotFound."""
+    today = day_of(service.now())
+    month = Month(today.year, today.month)
+    with reading(service.engine) as connection:
+        terms = get_account(connection, account_id).terms
+        version = plans.version(connection, terms.plan(month))
+    contract = terms.contract(month)
+    first = first_day(month) if contract is None else min(first_day(month), contract.start)
+    billable = service.store.billable_days(account_id, day_start(first), day_start(today) + DAY_US)
+    found = quota(version, contract, billable, today)
+    return {
+        "account": account_id,
+        "month": str(month),
+        "plan": version.id,
+        "used": found.used,
+        "free_left": found.free_left,
+        "committed_left": found.committed_left,
+        "left": found.left,
+    }

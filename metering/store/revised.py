@@ -1,0 +1,68 @@
+"""Runs of which more than one event is known: few, and judged here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from metering.outcome import Outcome, Statement, winner
+from metering.store import run_key
+from metering.store.tables import labels, revisions, task_runs
+from metering.usage import Run
+
+
+def revised_runs(
+    connection: sa.Connection, account_ids: Sequence[int], start: int, end: int, cutoff: int
+) -> dict[int, list[Run]]:
+    """Those of some accounts that end in the period, judged by the events committed up to `cutoff`, each
+    account's ascending by the bytes of its id. Never reads more runs than were ever revised."""
+    said: dict[tuple[int, bytes], list[Statement]] = defaultdict(list)
+    for query in (_first(account_ids, cutoff), _further(account_ids, cutoff)):
+        for account_id, key, outcome, *rest in connection.execute(query):
+            said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
+    found: dict[int, list[Run]] = defaultdict(list)
+    for (account_id, key), statements in said.items():
+        best = winner(statements)
+        if start <= best.ended_at < end:
+            found[account_id].append(
+                Run(
+                    run_key.decode(key),
+                    best.outcome,
+                    best.ended_at,
+                    best.duration_us,
+                    best.workspace,
+                    best.flow,
+                    best.source,
+                )
+            )
+    for runs in found.values():
+        runs.sort(key=lambda run: run.task_run_id.encode())
+    return found
+
+
+def _first(account_ids: Sequence[int], cutoff: int) -> sa.Select[Any]:
+    """The first events of the runs that have others."""
+    revised = (
+        sa.select(revisions.c.account_id, revisions.c.run_key)
+        .where(revisions.c.account_id.in_(account_ids))
+        .distinct()
+        .subquery()
+    )
+    same = (task_runs.c.account_id == revised.c.account_id) & (task_runs.c.run_key == revised.c.run_key)
+    found = revised.join(task_runs, same).join(labels, labels.c.id == task_runs.c.label_id)
+    return _columns(task_runs).select_from(found).where(task_runs.c.position <= cutoff)
+
+
+def _further(account_ids: Sequence[int], cutoff: int) -> sa.Select[Any]:
+    query = _columns(revisions).join(labels, labels.c.id == revisions.c.label_id)
+    return query.where(revisions.c.account_id.in_(account_ids), revisions.c.position <= cutoff)
+
+
+def _columns(table: sa.Table) -> sa.Select[Any]:
+    """Account, run, and a `Statement`."""
+    said = (table.c.outcome, table.c.ended_at, table.c.duration_us)
+    named = (labels.c.source, labels.c.flow, labels.c.workspace)
+    return sa.select(table.c.account_id, table.c.run_key, *said, *named)

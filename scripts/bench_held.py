@@ -1,0 +1,119 @@
+"""Fills a database with task runs that were held before, some hundred thousand a second: past the service,
+in the form in which it keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from bench_load import ACCOUNTS, FLOWS, Ints, Runs, account_name, counts_of, draw
+
+from metering.database import writing
+from metering.period import HOUR_US
+from metering.store.packed import accept_packed_arrays, pack_rows
+
+_CHUNK = 1_000_000
+_ROWS = 50_000
+_RUN = ("int", "bytea", "bigint", "smallint", "bigint", "bigint", "int", "bigint", "smallint")
+_COUNT = ("int", "int", "int", "smallint", "bigint")
+
+
+def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
+    """So many runs that ended before October. Answers them by account number and outcome."""
+    held = np.zeros_like(counts_of(draw(0, 1, seed)))
+    if not quantity:
+        return held
+    _name(engine)
+    for position, first in enumerate(range(-quantity, 0, _CHUNK), 1):
+        runs = draw(first, min(_CHUNK, -first), seed)
+        held += counts_of(runs)
+        with writing(engine) as connection:
+            _insert(connection, "task_runs", _RUN, _rows(runs, position))
+            _insert(connection, "usage_hours", _COUNT, _hours(runs), _ADD)
+            connection.execute(sa.text("INSERT INTO meter_commits VALUES (:p, 0)"), {"p": position})
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT setval('meter_positions', :p)"), {"p": position})
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+    return held
+
+
+_ADD = (
+    " ON CONFLICT (account_id, hour, label_id, outcome)"
+    " DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity"
+)
+
+
+def _name(engine: sa.Engine) -> None:
+    """Accounts and labels get the numbers that `_rows` uses."""
+    labels = [
+        {
+            "i": _label(account, flow) + 1,
+            "a": account + 1,
+            "w": "prod" if flow % 2 else "dev",
+            "f": f"flow-{flow}",
+        }
+        for account in range(ACCOUNTS)
+        for flow in range(FLOWS)
+    ]
+    with writing(engine) as connection:
+        connection.execute(
+            sa.text("INSERT INTO meter_accounts (id, account) VALUES (:i, :a)"),
+            [{"i": number + 1, "a": account_name(number)} for number in range(ACCOUNTS)],
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO meter_labels (id, account_id, workspace, flow, source)"
+                " VALUES (:i, :a, :w, :f, 'prefect')"
+            ),
+            labels,
+        )
+        if engine.dialect.name == "postgresql":
+            for table in ("meter_accounts", "meter_labels"):
+                last = f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))"
+                connection.exec_driver_sql(last)
+
+
+def _label(account: Any, flow: Any) -> Any:
+    return account * FLOWS + flow
+
+
+def _rows(runs: Runs, position: int) -> list[tuple[Any, ...]]:
+    """In the order of their keys."""
+    order = np.lexsort((runs.low.view(np.uint64), runs.high, runs.account))
+    raw = np.column_stack([runs.high[order].astype(">i8"), runs.low[order].astype(">i8")]).tobytes()
+    keys = [raw[at : at + 16] for at in range(0, len(raw), 16)]
+    labels = _label(runs.account, runs.flow) + 1
+    after = [
+        each[order].tolist() for each in (runs.outcome, runs.ended_at, runs.duration_us, labels, runs.low)
+    ]
+    before = (runs.account[order] + 1).tolist()
+    return [
+        (account, key, position, *rest, 0) for account, key, *rest in zip(before, keys, *after, strict=True)
+    ]
+
+
+def _hours(runs: Runs) -> list[tuple[int, ...]]:
+    """Counters of the hours, by label and outcome."""
+    key = np.column_stack(
+        [runs.account + 1, runs.ended_at // HOUR_US, _label(runs.account, runs.flow) + 1, runs.outcome]
+    )
+    keys, quantities = np.unique(key, axis=0, return_counts=True)
+    return [(*row, quantity) for row, quantity in zip(keys.tolist(), quantities.tolist(), strict=True)]
+
+
+def _insert(
+    connection: sa.Connection, table: str, kinds: tuple[str, ...], rows: list[tuple[Any, ...]], tail: str = ""
+) -> None:
+    raw: Any = connection.connection.driver_connection
+    cursor = raw.cursor()
+    if connection.dialect.name == "sqlite":
+        cursor.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(kinds))}){tail}", rows)
+        return
+    accept_packed_arrays(cursor)
+    given = ",".join(f"%b::{kind}[]" for kind in kinds)
+    for at in range(0, len(rows), _ROWS):
+        packed = pack_rows(kinds, rows[at : at + _ROWS])
+        cursor.execute(f"INSERT INTO {table} SELECT * FROM unnest({given}){tail}", packed, prepare=False)

@@ -1,0 +1,38 @@
+"""GET /v1/accounts/{id}/quota."""
+
+from __future__ import annotations
+
+from billing.api.usage import QuotaAnswer
+from metering.period import parse_instant
+from tests.billing.api.client import Client, assert_problem
+from tests.billing.api.test_documents import assert_shape
+from tests.events import runs
+
+
+def test_what_is_left_of_the_month(client: Client) -> None:
+    client.world.instant = parse_instant("2026-10-15T12:00:00Z")
+    client.post("/v1/accounts", json={"id": "acme", "billing_from": "2026-10"})
+    answered = client.get("/v1/accounts/acme/quota").json()
+    assert_shape(QuotaAnswer, answered)
+    assert answered == {
+        "account": "acme",
+        "month": "2026-10",
+        "plan": "starter@2021-02",
+        "used": 0,
+        "free_left": 10_000,
+        "committed_left": 0,
+        "left": True,
+    }
+    client.world.send(
+        runs(10_000), runs(5, prefix="f", state="FAILED"), runs(5, prefix="s", day="2026-09-30")
+    )
+    answered = client.get("/v1/accounts/acme/quota").json()
+    assert (answered["used"], answered["free_left"], answered["left"]) == (10_000, 0, False)
+
+
+def test_who_may_ask(client: Client) -> None:
+    client.post("/v1/accounts", json={"id": "acme"})
+    mine, other = client.key("read", "acme").secret, client.key("read", "b").secret
+    assert client.get("/v1/accounts/acme/quota", key=mine).status_code == 200
+    assert_problem(client.get("/v1/accounts/acme/quota", key=other), 404)
+    assert_problem(client.get("/v1/accounts/nobody/quota"), 404)

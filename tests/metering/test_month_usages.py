@@ -1,0 +1,169 @@
+"""A month of many accounts at once: the counts, days and digests that one run after the other gives."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering.event import TaskRunEvent
+from metering.outcome import Outcome
+from metering.period import DAY_US, SECOND_US, Month, parse_instant
+from metering.run_columns import Billed, lines
+from metering.run_list import MonthUsage, month_usage, run_list
+from metering.store import EventStore
+from metering.store.month_pages import PAGE
+from metering.usage import Run
+from tests.conftest import STORES
+from tests.stores import Stores
+
+OCTOBER = Month.parse("2026-10")
+NOW = parse_instant("2026-11-30T00:00:00Z")
+
+_INSTANTS = st.integers(OCTOBER.start, OCTOBER.end - 1) | st.builds(
+    lambda second, rest: OCTOBER.start + second * SECOND_US + rest,
+    st.integers(0, 31 * 86_400 - 1),
+    st.sampled_from([0, 1, 10, 1000, 999_999]),
+)
+_DURATIONS = (
+    st.integers(SECOND_US + 1, 100 * SECOND_US)
+    | st.sampled_from([10**power - less for power in range(19) for less in (0, 1)])
+    | st.integers(0, 2**63 - 1)
+)
+
+
+@given(st.dictionaries(st.uuids(), st.tuples(_INSTANTS, _DURATIONS), min_size=1, max_size=30))
+def test_lines_of_columns_are_those_of_runs(billed: dict[Any, tuple[int, int]]) -> None:
+    ids = sorted(billed)
+    runs = [Run(str(id), Outcome.BILLABLE, *billed[id], "", "") for id in ids]
+    columns = Billed(
+        "".join(id.hex for id in ids).encode(),
+        np.array([run.ended_at for run in runs], dtype=np.int64),
+        np.array([run.duration_us for run in runs], dtype=np.int64),
+    )
+    assert lines(columns) == b"".join(list(run_list(runs))[1:])
+
+
+def test_runs_in_another_order_are_not_listed() -> None:
+    two = np.array([OCTOBER.start, OCTOBER.start], dtype=np.int64)
+    with pytest.raises(AssertionError, match="order"):
+        lines(Billed(b"b" * 32 + b"a" * 32, two, two))
+
+
+_ACCOUNTS = st.sampled_from(["a", "b", "c"])
+_IDS = st.sampled_from([f"0192d3a4-5b6c-7d8e-9f00-11223344556{digit}" for digit in "0123456789abcdef"])
+_TEXTS = st.sampled_from(["r", "s", "00000000-0000-7000-8000-00000000000A"])
+_ENDS = st.sampled_from(
+    [OCTOBER.start - 1, OCTOBER.start, OCTOBER.start + 12_345_678, OCTOBER.end - 1, OCTOBER.end]
+)
+_STATES = st.sampled_from(["COMPLETED", "COMPLETED", "CACHED", "FAILED", "CANCELLED", "ROLLED_BACK"])
+
+
+def _event(account: str, run: str, state: str, end: int, seconds: int, flow: str) -> TaskRunEvent:
+    duration = seconds * SECOND_US
+    return TaskRunEvent(account, run, state, end - duration, end, duration, "", flow)
+
+
+def _batches(ids: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[TaskRunEvent]]]:
+    events = st.builds(
+        _event, _ACCOUNTS, ids, _STATES, _ENDS, st.sampled_from([1, 2, 61]), st.sampled_from(["", "f"])
+    )
+    return st.lists(st.lists(events, min_size=1, max_size=12), max_size=5)
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared_store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    stores: Stores = request.getfixturevalue(f"{request.param}_stores")
+    store = stores.new()
+    yield store
+    store.close()
+
+
+_examples = itertools.count()
+_LETTERS = "abc"
+
+
+def _renamed(batches: list[list[TaskRunEvent]]) -> tuple[dict[str, str], list[list[TaskRunEvent]]]:
+    """Accounts of their own for each example."""
+    number = next(_examples)
+    names = {each: f"{number}{each}" for each in _LETTERS}
+    renamed = [
+        [msgspec.structs.replace(event, account=names[event.account]) for event in batch] for batch in batches
+    ]
+    return names, renamed
+
+
+@settings(max_examples=30)
+@given(batches=_batches(_IDS) | _batches(_IDS | _TEXTS))
+def test_a_month_of_many_accounts_is_the_month_of_each(
+    shared_store: EventStore, batches: list[list[TaskRunEvent]]
+) -> None:
+    """Runs that several events speak of, in other months too, UUIDs and other ids; as of every cutoff."""
+    store = shared_store
+    names, batches = _renamed(batches)
+    cutoffs = [store.cutoff().position]
+    for batch in batches:
+        store.append(batch, NOW)
+        cutoffs.append(store.cutoff().position)
+    asked = [*names.values(), "never"]
+    since = dict(zip(asked, (OCTOBER.start - DAY_US, OCTOBER.start, OCTOBER.end - DAY_US, 0), strict=True))
+    for cutoff in cutoffs:
+        found = dict(store.month_usages(asked, OCTOBER.start, OCTOBER.end, cutoff))
+        assert found == {each: _one_after_the_other(store, each, cutoff) for each in asked}
+        assert store.days_of(since, OCTOBER.end, cutoff) == {
+            each: store.days(each, since[each], OCTOBER.end, cutoff) for each in asked
+        }
+    now = {each: usage.counts for each, usage in found.items()}
+    assert store.accounts_with_runs(asked, OCTOBER.start, OCTOBER.end) == {
+        each for each in asked if now[each].total
+    }
+    assert store.accounts_in(OCTOBER.start, OCTOBER.end) == {
+        *store.counts_by_account(OCTOBER.start, OCTOBER.end)
+    }
+    for each in asked:
+        days = store.billable_days(each, OCTOBER.start, OCTOBER.end)
+        assert sum(days.values()) == now[each].billable
+        assert {f"{day:%Y-%m-%d}": quantity for day, quantity in days.items()} == {
+            day: counts.billable for day, counts in found[each].by_day.items() if counts.billable
+        }
+
+
+def _one_after_the_other(store: EventStore, account: str, cutoff: int) -> MonthUsage:
+    return month_usage(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
+
+
+def test_a_large_account_is_read_in_pages(store: EventStore) -> None:
+    """Runs that were revised are at the edges of pages too."""
+    chance = random.Random(7)
+    ids = sorted(f"{chance.getrandbits(128):032x}" for _ in range(2 * PAGE + 1))
+    named = ["-".join((each[:8], each[8:12], each[12:16], each[16:20], each[20:])) for each in ids]
+    events = [
+        _event("large", run, "FAILED" if number % 7 == 0 else "COMPLETED", OCTOBER.start + number, 2, "")
+        for number, run in enumerate(named)
+    ]
+    store.append(events, NOW)
+    store.append([_event("small", "r", "COMPLETED", OCTOBER.start, 2, "")], NOW)
+    edges = {0, *range(PAGE - 3, PAGE + 3), *range(2 * PAGE - 3, 2 * PAGE + 1)}
+    later = [
+        _event(
+            "large",
+            named[number],
+            "ROLLED_BACK" if number % 2 else "COMPLETED",
+            OCTOBER.start + DAY_US + number,
+            3,
+            "",
+        )
+        for number in edges
+    ]
+    store.append(later, NOW)
+    cutoff = store.cutoff().position
+    found = dict(store.month_usages(["small", "large"], OCTOBER.start, OCTOBER.end, cutoff))
+    assert found["large"].counts.total == 2 * PAGE + 1
+    assert found == {each: _one_after_the_other(store, each, cutoff) for each in ("small", "large")}
