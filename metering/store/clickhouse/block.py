@@ -1,127 +1,84 @@
-"""Events as columns, and columns as one block of ClickHouse's Native format: no row is written by itself.
+"""Columns as blocks of ClickHouse's Native format: no row is written by itself.
 
 https://clickhouse.com/docs/en/interfaces/formats/Native: counts as LEB128, then each column with its name,
-its type and its values; integers little-endian, texts with their length before them.
+its type and its values; integers little-endian, texts with their length before them. Names repeat, and are
+sent as a dictionary and places in it (LowCardinality), whatever the column is in the table.
 """
 
 from __future__ import annotations
 
-import sys
-from array import array
-from binascii import Error, unhexlify
-from collections.abc import Iterable, Sequence
-from itertools import compress
+import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from metering.event import TaskRunEvent
-from metering.store import run_key
+import numpy as np
+from numpy.typing import NDArray
 
-Identity = tuple[str, bytes, int]
-"""Account, key of the run, fingerprint: two events that agree in these are duplicates."""
+from metering.store.clickhouse.statements import Names, Statements
+from metering.store.run_key import UUID_BYTES
 
+COLUMNS = (*(name for name in Statements._fields if name != "fingerprint"), "position")
+MARK_COLUMNS = ("run_second", "fingerprint", "key_tail", "position")
 
-class Statements(NamedTuple):
-    """What events say, by column, in their order."""
+ACCOUNT_STRUCTURE = "account String"
+MARK_STRUCTURE = "run_second UInt32, fingerprint Int64"
 
-    account: Sequence[str]
-    run_key: Sequence[bytes]
-    fingerprint: Sequence[int]
-    outcome: Sequence[int]
-    ended_at: Sequence[int]
-    duration_us: Sequence[int]
-    workspace: Sequence[str]
-    flow: Sequence[str]
-    source: Sequence[str]
-
-    @classmethod
-    def of(cls, events: Sequence[TaskRunEvent]) -> Statements:
-        return cls(
-            [event.account for event in events],
-            run_keys([event.task_run_id for event in events]),
-            [event.fingerprint for event in events],
-            [event.outcome for event in events],
-            [event.ended_at for event in events],
-            [event.duration_us for event in events],
-            [event.workspace for event in events],
-            [event.flow for event in events],
-            [event.source for event in events],
-        )
-
-    def identities(self) -> list[Identity]:
-        return list(zip(self.account, self.run_key, self.fingerprint, strict=True))
-
-    def where(self, chosen: Sequence[bool]) -> Statements:
-        """Those that are chosen."""
-        if all(chosen):
-            return self
-        columns: Any = (list(compress(column, chosen)) for column in self)
-        return Statements(*columns)
+# Keys are of one version, there are further keys, and they are all there is.
+_DICTIONARY = struct.Struct("<QQQ")
+_VERSION, _OWN_KEYS = 1, 1 << 9 | 1 << 10
+_PLACES = ((1 << 8, "<u1"), (1 << 16, "<u2"), (1 << 32, "<u4"))
 
 
-COLUMNS = (*Statements._fields, "position")
+Positions = Sequence[int] | NDArray[Any]
 
 
-def insert_block(statements: Statements, positions: Sequence[int]) -> bytes:
+class Column(NamedTuple):
+    name: str
+    kind: str
+    values: bytes
+
+
+def insert_block(statements: Statements, positions: Positions) -> bytes:
     """A block for the columns COLUMNS. Positions are by row, like the rest."""
-    rows = len(statements.account)
     return _block(
-        rows,
-        *_identity_columns(statements),
-        ("outcome", "UInt8", bytes(statements.outcome)),
-        ("ended_at", "Int64", _integers("q", statements.ended_at)),
-        ("duration_us", "Int64", _integers("q", statements.duration_us)),
-        ("workspace", "String", _names(statements.workspace)),
-        ("flow", "String", _names(statements.flow)),
-        ("source", "String", _names(statements.source)),
-        ("position", "UInt64", _integers("Q", positions)),
+        statements.rows,
+        _names("account", statements.account),
+        Column("run_key", "String", _keys(statements.run_key)),
+        Column("outcome", "UInt8", statements.outcome.tobytes()),
+        Column("ended_at", "Int64", _integers(statements.ended_at)),
+        Column("duration_us", "Int64", _integers(statements.duration_us)),
+        _names("workspace", statements.workspace),
+        _names("flow", statements.flow),
+        _names("source", statements.source),
+        _positions(positions),
     )
 
 
-def identity_block(statements: Statements) -> bytes:
-    """A block of account, run_key and fingerprint."""
-    return _block(len(statements.account), *_identity_columns(statements))
+def mark_block(statements: Statements, positions: Positions) -> bytes:
+    """A block for the columns MARK_COLUMNS."""
+    tails = Column("key_tail", "UInt32", statements.key_tails().astype("<u4").tobytes())
+    return _block(statements.rows, *_marks(statements), tails, _positions(positions))
+
+
+def marks_asked(statements: Statements) -> bytes:
+    """A block of what is looked for."""
+    return _block(statements.rows, *_marks(statements))
 
 
 def account_block(accounts: Sequence[str]) -> bytes:
     """A block of accounts."""
-    return _block(len(accounts), ("account", "String", _names(accounts)))
+    return _block(len(accounts), _names("account", Names.of(accounts)))
 
 
-ACCOUNT_STRUCTURE = "account String"
-IDENTITY_STRUCTURE = "account String, run_key String, fingerprint Int64"
-
-
-def run_keys(ids: Sequence[str]) -> list[bytes]:
-    """`run_key.encode` of each; UUIDs all at once, which takes a quarter of the time."""
-    quantity = len(ids)
-    if not all(len(each) == 36 for each in ids):
-        return [run_key.encode(each) for each in ids]
-    joined = "".join(ids)
-    digits = joined.replace("-", "")
-    dashes = "-" * quantity
-    if (
-        len(digits) == 32 * quantity
-        and all(joined[place::36] == dashes for place in (8, 13, 18, 23))
-        and digits == digits.lower()
-    ):
-        try:
-            keys = unhexlify(digits)
-        except (Error, ValueError):
-            pass
-        else:
-            return [keys[start : start + 16] for start in range(0, len(keys), 16)]
-    return [run_key.encode(each) for each in ids]
-
-
-Column = tuple[str, str, bytes]
-
-
-def _identity_columns(statements: Statements) -> tuple[Column, Column, Column]:
+def _marks(statements: Statements) -> tuple[Column, Column]:
     return (
-        ("account", "String", _names(statements.account)),
-        ("run_key", "String", b"".join(map(_sized, statements.run_key))),
-        ("fingerprint", "Int64", _integers("q", statements.fingerprint)),
+        Column("run_second", "UInt32", statements.run_seconds().astype("<u4").tobytes()),
+        Column("fingerprint", "Int64", _integers(statements.fingerprint)),
     )
+
+
+def _positions(positions: Positions) -> Column:
+    return Column("position", "UInt64", np.asarray(positions, dtype="<u8").tobytes())
 
 
 def _block(rows: int, *columns: Column) -> bytes:
@@ -131,24 +88,32 @@ def _block(rows: int, *columns: Column) -> bytes:
     return b"".join(parts)
 
 
-class _Names(dict[str, bytes]):
-    """Texts as they travel; most repeat within a batch."""
+def _names(name: str, names: Names) -> Column:
+    """Only the names that occur are sent."""
+    used, places = np.unique(names.places, return_inverse=True)
+    kind, form = next((kind, form) for kind, (limit, form) in enumerate(_PLACES) if len(used) <= limit)
+    keys = b"".join(_sized(names.texts[place].encode()) for place in used.tolist())
+    values = b"".join(
+        (
+            _DICTIONARY.pack(_VERSION, _OWN_KEYS | kind, len(used)),
+            keys,
+            struct.pack("<Q", len(places)),
+            places.astype(form).tobytes(),
+        )
+    )
+    return Column(name, "LowCardinality(String)", values if len(places) else b"")
 
-    def __missing__(self, name: str) -> bytes:
-        travelling = self[name] = _sized(name.encode())
-        return travelling
+
+def _keys(keys: NDArray[Any]) -> bytes:
+    if keys.dtype == object:
+        return b"".join(map(_sized, keys.tolist()))
+    table = np.full((len(keys), 1 + UUID_BYTES), UUID_BYTES, dtype=np.uint8)
+    table[:, 1:] = keys.view(np.uint8).reshape(-1, UUID_BYTES)
+    return table.tobytes()
 
 
-def _names(names: Iterable[str]) -> bytes:
-    return b"".join(map(_Names().__getitem__, names))
-
-
-def _integers(kind: str, values: Iterable[int]) -> bytes:
-    integers = array(kind, values)
-    assert integers.itemsize == 8
-    if sys.byteorder == "big":
-        integers.byteswap()
-    return integers.tobytes()
+def _integers(values: NDArray[Any]) -> bytes:
+    return values.astype("<i8", copy=False).tobytes()
 
 
 def _sized(value: bytes) -> bytes:

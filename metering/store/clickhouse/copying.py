@@ -17,12 +17,13 @@ import sqlalchemy as sa
 
 from metering.database import reading, writing
 from metering.store.clickhouse.address import Address
-from metering.store.clickhouse.block import COLUMNS, Statements, insert_block
+from metering.store.clickhouse.append import insert
 from metering.store.clickhouse.closing import close_for_events, open_for_events
 from metering.store.clickhouse.connection import Connection
 from metering.store.clickhouse.errors import CopyDiffers, CopyRefused
 from metering.store.clickhouse.home import Home, home_of, knows, move_in
 from metering.store.clickhouse.schema import STATEMENTS, migrate
+from metering.store.clickhouse.statements import Statements
 from metering.store.clickhouse.store import ClickHouseEventStore
 from metering.store.clickhouse.tables import homes
 from metering.store.sql import SqlEventStore
@@ -118,7 +119,7 @@ def _pass(engine: sa.Engine, clickhouse: Connection, home: Home, piece: int, pro
         for rows, now_at in _pieces(engine, begin, home.copied_to, piece):
             block, positions = _columns(rows)
             token = "-".join(map(str, (home.id, begin.to, name, *now_at.after)))
-            clickhouse.insert(STATEMENTS, COLUMNS, insert_block(block, positions), token)
+            insert(clickhouse, block, positions, token)
             _remember(engine, under_way=msgspec.json.encode(now_at).decode())
             progress(len(rows))
     here, there = SqlEventStore(engine), ClickHouseEventStore(engine, clickhouse.address)
@@ -169,16 +170,19 @@ def _pieces(
 
 
 def _columns(rows: list[sa.Row[Any]]) -> tuple[Statements, list[int]]:
-    block = Statements(
-        [row.account for row in rows],
-        [bytes(row.run_key) for row in rows],
-        [row.fingerprint for row in rows],
-        [row.outcome for row in rows],
-        [row.ended_at for row in rows],
-        [row.duration_us for row in rows],
-        [row.workspace for row in rows],
-        [row.flow for row in rows],
-        [row.source for row in rows],
+    block = Statements.of_rows(
+        (
+            row.account,
+            row.run_key,
+            row.fingerprint,
+            row.outcome,
+            row.ended_at,
+            row.duration_us,
+            row.workspace,
+            row.flow,
+            row.source,
+        )
+        for row in rows
     )
     return block, [row.position for row in rows]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from metering.outcome import Outcome
 from metering.store.clickhouse.journal import Seen
-from metering.store.clickhouse.schema import RUN_HOUR, RUN_MONTH, STATEMENTS
+from metering.store.clickhouse.schema import MARKS, STATEMENTS
 
 # The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
 # Microseconds since 1970 fit into 56 bits for two thousand years.
@@ -136,30 +136,21 @@ def once_there(seen: Seen) -> str:
     )
 
 
-def fingerprints(given: str) -> str:
-    """Of the fingerprints in the table `given`, those that are known of runs created in the same hours: found
-    in the order of creation, without reading what is older or younger."""
+def marks(seen: Seen, given: str) -> str:
+    """Of the marks in the table `given`, those that are held: found in the order of the runs' creation,
+    without reading what is older or younger."""
+    return f"{_marks(given)} AND {counted(seen)}"
+
+
+def marks_at(positions: tuple[int, ...], given: str) -> str:
+    """Of the marks in the table `given`, those that these commits brought."""
+    return f"{_marks(given)} AND position IN ({', '.join(map(str, positions))})"
+
+
+def _marks(given: str) -> str:
     return (
-        f"SELECT DISTINCT fingerprint FROM {STATEMENTS}"
-        f" WHERE (run_hour, fingerprint) IN (SELECT {RUN_HOUR}, fingerprint FROM {given})"
-    )
-
-
-def held(seen: Seen, given: str) -> str:
-    """Of the identities in the table `given`, those that are held."""
-    return (
-        f"SELECT account, run_key, fingerprint FROM {STATEMENTS} WHERE {counted(seen)}"
-        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
-        f" AND (account, run_key, fingerprint) IN (SELECT account, run_key, fingerprint FROM {given})"
-    )
-
-
-def held_at(positions: tuple[int, ...], given: str) -> str:
-    """Of the identities in the table `given`, those that these commits brought."""
-    return (
-        f"SELECT account, run_key, fingerprint FROM {STATEMENTS}"
-        f" WHERE position IN ({', '.join(map(str, positions))}) AND (account, run_key, fingerprint) IN"
-        f" (SELECT account, run_key, fingerprint FROM {given})"
+        f"SELECT fingerprint, key_tail FROM {MARKS}"
+        f" WHERE (run_second, fingerprint) IN (SELECT run_second, fingerprint FROM {given})"
     )
 
 

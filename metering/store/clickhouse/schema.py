@@ -13,6 +13,7 @@ from metering.store.clickhouse.connection import Connection
 from metering.store.clickhouse.errors import EventsUnavailable
 
 STATEMENTS = "task_run_statements"
+MARKS = "task_run_marks"
 MIGRATIONS = "meter_migrations"
 # One row: which installation's events these are (`home`).
 HOMES = "meter_homes"
@@ -23,15 +24,10 @@ _CREATED_MS = "reinterpretAsUInt64(reverse(substring(run_key, 1, 6)))"
 RUN_MONTH = f"""if(length(run_key) = 16 AND bitShiftRight(reinterpretAsUInt8(substring(run_key, 7, 1)), 4) = 7
         AND {_CREATED_MS} BETWEEN 1577836800000 AND 2524607999999,
         toUInt32(toYYYYMM(fromUnixTimestamp64Milli(toInt64({_CREATED_MS}), 'UTC'))), toUInt32(0))"""
-RUN_HOUR = f"if({RUN_MONTH} = 0, toUInt32(0), toUInt32(intDiv({_CREATED_MS}, 3600000)))"
-
-# One row an event that was accepted. Ordered for what is asked of one account; the projection is the same
-# rows' fingerprints in the order of the runs' creation, so that a batch of new runs, whose duplicates are
-# looked for among all that is held, touches only the newest of them.
+# One row an event that was accepted. Ordered for what is asked of one account.
 _COLUMNS = f"""
     account String CODEC(ZSTD(1)),
-    run_key String CODEC(ZSTD(1)),
-    fingerprint Int64 CODEC(NONE),
+    run_key String CODEC(ZSTD(3)),
     position UInt64 CODEC(Delta, ZSTD(1)),
     outcome UInt8 CODEC(ZSTD(1)),
     ended_at Int64 CODEC(Delta, ZSTD(1)),
@@ -39,19 +35,22 @@ _COLUMNS = f"""
     workspace LowCardinality(String) CODEC(ZSTD(1)),
     flow LowCardinality(String) CODEC(ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
-    run_month UInt32 MATERIALIZED {RUN_MONTH} CODEC(ZSTD(1)),
-    run_hour UInt32 MATERIALIZED {RUN_HOUR} CODEC(Delta, ZSTD(1))"""
-_INDEXES = """,
-    INDEX by_end ended_at TYPE minmax GRANULARITY 1,
-    INDEX by_position position TYPE minmax GRANULARITY 1,
-    PROJECTION by_creation (SELECT run_hour, fingerprint ORDER BY run_hour, fingerprint)"""
-_LAYOUT = "PARTITION BY run_month ORDER BY (account, run_key, fingerprint, position)"
-# An insert is answered once its files are on disk, not when the system has promised to write them. Rows may
-# be deleted, though the projection has them too.
-_DURABLE = (
-    "index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1,"
-    " lightweight_mutation_projection_mode = 'rebuild'"
+    run_month UInt32 MATERIALIZED {RUN_MONTH} CODEC(ZSTD(1))"""
+_INDEXES = ",\n    INDEX by_end ended_at TYPE minmax GRANULARITY 1"
+_LAYOUT = "PARTITION BY run_month ORDER BY (account, run_key, position)"
+# One row an event, too: what tells a duplicate, in the order of the runs' creation (0 where the id does not
+# tell). A batch of new runs, whose duplicates are looked for among all that is held, touches only the newest.
+_MARK_COLUMNS = """
+    run_second UInt32 CODEC(Delta, ZSTD(1)),
+    fingerprint Int64 CODEC(NONE),
+    key_tail UInt32 CODEC(NONE),
+    position UInt64 CODEC(Delta, ZSTD(1))"""
+_MARK_LAYOUT = (
+    "PARTITION BY if(run_second = 0, 0, toYYYYMM(toDateTime(run_second, 'UTC')))"
+    " ORDER BY (run_second, fingerprint)"
 )
+# An insert is answered once its files are on disk, not when the system has promised to write them.
+_DURABLE = "index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1"
 
 # The answer to an insert may be lost; sent again, it is known by its token among so many later ones.
 _REMEMBERED = 1000
@@ -75,6 +74,8 @@ ALL = (
         single=(
             f"CREATE TABLE IF NOT EXISTS {STATEMENTS} ({_COLUMNS}{_INDEXES}\n) ENGINE = MergeTree {_LAYOUT}"
             f" SETTINGS {_DURABLE}, non_replicated_deduplication_window = {_REMEMBERED}",
+            f"CREATE TABLE IF NOT EXISTS {MARKS} ({_MARK_COLUMNS}\n) ENGINE = MergeTree {_MARK_LAYOUT}"
+            f" SETTINGS {_DURABLE}, non_replicated_deduplication_window = {_REMEMBERED}",
             f"CREATE TABLE IF NOT EXISTS {HOMES} (id String) ENGINE = MergeTree ORDER BY id",
         ),
         cluster=(
@@ -83,6 +84,11 @@ ALL = (
             f" SETTINGS {_DURABLE}, replicated_deduplication_window = {_REMEMBERED}",
             f"CREATE TABLE IF NOT EXISTS {STATEMENTS} ON CLUSTER `{{cluster}}` ({_COLUMNS}\n)"
             f" ENGINE = Distributed(`{{cluster}}`, `{{database}}`, {STATEMENTS}_shard, cityHash64(account))",
+            f"CREATE TABLE IF NOT EXISTS {MARKS}_shard ON CLUSTER `{{cluster}}` ({_MARK_COLUMNS}\n)"
+            f" ENGINE = ReplicatedMergeTree {_MARK_LAYOUT}"
+            f" SETTINGS {_DURABLE}, replicated_deduplication_window = {_REMEMBERED}",
+            f"CREATE TABLE IF NOT EXISTS {MARKS} ON CLUSTER `{{cluster}}` ({_MARK_COLUMNS}\n)"
+            f" ENGINE = Distributed(`{{cluster}}`, `{{database}}`, {MARKS}_shard, cityHash64(fingerprint))",
             f"CREATE TABLE IF NOT EXISTS {HOMES} ON CLUSTER `{{cluster}}` (id String)"
             f" ENGINE = {_EVERYWHERE} ORDER BY id",
         ),
