@@ -16,6 +16,7 @@ from billing.billing_run import Progress, run_month
 from billing.credit_notes import credit_note
 from billing.credits import positive_amount
 from billing.errors import Refused
+from billing.moving.closing import left_for
 from billing.payments.crediting import not_the_same
 from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
@@ -76,6 +77,9 @@ class Service:
         """Raises SchemaMissing."""
         if not is_current(self.engine):
             raise SchemaMissing("the database has no schema yet, or an older one; run: billing init")
+        with reading(self.engine) as connection:
+            if place := left_for(connection):
+                raise SchemaMissing(f"this installation has moved to {place}; set BILLING_DATABASE_URL to it")
         if wrong := complaint(self.engine, self.store):
             raise SchemaMissing(wrong)
 

@@ -1,4 +1,5 @@
-"""Events may be kept in ClickHouse: positions under way, and where the events are."""
+"""Events may be kept in ClickHouse: positions under way, and where the events are. An installation may move
+to another database: where it went."""
 
 from __future__ import annotations
 
@@ -27,8 +28,15 @@ def upgrade() -> None:
         sa.Column("under_way", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "installation_moves",
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("moved_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("place"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("installation_moves")
     op.drop_table("meter_homes")
     op.drop_table("meter_inserts")

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from billing.api.door import Door, TheDoor, answer
 from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
+from billing.moving.closing import left_for
 from billing.schema import is_current
 from metering.database import reading
 from metering.store.clickhouse.errors import EventsUnavailable
@@ -70,7 +71,11 @@ def _database(door: Door) -> str:
 
 def _schema(door: Door) -> str:
     try:
-        return "ok" if is_current(door.service.engine) else "missing or older; run: billing init"
+        if not is_current(door.service.engine):
+            return "missing or older; run: billing init"
+        with reading(door.service.engine) as connection:
+            place = left_for(connection)
+        return f"moved to {place}; set BILLING_DATABASE_URL to it" if place else "ok"
     except sa.exc.SQLAlchemyError:
         return "cannot be read"
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from billing.errors import BillingError, Invalid, NotFound, Refused
+from billing.moving.closing import is_closed
 from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, TryAgain
 from billing.pricing.errors import PricingError
 from metering.collecting.errors import PrefectError
@@ -135,7 +136,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
         field = getattr(error, "field", None)
         return problem(status, str(error), request_id=request_id, field=field, headers=headers)
     _log.error("request %s failed", request_id, exc_info=error)
-    if isinstance(error, _UNREACHABLE):
+    if isinstance(error, _UNREACHABLE) or is_closed(error):
         return problem(
             503,
             "the database cannot be used right now; try again in a moment",

@@ -16,6 +16,7 @@ from billing.cli import (
     invoice_changes,
     invoices,
     keys,
+    move,
     plans,
     preview,
     reconcile,
@@ -33,7 +34,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule):
+for module in (init, demo, serve, schedule, move):
     module.add_to(app)
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)

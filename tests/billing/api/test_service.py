@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from billing.api import make_app
 from billing.api.events import router as events_router
+from billing.moving.copying import move
 from billing.payments.stripe_gateway import StripeGateway
 from metering.database import writing
 from metering.period import SECOND_US
@@ -239,3 +240,15 @@ def test_two_applications_may_share_a_service(sqlite_databases: NewDatabase) -> 
         assert one.post("/v1/events", json=native()).json()["accepted"] == 1
         assert two.post("/v1/events", json=native()).json()["duplicate"] == 1
     assert make_app(world.service).title
+
+
+def test_a_service_whose_installation_moved_sends_its_senders_elsewhere(new_database: NewDatabase) -> None:
+    """It was not told of the move: the database refuses what it would write, and who sent it tries again."""
+    world = World(new_database())
+    with running(world) as client:
+        move(world.engine, new_database(), world.instant)
+        for path, body in (("/v1/events", native()), ("/v1/accounts", {"id": "acme"})):
+            sent = client.post(path, json=body)
+            assert sent.headers["Retry-After"]
+            assert_problem(sent, 503, says="again")
+        assert_problem(client.get("/readyz", key=None), 503, says="moved to")
