@@ -29,9 +29,9 @@ def require_engine() -> None:
 
 
 @contextmanager
-def running_clickhouse(folder: Path) -> Iterator[str]:
+def running_clickhouse(folder: Path, given: str | None = None) -> Iterator[str]:
     """Yields the URL of a server without a database: the one that is given, or one of our own."""
-    given = os.environ.get(GIVEN)
+    given = given or os.environ.get(GIVEN)
     if given:
         yield given.rstrip("/")
         return

@@ -35,7 +35,10 @@ class Append:
         self._journal = journal
 
     def run(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        batch = Statements.of(events)
+        return self.keep(Statements.of(events), now)
+
+    def keep(self, batch: Statements, now: int) -> list[bool]:
+        """What `run` does with events that are columns already."""
         seen = self._journal.seen()
         accepted = ~batch.repeat()
         if seen.high:
