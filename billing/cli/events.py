@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from billing.cli.commands import command, noun
-from billing.cli.options import AsJson
+from billing.cli.errors import LOOK
+from billing.cli.options import AsJson, read_month
 from billing.cli.output import note, print_json, progress, say
 from billing.cli.service import open_service
+from metering.period import Month
 
 group = noun("Where task-run events are kept.")
+
+
+@command(group, "archive", example="billing events archive --before 2026-10 --to archive")
+def archive(
+    before: Annotated[
+        Month, typer.Option(parser=read_month, metavar="MONTH", help="Months before this one, as YYYY-MM.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder; made if it is not there.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the task runs of issued invoices to Parquet files, one an invoice, and compare each file with its
+    invoice: counts by day and outcome, and the run list's SHA-256. Repeated, it writes what is missing.
+    Nothing is removed from the database. Exit 1 if the runs of an invoice differ."""
+    from billing.reporting.archive import archive as write
+
+    with open_service() as service, progress("archiving") as show:
+        done = write(service.engine, service.store, before, to, progress=show)
+    if as_json:
+        print_json(done.to_data())
+    else:
+        say(
+            f"{done.written:,} invoices with {done.runs:,} task runs written to {to}, {done.bytes:,} bytes;"
+            f" {done.kept:,} were there."
+        )
+        for number in done.differing:
+            note(f"{number}: its runs are not what it says; see: billing invoices verify {number}")
+    if done.differing:
+        raise typer.Exit(LOOK)
 
 
 @command(group, "copy", example="billing events copy --to clickhouse://billing:secret@ch1:8123/meter")
