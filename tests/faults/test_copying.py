@@ -7,7 +7,7 @@ import pytest
 from metering.store.clickhouse.copying import copy_events
 from metering.store.clickhouse.errors import CopyDiffers
 from metering.store.clickhouse.home import complaint
-from metering.store.clickhouse.schema import STATEMENTS
+from metering.store.clickhouse.schema import MARKS, STATEMENTS
 from metering.store.clickhouse.store import ClickHouseEventStore
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
@@ -55,8 +55,15 @@ def test_a_copy_that_is_killed_at_any_step_goes_on(
     assert there.append([event("r-0-0", account="a0")], NOVEMBER_2) == [False]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (f"DELETE FROM {STATEMENTS} WHERE account = 'a1' AND outcome = 6", "account a1, 2026-10-03"),
+        (f"DELETE FROM {MARKS} WHERE position = 1", "6 of 30 events have no mark"),
+    ],
+)
 def test_a_copy_that_differs_is_found_and_the_database_stays_in_charge(
-    sqlite_databases: NewDatabase, clickhouse_server: str
+    spoil: str, says: str, sqlite_databases: NewDatabase, clickhouse_server: str
 ) -> None:
     engine = sqlite_databases()
     here = SqlEventStore(engine)
@@ -64,8 +71,8 @@ def test_a_copy_that_differs_is_found_and_the_database_stays_in_charge(
     address = new_address(clickhouse_server)
     copy_events(engine, address)
     there = ClickHouseEventStore(engine, address)
-    there.connection.tell(f"DELETE FROM {STATEMENTS} WHERE account = 'a1' AND outcome = 6")
-    with pytest.raises(CopyDiffers, match="account a1, 2026-10-03"):
+    there.connection.tell(spoil)
+    with pytest.raises(CopyDiffers, match=says):
         copy_events(engine, address, switch=True)
     assert complaint(engine, here) is None
     assert here.append([event("later")], NOVEMBER_2) == [True]

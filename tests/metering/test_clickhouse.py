@@ -221,6 +221,29 @@ def test_a_batch_of_many_names_comes_back_as_it_was(clickhouse_stores: Stores) -
         store.close()
 
 
+def test_an_account_that_is_not_read_whole_has_the_same_usage(
+    clickhouse_stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question learns how much an account has besides; the next one goes by partitions."""
+    store = clickhouse_stores.new()
+    assert isinstance(store, ClickHouseEventStore)
+    months = ("2026-08", "2026-09", "2026-10")
+    store.append(
+        [event(f"{each}-{n}", end=f"{each}-05T00:00:00Z") for each in months for n in (1, 2)], NOVEMBER_2
+    )
+    store.append([event("2026-09-1", state="ROLLED_BACK", end="2026-10-05T00:00:00Z")], NOVEMBER_2)
+    monkeypatch.setattr("metering.store.clickhouse.store._MUCH", 2)
+    asked: list[str] = []
+    rows = store.connection.rows
+    monkeypatch.setattr(
+        store.connection, "rows", lambda query, **more: asked.append(query) or rows(query, **more)
+    )
+    first, second = (store.usage("acme", OCTOBER.start, OCTOBER.end) for _ in range(2))
+    assert first == second
+    assert (first.counts.billable, first.counts.not_billed["reversed"]) == (2, 1)
+    assert ["DISTINCT run_month" in query for query in asked] == [False, True]
+
+
 def test_long_texts_and_any_characters_come_back_as_they_were(clickhouse_stores: Stores) -> None:
     store = clickhouse_stores.new()
     long = "ü" * 128

@@ -22,7 +22,7 @@ from metering.store.clickhouse.closing import close_for_events, open_for_events
 from metering.store.clickhouse.connection import Connection
 from metering.store.clickhouse.errors import CopyDiffers, CopyRefused
 from metering.store.clickhouse.home import Home, home_of, knows, move_in
-from metering.store.clickhouse.schema import STATEMENTS, migrate
+from metering.store.clickhouse.schema import MARKS, STATEMENTS, migrate
 from metering.store.clickhouse.statements import Statements
 from metering.store.clickhouse.store import ClickHouseEventStore
 from metering.store.clickhouse.tables import homes
@@ -124,6 +124,7 @@ def _pass(engine: sa.Engine, clickhouse: Connection, home: Home, piece: int, pro
             progress(len(rows))
     here, there = SqlEventStore(engine), ClickHouseEventStore(engine, clickhouse.address)
     runs = _compare(engine, here, there, step.to)
+    _compare_marks(engine, clickhouse, step.to)
     _remember(engine, copied_to=step.to, under_way="")
     held = int(clickhouse.rows(f"SELECT count() FROM {STATEMENTS}")[0][0])
     return Copied(home.place, step.to, held, len(runs), sum(runs.values()), complete=False)
@@ -185,6 +186,21 @@ def _columns(rows: list[sa.Row[Any]]) -> tuple[Statements, list[int]]:
         for row in rows
     )
     return block, [row.position for row in rows]
+
+
+def _compare_marks(engine: sa.Engine, clickhouse: Connection, cutoff: int) -> None:
+    """What tells a duplicate is there for each statement. Raises CopyDiffers."""
+    with reading(engine) as connection:
+        kept = sum(
+            connection.scalar(sa.select(sa.func.count()).where(table.c.position <= cutoff)) or 0
+            for table in _TABLES.values()
+        )
+    copied = int(clickhouse.rows(f"SELECT count() FROM {MARKS} WHERE position <= {cutoff}")[0][0])
+    if copied < kept:
+        raise CopyDiffers(
+            f"the copy differs from the database: {kept - copied:,} of {kept:,} events have no mark that"
+            " would tell them from new ones; events are kept in the database as before; please report it"
+        )
 
 
 def _compare(

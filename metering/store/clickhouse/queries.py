@@ -36,13 +36,19 @@ def counted(seen: Seen) -> str:
     return f"position <= {seen.high}{hidden}"
 
 
-def usage(seen: Seen) -> str:
-    """Rows of (hour, '', outcome, quantity) of {account} in [{start}, {end})."""
+# The hour under which runs are counted that are elsewhere.
+ELSEWHERE = -1
+
+
+def usage(seen: Seen, *, all_partitions: bool) -> str:
+    """Rows of (hour, '', outcome, quantity) of {account} in [{start}, {end}). To look for the partitions
+    first is a question of its own, which costs more than reading all of a small account. What was read and
+    ends outside the period is counted under ELSEWHERE."""
+    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
     return (
-        f"SELECT intDiv({_ENDED_AT}, {_HOUR}) AS hour, '' AS name, {_OUTCOME} AS outcome, count() AS quantity"
-        f" FROM ({_strongest(seen)})"
-        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
-        " GROUP BY hour, outcome"
+        f"SELECT if({here}, intDiv({_ENDED_AT}, {_HOUR}), {ELSEWHERE}) AS hour, '' AS name,"
+        f" {_OUTCOME} AS outcome, count() AS quantity"
+        f" FROM ({_strongest(seen, partitions=not all_partitions)}) GROUP BY hour, outcome"
     )
 
 
@@ -169,11 +175,12 @@ def _among(given: str) -> str:
     return f"account IN (SELECT account FROM {given})"
 
 
-def _strongest(seen: Seen, which: str = _ACCOUNT) -> str:
+def _strongest(seen: Seen, which: str = _ACCOUNT, *, partitions: bool = True) -> str:
     """For each run of {account}, or of other accounts, the outcome and the end that hold, as one number."""
+    where = _partitions(seen, which) if partitions else "1"
     return (
         f"SELECT account, min({_STRENGTH}) AS won FROM {STATEMENTS}"
-        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
+        f" WHERE {which} AND {counted(seen)} AND {where} GROUP BY account, run_key"
     )
 
 

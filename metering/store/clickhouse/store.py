@@ -36,6 +36,8 @@ class ClickHouseEventStore:
         self._journal = journal or Journal(engine)
         self.address = address
         self.connection = Connection(address)
+        # Accounts that have so much besides what is asked that they are better not read whole.
+        self._large: set[str] = set()
 
     @property
     def writers(self) -> int:
@@ -62,14 +64,22 @@ class ClickHouseEventStore:
     ) -> Usage:
         check_hours(start, end)
         seen = self._journal.seen()
-        query = queries.usage(seen) if group_by is None else queries.usage_by(seen, group_by)
+        small = account not in self._large
+        plain = queries.usage(seen, all_partitions=small)
+        query = plain if group_by is None else queries.usage_by(seen, group_by)
         windows: dict[tuple[int, str], Counter[Outcome]] = defaultdict(Counter)
         total: Counter[Outcome] = Counter()
+        elsewhere = 0
         for hour, name, outcome, quantity in self.connection.rows(
             query, account=account, start=start, end=end
         ):
+            if hour == queries.ELSEWHERE:
+                elsewhere += quantity
+                continue
             windows[window_start(hour * HOUR_US, by), name][Outcome(outcome)] += quantity
             total[Outcome(outcome)] += quantity
+        if elsewhere > _MUCH:
+            self._large.add(account)
         return Usage(
             account,
             start,
@@ -197,6 +207,8 @@ class ClickHouseEventStore:
         self.engine.dispose()
 
 
+# Runs that are read in the time that a question for the partitions takes.
+_MUCH = 200_000
 # Accounts of which one question is asked.
 _PART = 1000
 
