@@ -103,21 +103,23 @@ def _start(
 
 
 def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[str]:
-    """The ids of the accounts that may have something to bill or adjust, in order. Metered accounts that
-    billing does not know are reported, never billed."""
+    """The ids of the accounts that may have something to bill or adjust, those with task runs first and in
+    the order in which the store reads them. Metered accounts that billing does not know are reported, never
+    billed."""
     month = run.month
     metered = store.accounts_in(month.start, month.end)
     with reading(engine) as connection:
         known = accounts.ids(connection)
         invoiced = invoices.accounts_invoiced_before(connection, month)
-    concerned = (metered | invoiced) & known
+    concerned = [account for account in metered if account in known]
+    concerned += sorted((invoiced & known).difference(concerned))
     if run.account is not None:
         return [run.account] if run.account in concerned else []
-    strangers = sorted(metered - known)
+    strangers = sorted(set(metered) - known)
     for account, usage in sorted(store.month_usages(strangers, month.start, month.end, run.cutoff)):
         if usage.counts.total:
             report.unassigned.append((account, usage.counts.billable))
-    return sorted(concerned)
+    return concerned
 
 
 def _bill_alone(

@@ -24,6 +24,9 @@ _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 ).fullmatch
 
+# There is a year 0 for numpy, and none for `parse_instant`.
+_YEAR_1 = "0001"
+
 # The shape of an instant is its text with a nine for every digit.
 _TO_NINES = bytes.maketrans(b"012345678", b"999999999")
 _PLAIN_SHAPES = frozenset(
@@ -73,21 +76,24 @@ def parse_instant(text: str) -> int:
 
 
 def parse_instants(texts: Sequence[str]) -> list[int]:
-    """Each text as `parse_instant` reads it, in half the time where all of them are plain: in UTC, with a
-    fraction of at most six digits or none.
+    """Each text as `parse_instant` reads it, in a quarter of the time where all of them are plain: in UTC,
+    with a fraction of at most six digits or none.
 
     >>> parse_instants(["1970-01-01T00:00:01Z", "1970-01-01T00:00:01.25Z"])
     [1000000, 1250000]
     """
-    shapes = "\n".join(texts).encode("utf-8", "replace").translate(_TO_NINES).split(b"\n")
-    if len(shapes) != len(texts) or not _PLAIN_SHAPES.issuperset(shapes):
+    together = "\n".join(texts)
+    shapes = together.encode("utf-8", "replace").translate(_TO_NINES).split(b"\n")
+    if len(shapes) != len(texts) or not _PLAIN_SHAPES.issuperset(shapes) or min(texts) < _YEAR_1:
         return [parse_instant(text) for text in texts]
-    read, epoch = datetime.fromisoformat, _EPOCH
-    instants = []
-    for text in texts:
-        since = read(text) - epoch
-        instants.append((since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds)
-    return instants
+    # It takes a tenth of a second to import, which a command that reads no events should not wait for.
+    import numpy as np
+
+    try:
+        instants = np.array(together.replace("Z", "").split("\n"), dtype="datetime64[us]")
+    except ValueError:
+        raise ValueError("is not a real instant; check its day, its time and its offset") from None
+    return instants.astype(np.int64).tolist()  # type: ignore[no-any-return]
 
 
 def parse_bound(text: str) -> int:

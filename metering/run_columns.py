@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,69 +22,102 @@ from metering.usage import Counts
 Integers = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
-# How a day and an outcome share a number.
-DAY_CODE = 8
-assert max(Outcome) < DAY_CODE
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
+# How a day and an outcome share a number.
+_DAY_CODE = 8
+assert max(Outcome) < _DAY_CODE
 
-ID_DIGITS = 32
+UUID_BYTES = 16
 # Where the parts of a UUID begin in the line, and where they are among its digits.
 _ID_PARTS = ((0, 0, 8), (9, 8, 12), (14, 12, 16), (19, 16, 20), (24, 20, 32))
 _DASHES = (8, 13, 18, 23)
 _DATE, _TIME, _FRACTION, _ZONE, _DURATION = 37, 48, 56, 63, 65
 
 
-class Billed(NamedTuple):
-    """Billed runs, ascending by id: 32 lower-case hexadecimal digits each, and microseconds."""
+class Runs(NamedTuple):
+    """Runs of some accounts, a column a field: ascending by account, and each account's by id. `key` has a
+    row of 16 bytes a run; instants and durations are microseconds."""
 
-    ids: bytes
+    account: Integers
+    key: Bytes
+    outcome: Integers
     ended_at: Integers
     duration_us: Integers
 
+    def some(self, chosen: NDArray[np.bool_] | Integers) -> Runs:
+        numbers = (self.outcome[chosen], self.ended_at[chosen], self.duration_us[chosen])
+        return Runs(self.account[chosen], self.key[chosen], *numbers)
 
-class Tally:
-    """Adds up a month of one account, page after page, in the order of the ids."""
+
+class Tallies:
+    """Adds up a month of some accounts, part after part, each account's in the order of its ids."""
 
     def __init__(self) -> None:
-        self._digest = hashlib.sha256(HEADER)
-        self._quantities: dict[int, int] = {}  # by day and outcome, in one number
+        self._digests: dict[int, hashlib._Hash] = {}
+        # By account: quantities by day and outcome, in one number.
+        self._quantities: dict[int, dict[int, int]] = {}
+        self._last: dict[int, bytes] = {}
 
-    def add_billed(self, runs: Billed) -> None:
-        if len(runs.ended_at):
-            self._digest.update(lines(runs))
-            self.add_others(runs.ended_at // DAY_US * DAY_CODE + int(Outcome.BILLABLE))
-
-    def add_others(self, codes: Integers) -> None:
-        """Runs that are not billed, each as its day (since the epoch) times `DAY_CODE` plus its outcome."""
-        if not len(codes):
+    def add(self, runs: Runs) -> None:
+        """Raises ValueError if a run's id comes before one of its account that was added already."""
+        if not len(runs.account):
             return
-        first = int(codes.min())
-        for code, quantity in enumerate(np.bincount(codes - first).tolist(), start=first):
-            if quantity:
-                self._quantities[code] = self._quantities.get(code, 0) + quantity
+        for account, start, end in _stretches(runs.account):
+            if runs.key[start].tobytes() <= self._last.get(account, b""):
+                raise ValueError("the runs of an account are added in the order of their ids")
+            self._last[account] = runs.key[end - 1].tobytes()
+        self._count(runs)
+        billed = runs.some(runs.outcome == int(Outcome.BILLABLE))
+        text, ends = lines(billed)
+        for account, start, end in _stretches(billed.account):
+            digest = self._digests.setdefault(account, hashlib.sha256(HEADER))
+            digest.update(text[int(ends[start]) : int(ends[end])])
 
-    def month_usage(self) -> MonthUsage:
-        """What `run_list.month_usage` says of the same runs."""
+    def _count(self, runs: Runs) -> None:
+        days = runs.ended_at // DAY_US * _DAY_CODE + runs.outcome
+        first, width = int(days.min()), int(days.max() - days.min()) + 1
+        accounts, place = np.unique(runs.account, return_inverse=True)
+        together, quantities = np.unique(place * width + (days - first), return_counts=True)
+        found = zip(
+            (together // width).tolist(), (together % width).tolist(), quantities.tolist(), strict=True
+        )
+        names = accounts.tolist()
+        for number, code, quantity in found:
+            of_account = self._quantities.setdefault(names[number], {})
+            of_account[code + first] = of_account.get(code + first, 0) + quantity
+
+    def month_usage(self, account: int) -> MonthUsage:
+        """What `run_list.month_usage` says of the account's runs that were added."""
         total: dict[Outcome, int] = {}
         by_day: dict[str, dict[Outcome, int]] = {}
-        for code, quantity in sorted(self._quantities.items()):
-            outcome = _OUTCOMES[code % DAY_CODE]
+        for code, quantity in sorted(self._quantities.get(account, {}).items()):
+            outcome = _OUTCOMES[code % _DAY_CODE]
             total[outcome] = total.get(outcome, 0) + quantity
-            by_day.setdefault(_day_text(code // DAY_CODE), {})[outcome] = quantity
+            by_day.setdefault(_day_text(code // _DAY_CODE), {})[outcome] = quantity
         days = {day: Counts(counts) for day, counts in by_day.items()}
-        return MonthUsage(Counts(total), days, self._digest.hexdigest())
+        digest = self._digests.get(account) or hashlib.sha256(HEADER)
+        return MonthUsage(Counts(total), days, digest.hexdigest())
 
 
-def lines(runs: Billed) -> bytes:
-    """The lines of the run list, without the header."""
+def _stretches(accounts: Integers) -> Iterator[tuple[int, int, int]]:
+    """Each account with the place of its first run and the one behind its last."""
+    if not len(accounts):
+        return
+    begins = np.flatnonzero(np.concatenate([[True], accounts[1:] != accounts[:-1]]))
+    ends = np.append(begins[1:], len(accounts))
+    yield from zip(accounts[begins].tolist(), begins.tolist(), ends.tolist(), strict=True)
+
+
+def lines(runs: Runs) -> tuple[memoryview, Integers]:
+    """The lines of the run list, without the header; and where each begins, and the last ends."""
     quantity = len(runs.ended_at)
-    ids = np.frombuffer(runs.ids, dtype=f"S{ID_DIGITS}")
-    assert len(ids) == quantity and bool((ids[1:] > ids[:-1]).all()), "runs are not in the order of their ids"
+    if not quantity:
+        return memoryview(b""), np.zeros(1, dtype=np.int64)
     # Every part of a line has its place; what a line does not have is left out at the end.
     groups = -(-len(str(int(runs.duration_us.max()))) // 3)
     table = np.empty((quantity, _DURATION + 3 * groups + 1), dtype=np.uint8)
     kept = np.ones(table.shape, dtype=np.bool_)
-    digits = ids.view(np.uint8).reshape(quantity, ID_DIGITS)
+    digits = _hexadecimal()[runs.key].reshape(quantity, 2 * UUID_BYTES)
     for place, start, end in _ID_PARTS:
         table[:, place : place + end - start] = digits[:, start:end]
     for place in _DASHES:
@@ -92,7 +126,8 @@ def lines(runs: Billed) -> bytes:
     _write_instants(table, kept, runs.ended_at)
     _write_durations(table, kept, runs.duration_us)
     table[:, -1] = ord("\n")
-    return table[kept].tobytes()
+    ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1, dtype=np.int64))])
+    return memoryview(table[kept].tobytes()), ends
 
 
 def _write_instants(table: Bytes, kept: NDArray[np.bool_], instants: Integers) -> None:
@@ -149,6 +184,12 @@ def _times() -> Bytes:
 def _thousands() -> Bytes:
     """Three digits of each number below 1,000."""
     return _table("".join(f"{number:03d}" for number in range(1000)), 3)
+
+
+@functools.cache
+def _hexadecimal() -> Bytes:
+    """Two digits of each byte."""
+    return _table("".join(f"{byte:02x}" for byte in range(256)), 2)
 
 
 def _table(text: str, width: int) -> Bytes:

@@ -11,12 +11,18 @@ from bench_load import ACCOUNTS, FLOWS, Ints, Runs, account_name, counts_of, dra
 
 from metering.database import writing
 from metering.period import HOUR_US
+from metering.store.counts import months_of
 from metering.store.packed import accept_packed_arrays, pack_rows
+from metering.store.run_key import BUCKET_SHIFT
 
 _CHUNK = 1_000_000
 _ROWS = 50_000
-_RUN = ("int", "bytea", "bigint", "smallint", "bigint", "bigint", "int", "bigint", "smallint")
-_COUNT = ("int", "int", "int", "smallint", "bigint")
+_RUN = (
+    "bigint", "bigint", "bigint", "bigint", "int", "smallint", "smallint", "int", "int", "bytea",
+)  # fmt: skip
+_HOUR = ("bigint", "int", "int", "int", "smallint")
+_MONTH = ("bigint", "bigint", "int", "int", "smallint")
+_BUCKET = ("int", "int")
 
 
 def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
@@ -30,7 +36,9 @@ def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
         held += counts_of(runs)
         with writing(engine) as connection:
             _insert(connection, "task_runs", _RUN, _rows(runs, position))
-            _insert(connection, "usage_hours", _COUNT, _hours(runs), _ADD)
+            _insert(connection, "usage_hours", _HOUR, _hours(runs), _ADD_HOUR)
+            _insert(connection, "usage_months", _MONTH, _months(runs, position), _ADD_MONTH)
+            _insert(connection, "run_buckets", _BUCKET, _buckets(runs), " ON CONFLICT DO NOTHING")
             connection.execute(sa.text("INSERT INTO meter_commits VALUES (:p, 0)"), {"p": position})
             if engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT setval('meter_positions', :p)"), {"p": position})
@@ -40,9 +48,13 @@ def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
     return held
 
 
-_ADD = (
-    " ON CONFLICT (account_id, hour, label_id, outcome)"
+_ADD_HOUR = (
+    " ON CONFLICT (hour, account_id, label_id, outcome)"
     " DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity"
+)
+_ADD_MONTH = (
+    " ON CONFLICT (month, account_id, outcome)"
+    " DO UPDATE SET quantity = usage_months.quantity + excluded.quantity, position = excluded.position"
 )
 
 
@@ -82,26 +94,45 @@ def _label(account: Any, flow: Any) -> Any:
 
 def _rows(runs: Runs, position: int) -> list[tuple[Any, ...]]:
     """In the order of their keys."""
-    order = np.lexsort((runs.low.view(np.uint64), runs.high, runs.account))
+    bucket = _bucket(runs)
+    order = np.lexsort((runs.low.view(np.uint64), runs.high, runs.account, bucket))
     raw = np.column_stack([runs.high[order].astype(">i8"), runs.low[order].astype(">i8")]).tobytes()
     keys = [raw[at : at + 16] for at in range(0, len(raw), 16)]
     labels = _label(runs.account, runs.flow) + 1
-    after = [
-        each[order].tolist() for each in (runs.outcome, runs.ended_at, runs.duration_us, labels, runs.low)
-    ]
-    before = (runs.account[order] + 1).tolist()
+    said = [each[order].tolist() for each in (runs.low, runs.ended_at, runs.duration_us)]
+    after = [each[order].tolist() for each in (labels, runs.outcome)]
+    where = [each[order].tolist() for each in (bucket, runs.account + 1)]
     return [
-        (account, key, position, *rest, 0) for account, key, *rest in zip(before, keys, *after, strict=True)
+        (*before, position, *rest, 0, *place, key)
+        for before, rest, place, key in zip(
+            zip(*said, strict=True), zip(*after, strict=True), zip(*where, strict=True), keys, strict=True
+        )
     ]
+
+
+def _bucket(runs: Runs) -> Ints:
+    return runs.high >> 32 + BUCKET_SHIFT
 
 
 def _hours(runs: Runs) -> list[tuple[int, ...]]:
     """Counters of the hours, by label and outcome."""
-    key = np.column_stack(
-        [runs.account + 1, runs.ended_at // HOUR_US, _label(runs.account, runs.flow) + 1, runs.outcome]
-    )
-    keys, quantities = np.unique(key, axis=0, return_counts=True)
-    return [(*row, quantity) for row, quantity in zip(keys.tolist(), quantities.tolist(), strict=True)]
+    labels = _label(runs.account, runs.flow) + 1
+    return _counted(runs.ended_at // HOUR_US, runs.account + 1, labels, runs.outcome)
+
+
+def _months(runs: Runs, position: int) -> list[tuple[int, ...]]:
+    counted = _counted(months_of(runs.ended_at), runs.account + 1, runs.outcome)
+    return [(quantity, position, *key) for quantity, *key in counted]
+
+
+def _buckets(runs: Runs) -> list[tuple[int, ...]]:
+    return [key for _, *key in _counted(months_of(runs.ended_at), _bucket(runs))]  # type: ignore[misc]
+
+
+def _counted(*columns: Ints) -> list[tuple[int, ...]]:
+    """How often each row comes, and the row."""
+    keys, quantities = np.unique(np.column_stack(columns), axis=0, return_counts=True)
+    return [(quantity, *row) for row, quantity in zip(keys.tolist(), quantities.tolist(), strict=True)]
 
 
 def _insert(

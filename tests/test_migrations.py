@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,14 @@ from billing.plans import load_shipped
 from billing.reporting.proof import verify
 from billing.schema import is_current, upgrade
 from metering.database import make_engine, migrating, reading, writing
-from metering.period import Month
+from metering.event import TaskRunEvent
+from metering.period import HOUR_US, Month
+from metering.run_list import MonthUsage, month_usage
+from metering.store import run_key
 from metering.store.sql import SqlEventStore
-from tests.events import runs
+from metering.usage import Run
+from tests.conftest import NewDatabase
+from tests.events import event, runs
 
 ROOT = Path(__file__).parent.parent
 NOW = 1_790_000_000_000_000
@@ -45,21 +51,24 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]
 
 
 def at_revision(engine: sa.Engine, revision: str) -> None:
+    with migrating(engine) as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def _config(connection: sa.Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "alembic"))
-    with migrating(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    config.attributes["connection"] = connection
+    return config
 
 
 def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> None:
     at_revision(empty, "0001")
     load_shipped(empty, NOW)
-    store = SqlEventStore(empty)
-    store.append(runs(3), NOW)
-    cutoff = store.cutoff().position
-    with reading(empty) as connection:
-        digest = _digest(store, cutoff)
+    held = runs(3)
+    _hold_as_before(empty, held)
+    cutoff = 1
+    digest = _usage(held).run_list_sha256
     with writing(empty) as connection:
         for statement in (
             f"INSERT INTO accounts VALUES ('acme', 'Acme', '', 'USD', '2026-10', {NOW}, 'cus_1')",
@@ -112,8 +121,108 @@ def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> N
     assert tuple(sent) == ("inv_2", "send", "inv_2", "finalize", "done")
 
 
-def _digest(store: SqlEventStore, cutoff: int) -> str:
-    from metering.run_list import month_usage
+TIMED = "0199a3a4-5b6c-7d8e-9f00-11223344556"
+BEFORE = [
+    *(event(f"{TIMED}{digit}", flow="load", source="prefect") for digit in "0123"),
+    event("0199ffff-5b6c-7d8e-9f00-112233445566", end="2026-11-01T00:00:00Z"),
+    event("0199a3a4-5b6c-4d8e-9f00-112233445566", account="beta", workspace="prod"),
+    event("0199a3a4-5b6c-7d8e-1f00-112233445566", account="beta", state="FAILED"),
+    event("exactly15chars.", account="beta", end="2026-10-31T23:59:59Z"),
+]
 
-    october = Month.parse("2026-10")
-    return month_usage(store.runs("acme", october.start, october.end, cutoff)).run_list_sha256
+
+def test_runs_lie_elsewhere_and_say_the_same(empty: sa.Engine, sqlite_databases: NewDatabase) -> None:
+    """With a run that failed first, as of a later commit. And nothing is taken a second time."""
+    at_revision(empty, "0003")
+    failed = event(BEFORE[0].task_run_id, state="FAILED", flow="load", source="prefect")
+    _hold_as_before(empty, [failed, *BEFORE[1:]], revised=BEFORE[0])
+    upgrade(empty)
+    moved, fresh = SqlEventStore(empty), SqlEventStore(sqlite_databases())
+    for events in ([failed, *BEFORE[1:]], [BEFORE[0]]):
+        fresh.append(events, NOW)
+    year = Month.parse("2026-01").start, Month.parse("2027-01").start
+    for again in ([*BEFORE, failed], [event("new"), event(f"{TIMED}4")]):
+        for account in ("acme", "beta"):
+            for group in (None, "workspace", "flow"):
+                asked = {"by": "hour", "group_by": group}
+                assert moved.usage(account, *year, **asked) == fresh.usage(account, *year, **asked)  # type: ignore[arg-type]
+            for cutoff in (0, 1, 2, 3):
+                assert list(moved.runs(account, *year, cutoff)) == list(fresh.runs(account, *year, cutoff))
+        month = Month.parse("2026-10").start, Month.parse("2026-10").end
+        assert moved.counts_by_account(*month) == fresh.counts_by_account(*month)
+        for cutoff in (0, 1, 2, 3):
+            asked_of = (["acme", "beta"], *month, cutoff)
+            assert dict(moved.month_usages(*asked_of)) == dict(fresh.month_usages(*asked_of))
+        is_new = [again[0] is not BEFORE[0]] * len(again)
+        assert moved.append(again, NOW) == fresh.append(again, NOW) == is_new
+
+
+def test_a_schema_is_taken_back_with_what_it_holds(empty: sa.Engine) -> None:
+    upgrade(empty)
+    store = SqlEventStore(empty)
+    store.append(BEFORE, NOW)
+    store.append([event(BEFORE[0].task_run_id, state="ROLLED_BACK")], NOW)
+    year = Month.parse("2026-01").start, Month.parse("2027-01").start
+    before = {account: list(store.runs(account, *year, 2)) for account in ("acme", "beta")}
+    usage = store.usage("acme", *year, by="hour", group_by="flow")
+    with migrating(empty) as connection:
+        config = _config(connection)
+        command.downgrade(config, "0003")
+        command.upgrade(config, "head")
+    again = SqlEventStore(empty)
+    assert {account: list(again.runs(account, *year, 2)) for account in before} == before
+    assert again.usage("acme", *year, by="hour", group_by="flow") == usage
+
+
+def _hold_as_before(
+    engine: sa.Engine, events: list[TaskRunEvent], revised: TaskRunEvent | None = None
+) -> None:
+    """Task runs as revision 0003 and those before it kept them, in a first commit; in a second, another event
+    of the first of them."""
+    accounts = sorted({each.account for each in events})
+    places = sorted({_place(each) for each in events})
+    counted: Counter[tuple[int, int, int, int]] = Counter()
+    with writing(engine) as connection:
+        for number, account in enumerate(accounts, 1):
+            _insert(connection, "meter_accounts", number, account)
+        for number, (account, *names) in enumerate(places, 1):
+            _insert(connection, "meter_labels", number, accounts.index(account) + 1, *names)
+        for each in events:
+            account, label = accounts.index(each.account) + 1, places.index(_place(each)) + 1
+            key = run_key.encode(each.task_run_id)
+            is_revised = int(revised is not None and each.task_run_id == revised.task_run_id)
+            said = (int(each.outcome), each.ended_at, each.duration_us, label)
+            _insert(connection, "task_runs", account, key, 1, *said, each.fingerprint, is_revised)
+            holds = revised if revised is not None and is_revised else each
+            counted[account, holds.ended_at // HOUR_US, label, int(holds.outcome)] += 1
+            if holds is not each:
+                said = (int(holds.outcome), holds.ended_at, holds.duration_us, label)
+                _insert(connection, "task_run_revisions", account, key, holds.fingerprint, 2, *said)
+        for counter, quantity in counted.items():
+            _insert(connection, "usage_hours", *counter, quantity)
+        commits = 1 if revised is None else 2
+        for position in range(1, commits + 1):
+            _insert(connection, "meter_commits", position, NOW)
+        if engine.dialect.name == "postgresql":
+            for sequence, last in (
+                ("meter_positions", commits),
+                ("meter_accounts_id_seq", len(accounts)),
+                ("meter_labels_id_seq", len(places)),
+            ):
+                connection.exec_driver_sql(f"SELECT setval('{sequence}', {last})")
+
+
+def _place(each: TaskRunEvent) -> tuple[str, str, str, str]:
+    return each.account, each.workspace, each.flow, each.source
+
+
+def _insert(connection: sa.Connection, table: str, *row: object) -> None:
+    names = [f"v{number}" for number in range(len(row))]
+    values = ", ".join(f":{name}" for name in names)
+    connection.execute(sa.text(f"INSERT INTO {table} VALUES ({values})"), dict(zip(names, row, strict=True)))
+
+
+def _usage(events: list[TaskRunEvent]) -> MonthUsage:
+    return month_usage(
+        Run(each.task_run_id, each.outcome, each.ended_at, each.duration_us, "", "", "") for each in events
+    )

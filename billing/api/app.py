@@ -76,7 +76,8 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.door = door
-    app.add_middleware(Guard)
+    app.add_middleware(events.Straight)
+    app.add_middleware(Guard)  # the last is the outermost
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)

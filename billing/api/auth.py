@@ -15,7 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from billing.access import authenticate
-from billing.api.door import TheDoor
+from billing.api.door import Door, TheDoor
 from billing.api.problems import ProblemError
 from billing.repository.keys import ApiKey
 from billing.terms import no_account
@@ -40,23 +40,33 @@ def needs(need: Need) -> Callable[..., Awaitable[ApiKey]]:
     async def caller(
         door: TheDoor, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> ApiKey:
-        if given is None:
-            raise ProblemError(401, "send an API key: Authorization: Bearer KEY", headers=_CHALLENGE)
-        secret = given.credentials
-        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
-        now = door.service.now()
-        key = door.keyring.get(digest, now)
-        if key is None:
-            generation = door.keyring.generation
-            key = await run_in_threadpool(authenticate, door.service.engine, secret)
-            if key is None:
-                raise ProblemError(401, "this API key is unknown or revoked", headers=_CHALLENGE)
-            door.keyring.put(digest, key, now, generation)
-        if need not in _MAY[key.scope]:
-            raise ProblemError(403, f"a key of scope {key.scope!r} may not do this; it takes {need!r}")
-        return key
+        return await key_of(door, need, given.credentials if given else None)
 
     return caller
+
+
+async def key_of(door: Door, need: Need, secret: str | None) -> ApiKey:
+    """The key of a secret. Raises ProblemError: 401 without one that is valid, 403 if it lacks the scope."""
+    if secret is None:
+        raise ProblemError(401, "send an API key: Authorization: Bearer KEY", headers=_CHALLENGE)
+    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+    now = door.service.now()
+    key = door.keyring.get(digest, now)
+    if key is None:
+        generation = door.keyring.generation
+        key = await run_in_threadpool(authenticate, door.service.engine, secret)
+        if key is None:
+            raise ProblemError(401, "this API key is unknown or revoked", headers=_CHALLENGE)
+        door.keyring.put(digest, key, now, generation)
+    if need not in _MAY[key.scope]:
+        raise ProblemError(403, f"a key of scope {key.scope!r} may not do this; it takes {need!r}")
+    return key
+
+
+def bearer(authorization: str) -> str | None:
+    """The secret in an `Authorization` header, as FastAPI's `HTTPBearer` reads it."""
+    scheme, _, secret = authorization.partition(" ")
+    return (secret.strip() or None) if scheme.lower() == "bearer" else None
 
 
 Ingester = Annotated[ApiKey, Depends(needs("ingest"))]

@@ -62,11 +62,12 @@ class EventStore(Protocol):
         """The billable runs of each day that has any, now, from the hourly counters. `start` and `end` are on
         whole days."""
 
-    def accounts_in(self, start: int, end: int) -> set[str]:
-        """Accounts that have, or once had, task runs in the period, from the hourly counters."""
+    def accounts_in(self, start: int, end: int) -> list[str]:
+        """Accounts that have, or once had, task runs in a period of whole months, from the counters; in an
+        order in which `month_usages` is fast."""
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
-        """Those of some accounts that have task runs in the period now, from the hourly counters."""
+        """Those of some accounts that have task runs in a period of whole months now, from the counters."""
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,

@@ -1,136 +1,154 @@
 """One append to the SQL store: which events are new, which are duplicates, which revise a run, and what
-that changes in the hourly counters."""
+that changes in the counters."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable
+from typing import NamedTuple
 
-import sqlalchemy as sa
+import numpy as np
 
 from metering.outcome import Outcome, Statement, winner
-from metering.period import HOUR_US
-from metering.store.driver import CountRow, Driver, NewRun, RevisionRow, RunKey, RunRow
+from metering.store.batch import Batch, Integers, in_key_order
+from metering.store.counts import Change, Changes, by_hour, by_month, months_of
+from metering.store.driver import Driver, RevisionRow, RunKey, RunRow
 from metering.store.names import Label
+from metering.store.run_key import BUCKET_SHIFT
 
 
-def statement_of(row: RunRow | RevisionRow | sa.Row[Any], label: Label) -> Statement:
-    """What decides a run, from a row of `task_runs` or `task_run_revisions` and its label."""
-    return Statement(
-        Outcome(row.outcome), row.ended_at, row.duration_us, label.source, label.flow, label.workspace
-    )
+class Appended(NamedTuple):
+    """Which events were accepted, and the months and buckets that are noted from this commit on."""
 
-
-CounterKey = tuple[int, int, int, int]
-"""Account, hour, label, outcome."""
+    accepted: list[bool]
+    buckets: set[tuple[int, int]]
 
 
 class Append:
-    """Works on one open transaction. `run` answers for each row whether it was accepted."""
+    """Works on one open transaction. `run` answers what became of each event."""
 
-    def __init__(self, driver: Driver, label_of: Callable[[int], Label], rows: Sequence[NewRun]) -> None:
+    def __init__(
+        self, driver: Driver, label_of: Callable[[int], Label], batch: Batch, noted: set[tuple[int, int]]
+    ) -> None:
         self._driver = driver
         self._label_of = label_of
-        self._rows = rows
-        self._accepted = [True] * len(rows)
-        self._deltas: Counter[CounterKey] = Counter()
+        self._batch = batch
+        self._noted = noted
+        self._order = in_key_order(batch)
+        self._moved: list[Change] = []
 
-    def run(self, now: int) -> list[bool]:
+    def run(self, now: int) -> Appended:
         """Every event is new, until it is found to be another one's sibling."""
         position = self._driver.next_position()
-        keys: list[RunKey] = list(map(_key, self._rows))
-        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-        repeated = len(first) < len(keys)
-        new = [self._rows[index] for index in first.values()] if repeated else self._rows
-        held = {row[:2]: row for row in self._driver.insert_runs(sorted(new), position)}
-        self._count(new)
-        if repeated or held:
-            self._resolve(position, keys, first, held)
-        if any(self._accepted):
-            changes = [CountRow(*key, change) for key, change in sorted(self._deltas.items()) if change]
-            if changes:
-                self._driver.add_to_counters(changes)
-            self._driver.record_commit(position, now)
-        return self._accepted
+        leads, lead = self._order
+        held = self._driver.insert_runs(self._batch, leads, position)
+        is_held = np.zeros(len(lead), dtype=bool)
+        is_held[held.places] = True
+        accepted = (lead == np.arange(len(lead))) & ~is_held
+        if not accepted.all():
+            first_said = self._batch.fingerprint.copy()
+            first_said[held.places] = held.fingerprints
+            differing = np.flatnonzero(~accepted & (self._batch.fingerprint != first_said[lead]))
+            if len(differing):
+                accepted[self._revise(position, lead, is_held, differing.tolist())] = True
+        if not accepted.any():
+            return Appended(accepted.tolist(), set())
+        buckets = self._count(leads[~is_held[leads]], position)
+        self._driver.record_commit(position, now)
+        return Appended(accepted.tolist(), buckets)
 
-    def _count(self, new: Sequence[NewRun]) -> None:
-        account_ids, _, outcomes, ended_at, _, label_ids, _ = zip(*new, strict=True)
-        hours = [instant // HOUR_US for instant in ended_at]
-        self._deltas.update(zip(account_ids, hours, label_ids, outcomes, strict=True))
+    def _count(self, new: Integers, position: int) -> set[tuple[int, int]]:
+        batch = self._batch
+        named = (batch.ended_at[new], batch.account_id[new], batch.label_id[new], batch.outcome[new])
+        changes = Changes(*named, np.ones(len(new), dtype=np.int64)).and_also(self._moved)
+        if len(changes.quantity):
+            self._driver.add_to_hours(by_hour(changes))
+            self._driver.add_to_months(by_month(changes), position)
+        pairs = np.unique((months_of(batch.ended_at[new]) << _BUCKET_BITS) + batch.bucket[new])
+        found = {(pair >> _BUCKET_BITS, pair & (1 << _BUCKET_BITS) - 1) for pair in pairs.tolist()}
+        unknown = found - self._noted
+        if unknown:
+            self._driver.note_buckets(sorted(unknown))
+        return unknown
 
-    def _resolve(
-        self, position: int, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
-    ) -> None:
-        """Decide about events whose run was held before, or is named twice in this batch."""
-        for key in held:
-            self._deltas[_counter_of_new(self._rows[first[key]])] -= 1
-        differing: dict[RunKey, list[int]] = defaultdict(list)
-        for index, key in self._siblings(keys, first, held):
-            if key not in held:
-                held[key] = _run_row(self._rows[first[key]], position)
-            self._accepted[index] = False
-            if self._rows[index][_FINGERPRINT] != held[key].fingerprint:
-                differing[key].append(index)
-        if differing:
-            self._revise(position, held, differing)
-
-    def _siblings(
-        self, keys: Sequence[RunKey], first: dict[RunKey, int], held: dict[RunKey, RunRow]
-    ) -> list[tuple[int, RunKey]]:
-        """The events, and their places in the batch, that did not bring their run."""
-        known = held.keys()
-        brought = {index for key, index in first.items() if key not in known} if held else {*first.values()}
-        return [(index, key) for index, key in enumerate(keys) if index not in brought]
-
-    def _revise(self, position: int, held: dict[RunKey, RunRow], differing: dict[RunKey, list[int]]) -> None:
-        """Keep events that say something else of a run than those held, and move its count accordingly."""
-        known: dict[RunKey, dict[int, RunRow | RevisionRow]] = {
-            key: {held[key].fingerprint: held[key]} for key in differing
-        }
-        older = [held[key] for key in sorted(differing) if held[key].position != position]
-        revised = [row[:2] for row in self._driver.locked(older) if row.revised] if older else []
-        for old in self._driver.held_revisions(revised) if revised else ():
-            known[old[:2]][old.fingerprint] = old
+    def _revise(self, position: int, lead: Integers, is_held: Integers, differing: list[int]) -> list[int]:
+        """Keep events that say something else of a run than those held, and move its count accordingly.
+        Answers those that nobody had said before."""
+        said: dict[int, list[int]] = defaultdict(list)
+        for place in differing:
+            said[int(lead[place])].append(place)
+        known = self._known(position, said, is_held)
         added: list[RevisionRow] = []
-        for key in sorted(differing):
-            before = self._winner(known[key])
-            for index in differing[key]:
-                new = _revision(self._rows[index], position)
-                if new.fingerprint not in known[key]:
-                    known[key][new.fingerprint] = new
+        accepted: list[int] = []
+        for first in sorted(said, key=self._key):
+            held = known[first]
+            before = self._winner(held)
+            for place in said[first]:
+                new = self._revision(place, position)
+                if new.fingerprint not in held:
+                    held[new.fingerprint] = new
                     added.append(new)
-                    self._accepted[index] = True
-            after = self._winner(known[key])
-            self._deltas[_counter(before)] -= 1
-            self._deltas[_counter(after)] += 1
+                    accepted.append(place)
+            after = self._winner(held)
+            if after is not before:
+                self._moved += [_change(before, -1), _change(after, 1)]
         if added:
             self._driver.insert_revisions(added)
+        return accepted
+
+    def _known(
+        self, position: int, said: dict[int, list[int]], is_held: Integers
+    ) -> dict[int, dict[int, RunRow | RevisionRow]]:
+        """What is held of each run, by its fingerprint; runs by the place of their first event."""
+        places = {self._key(first): first for first in said if is_held[first]}
+        known: dict[int, dict[int, RunRow | RevisionRow]] = {
+            first: {row.fingerprint: row}
+            for first in said
+            if not is_held[first]
+            for row in [self._run_row(first, position)]
+        }
+        rows = list(self._driver.held_runs(sorted(places))) if places else []
+        for row in rows:
+            known[places[_key_of(row)]] = {row.fingerprint: row}
+        revised = [_key_of(row) for row in rows if row.revised]
+        for old in self._driver.held_revisions(revised) if revised else ():
+            known[places[_key_of(old)]][old.fingerprint] = old
+        return known
 
     def _winner(self, rows: dict[int, RunRow | RevisionRow]) -> RunRow | RevisionRow:
-        said = [(statement_of(row, self._label_of(row.label_id)), row) for row in rows.values()]
+        said = [(self._statement(row), row) for row in rows.values()]
         best = winner(statement for statement, _ in said)
         return next(row for statement, row in said if statement == best)
 
+    def _statement(self, row: RunRow | RevisionRow) -> Statement:
+        label = self._label_of(row.label_id)
+        return Statement(
+            Outcome(row.outcome), row.ended_at, row.duration_us, label.source, label.flow, label.workspace
+        )
 
-_key = itemgetter(0, 1)
-_FINGERPRINT = 6
+    def _key(self, place: int) -> RunKey:
+        batch = self._batch
+        return int(batch.bucket[place]), int(batch.account_id[place]), batch.keys[place]
+
+    def _said(self, place: int, position: int) -> tuple[int, int, int, int, int, int]:
+        """The columns that an event decides, as the tables have them."""
+        batch = self._batch
+        before = (int(column[place]) for column in (batch.fingerprint, batch.ended_at, batch.duration_us))
+        return *before, position, int(batch.label_id[place]), int(batch.outcome[place])  # type: ignore[return-value]
+
+    def _run_row(self, place: int, position: int) -> RunRow:
+        return RunRow(*self._said(place, position), 0, *self._key(place))
+
+    def _revision(self, place: int, position: int) -> RevisionRow:
+        return RevisionRow(*self._said(place, position), *self._key(place))
 
 
-def _counter_of_new(row: NewRun) -> CounterKey:
-    return row[0], row[3] // HOUR_US, row[5], row[2]
+_BUCKET_BITS = 32 - BUCKET_SHIFT
 
 
-def _counter(row: RunRow | RevisionRow) -> CounterKey:
-    return row.account_id, row.ended_at // HOUR_US, row.label_id, row.outcome
+def _key_of(row: RunRow | RevisionRow) -> RunKey:
+    return row.bucket, row.account_id, row.run_key
 
 
-def _run_row(row: NewRun, position: int) -> RunRow:
-    account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint = row
-    return RunRow(account_id, run_key, position, outcome, ended_at, duration_us, label_id, fingerprint, 0)
-
-
-def _revision(row: NewRun, position: int) -> RevisionRow:
-    account_id, run_key, outcome, ended_at, duration_us, label_id, fingerprint = row
-    return RevisionRow(account_id, run_key, fingerprint, position, outcome, ended_at, duration_us, label_id)
+def _change(row: RunRow | RevisionRow, quantity: int) -> Change:
+    return Change(row.ended_at, row.account_id, row.label_id, row.outcome, quantity)

@@ -1,22 +1,28 @@
-"""Usage from the hourly counters: no question about usage scans events."""
+"""Usage from the counters: no question about usage scans events."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from metering.database import reading
 from metering.outcome import Outcome
-from metering.period import DAY_US, HOUR_US, Month, hour_of
+from metering.period import DAY_US, HOUR_US, Month, day_of
+from metering.store.buckets import month_numbered
+from metering.store.hours import Hours
+from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
-from metering.store.tables import accounts, labels, usage_hours
 from metering.usage import Counts, GroupBy, Usage, Window, WindowSize
+
+_OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 
 
 class Counters:
-    """Reads `usage_hours`."""
+    """Reads `usage_hours`, and `usage_months` where it can answer."""
 
     def __init__(self, engine: sa.Engine, names: Names) -> None:
         self._engine = engine
@@ -26,20 +32,15 @@ class Counters:
         """See `EventStore.usage`."""
         check_hours(start, end)
         account_id = self._names.account_id(account)
-        windows: dict[tuple[int, str | None], Counter[Outcome]] = defaultdict(Counter)
+        windows: dict[_Key, dict[Outcome, int]] = {}
         if account_id is not None:
             with reading(self._engine) as connection:
-                for row in connection.execute(_hours(account_id, start, end, group_by)):
-                    key = (window_start(row.hour * HOUR_US, by), row.name)
-                    windows[key][Outcome(row.outcome)] += row.quantity
-        total: Counter[Outcome] = Counter()
-        for counts in windows.values():
-            total.update(counts)
+                windows = _windows(self._counted(connection, account_id, start, end, by, group_by), by)
         return Usage(
             account,
             start,
             end,
-            _counts(total),
+            _sum(windows.values()),
             tuple(
                 _window(begin, name, group_by, counts)
                 for (begin, name), counts in sorted(
@@ -49,24 +50,101 @@ class Counters:
             ),
         )
 
+    def _counted(
+        self,
+        connection: sa.Connection,
+        account_id: int,
+        start: int,
+        end: int,
+        by: WindowSize,
+        group_by: GroupBy | None,
+    ) -> Iterable[_Counted]:
+        totals = MonthTotals(connection)
+        if by == "month" and group_by is None and _whole_months(start, end):
+            for number, outcome, quantity in totals.by_month(account_id, start, end):
+                yield _Counted(month_numbered(number).start, None, outcome, quantity)
+            return
+        hours = Hours(connection)
+        for number in totals.months_of(account_id, start, end):
+            month = month_numbered(number)
+            within = max(start, month.start), min(end, month.end)
+            yield from (_Counted(*row) for row in hours.of_account(account_id, *within, group_by))
+
+    def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
+        """See `EventStore.billable_days`."""
+        days = self.usage(account, start, end, by="day", group_by=None).windows
+        return {day_of(day.start): day.counts.billable for day in days if day.counts.billable}
+
     def by_account(self, start: int, end: int) -> dict[str, Counts]:
         """See `EventStore.counts_by_account`."""
         check_hours(start, end)
-        query = (
-            sa.select(
-                accounts.c.account,
-                usage_hours.c.outcome,
-                sa.func.sum(usage_hours.c.quantity).label("quantity"),
-            )
-            .join(accounts, accounts.c.id == usage_hours.c.account_id)
-            .where(usage_hours.c.hour >= hour_of(start), usage_hours.c.hour < hour_of(end))
-            .group_by(accounts.c.account, usage_hours.c.outcome)
-        )
-        found: dict[str, Counter[Outcome]] = defaultdict(Counter)
         with reading(self._engine) as connection:
-            for row in connection.execute(query):
-                found[row.account][Outcome(row.outcome)] += int(row.quantity)
-        return {account: _counts(counts) for account, counts in sorted(found.items())}
+            if _whole_months(start, end):
+                found: Mapping[str, dict[Outcome, int]] = MonthTotals(connection).by_account(start, end)
+            else:
+                found = Hours(connection).by_account(start, end)
+        return {account: _counts(counts) for account, counts in found.items()}
+
+    def days_of(
+        self, since: Mapping[int, int], end: int, cutoff: int
+    ) -> tuple[dict[int, dict[date, Counts]], set[int]]:
+        """The counts of each day from an instant of each account's own on, as of a cutoff; and the accounts
+        of which that is not known, because runs of those months were committed since."""
+        found: dict[int, dict[int, dict[Outcome, int]]] = {each: defaultdict(dict) for each in since}
+        start = min(since.values())
+        with reading(self._engine) as connection:
+            totals = MonthTotals(connection)
+            changed = totals.changed(list(since), start, end, cutoff)
+            months = totals.held(start, end)
+            if months:
+                bounds = max(start, month_numbered(months[0]).start), min(end, month_numbered(months[-1]).end)
+                for account_id, day, outcome, quantity in Hours(connection).by_day(sorted(since), *bounds):
+                    if quantity and account_id in found and day * DAY_US >= since[account_id]:
+                        found[account_id][day][_OUTCOMES[outcome]] = int(quantity)
+        dates = {number: day_of(number * DAY_US) for days in found.values() for number in days}
+        return {
+            account_id: {dates[number]: Counts(days[number]) for number in sorted(days)}
+            for account_id, days in found.items()
+            if account_id not in changed
+        }, changed
+
+
+_Key = tuple[int, str | None]
+"""Where a window begins, and its workspace or flow."""
+
+
+class _Counted(NamedTuple):
+    """Runs of an hour or month."""
+
+    start: int
+    name: str | None
+    outcome: int
+    quantity: int
+
+
+def _windows(counted: Iterable[_Counted], by: WindowSize) -> dict[_Key, dict[Outcome, int]]:
+    windows: dict[_Key, dict[Outcome, int]] = {}
+    starts: dict[int, int] = {}
+    for instant, name, outcome, quantity in counted:
+        begin = starts.get(instant)
+        if begin is None:
+            begin = starts[instant] = window_start(instant, by)
+        counts = windows.setdefault((begin, name), {})
+        known = _OUTCOMES[outcome]
+        counts[known] = counts.get(known, 0) + quantity
+    return windows
+
+
+def _sum(every: Iterable[Mapping[Outcome, int]]) -> Counts:
+    total: dict[Outcome, int] = {}
+    for counts in every:
+        for outcome, quantity in counts.items():
+            total[outcome] = total.get(outcome, 0) + quantity
+    return _counts(total)
+
+
+def _whole_months(start: int, end: int) -> bool:
+    return all(Month.of(instant).start == instant for instant in (start, end))
 
 
 def check_hours(start: int, end: int) -> None:
@@ -85,31 +163,11 @@ def window_start(instant: int, by: WindowSize) -> int:
     return instant - instant % (HOUR_US if by == "hour" else DAY_US)
 
 
-def _hours(
-    account_id: int, start: int, end: int, group_by: GroupBy | None
-) -> sa.Select[tuple[int, str, int, int]]:
-    name: sa.ColumnElement[Any] = (
-        sa.null().label("name") if group_by is None else labels.c[group_by].label("name")
-    )
-    query = sa.select(
-        usage_hours.c.hour, name, usage_hours.c.outcome, sa.func.sum(usage_hours.c.quantity).label("quantity")
-    ).where(
-        usage_hours.c.account_id == account_id,
-        usage_hours.c.hour >= hour_of(start),
-        usage_hours.c.hour < hour_of(end),
-    )
-    keys: list[sa.ColumnElement[object]] = [usage_hours.c.hour, usage_hours.c.outcome]
-    if group_by is not None:
-        query = query.join(labels, labels.c.id == usage_hours.c.label_id)
-        keys.append(labels.c[group_by])
-    return query.group_by(*keys)
-
-
-def _counts(counts: Counter[Outcome]) -> Counts:
+def _counts(counts: Mapping[Outcome, int]) -> Counts:
     return Counts({outcome: int(quantity) for outcome, quantity in counts.items() if quantity})
 
 
-def _window(start: int, name: str | None, group_by: GroupBy | None, counts: Counter[Outcome]) -> Window:
+def _window(start: int, name: str | None, group_by: GroupBy | None, counts: Mapping[Outcome, int]) -> Window:
     return Window(
         start,
         _counts(counts),

@@ -1,8 +1,8 @@
 """The statements of the hot path, which go to the database driver itself. `sqlite_driver` and
 `postgres_driver` have them for each engine.
 
-Many rows travel in one statement: the cost of a statement, and on SQLite of giving up and taking back the
-interpreter's lock, is paid once for hundreds of events.
+Many rows travel in one statement, column by column: the cost of a statement, and on SQLite of giving up and
+taking back the interpreter's lock, is paid once for hundreds of events.
 """
 
 from __future__ import annotations
@@ -10,49 +10,48 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-RunKey = tuple[int, bytes]
+from metering.store.batch import Batch, Integers
+from metering.store.counts import HourCounts, MonthCounts
 
-
-NewRun = tuple[int, bytes, int, int, int, int, int]
-"""An event on its way into `task_runs`: account_id, run_key, outcome, ended_at, duration_us, label_id,
-fingerprint. A plain tuple: at a hundred thousand a second, names would cost as much as the disk."""
+RunKey = tuple[int, int, bytes]
+"""Bucket, account, key: what leads to a row of `task_runs`."""
 
 
 class RunRow(NamedTuple):
     """A row of `task_runs`, in the order of its columns."""
 
-    account_id: int
-    run_key: bytes
-    position: int
-    outcome: int
+    fingerprint: int
     ended_at: int
     duration_us: int
+    position: int
     label_id: int
-    fingerprint: int
+    outcome: int
     revised: int
+    bucket: int
+    account_id: int
+    run_key: bytes
 
 
 class RevisionRow(NamedTuple):
     """A row of `task_run_revisions`, in the order of its columns."""
 
-    account_id: int
-    run_key: bytes
     fingerprint: int
-    position: int
-    outcome: int
     ended_at: int
     duration_us: int
-    label_id: int
-
-
-class CountRow(NamedTuple):
-    """A change of one hourly counter."""
-
-    account_id: int
-    hour: int
+    position: int
     label_id: int
     outcome: int
-    quantity: int
+    bucket: int
+    account_id: int
+    run_key: bytes
+
+
+class Held(NamedTuple):
+    """Runs of a batch that were held before: the places of their events, and the fingerprint of each run's
+    first event, which is there for ever."""
+
+    places: list[int]
+    fingerprints: list[int]
 
 
 class Driver(Protocol):
@@ -64,15 +63,17 @@ class Driver(Protocol):
         """The id of each row of a table of names, by its other columns (name → type); new ones get one."""
 
     def next_position(self) -> int: ...
-    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
-        """Insert what is new, in the order given, which is that of the keys. Answers what was held before of
-        the same runs. All of a held row is there for ever but `revised`, which a writer at the same time
-        may change."""
+    def insert_runs(self, batch: Batch, leads: Integers, position: int) -> Held:
+        """Insert the events at these places, which are in key order, where their run is new."""
 
-    def locked(self, rows: Sequence[RunRow]) -> Iterable[RunRow]:
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
         """Held runs, given in key order, as they are now and stay until the end of the transaction."""
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]: ...
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
-    def add_to_counters(self, rows: Sequence[CountRow]) -> None: ...
+    def add_to_hours(self, counts: HourCounts) -> None: ...
+    def add_to_months(self, counts: MonthCounts, position: int) -> None: ...
+    def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Months, each with a bucket that holds runs which end in it; in order."""
+
     def record_commit(self, position: int, now: int) -> None: ...

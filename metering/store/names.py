@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
 from metering.database import reading
-from metering.store.driver import Driver
 from metering.store.tables import accounts, labels
+
+if TYPE_CHECKING:
+    from metering.store.driver import Driver
 
 # Beyond this many remembered names the memory is dropped and filled anew.
 _MEMORY = 400_000

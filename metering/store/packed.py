@@ -4,19 +4,21 @@ value, which took longer than the server takes to keep the rows."""
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from metering.store.batch import Batch, Integers
+
 _HEADER = struct.Struct(">iiIii")
 _LENGTH = struct.Struct(">I")
-# Width in bytes, the type's number in PostgreSQL's catalogue, and the code of Python's arrays.
-_INTEGERS: Final = {"smallint": (2, 21, "h"), "int": (4, 23, "i"), "bigint": (8, 20, "q")}
+# Width in bytes, and the type's number in PostgreSQL's catalogue.
+_INTEGERS: Final = {"smallint": (2, 21), "int": (4, 23), "bigint": (8, 20)}
 _BYTEA: Final = 17
 _TEXT: Final = 25
 
@@ -40,21 +42,37 @@ def accept_packed_arrays(cursor: psycopg.Cursor[Any]) -> None:
     cursor.adapters.register_dumper(PackedArray, _PackedArrayDumper)
 
 
-def pack(kind: str, values: Sequence[Any]) -> PackedArray:
+def pack(kind: str, values: Sequence[Any] | Integers) -> PackedArray:
     """An array of `smallint`, `int`, `bigint`, `bytea` or `text`."""
     if kind in _INTEGERS:
-        width, number, code = _INTEGERS[kind]
-        return PackedArray(_header(number, len(values)) + _integers(width, code, values))
+        width, number = _INTEGERS[kind]
+        column = np.asarray(values, dtype=np.int64)
+        narrow = column.astype(f">i{width}")
+        if (narrow != column).any():
+            raise OverflowError(f"a number does not fit into {kind}")
+        return PackedArray(_header(number, len(values)) + _with_lengths(narrow.view(np.uint8), width))
     if kind == "bytea":
-        return PackedArray(_header(_BYTEA, len(values)) + _texts(values))
+        return PackedArray(_header(_BYTEA, len(values)) + _texts(list(values)))
     assert kind == "text", kind
     return PackedArray(_header(_TEXT, len(values)) + _texts([value.encode() for value in values]))
 
 
 def pack_rows(kinds: Iterable[str], rows: Sequence[Sequence[Any]]) -> list[PackedArray]:
     """The columns of rows, of which there is at least one, as arrays of these kinds."""
-    columns = zip(*rows, strict=True)
+    return pack_columns(kinds, zip(*rows, strict=True))
+
+
+def pack_columns(kinds: Iterable[str], columns: Iterable[Sequence[Any] | Integers]) -> list[PackedArray]:
+    """Columns as arrays of these kinds."""
     return [pack(kind, column) for kind, column in zip(kinds, columns, strict=True)]
+
+
+def pack_keys(batch: Batch, places: Integers) -> PackedArray:
+    """The keys at some places, as an array of `bytea`."""
+    if batch.raw is None:
+        return pack("bytea", [batch.keys[place] for place in places.tolist()])
+    raw = batch.raw[places]
+    return PackedArray(_header(_BYTEA, len(raw)) + _with_lengths(raw.reshape(-1), raw.shape[1]))
 
 
 def _header(number: int, quantity: int) -> bytes:
@@ -62,17 +80,12 @@ def _header(number: int, quantity: int) -> bytes:
     return _HEADER.pack(1, 0, number, quantity, 1) if quantity else _HEADER.pack(0, 0, number, 0, 0)[:12]
 
 
-def _integers(width: int, code: str, values: Sequence[int]) -> bytes:
-    """Each value behind its length, in network order: laid out byte by byte over all values at once."""
-    column = array(code, values)
-    assert column.itemsize == width
-    if sys.byteorder == "little":
-        column.byteswap()
-    raw, step = column.tobytes(), 4 + width
-    packed = bytearray((_LENGTH.pack(width) + bytes(width)) * len(values))
-    for place in range(width):
-        packed[4 + place :: step] = raw[place::width]
-    return bytes(packed)
+def _with_lengths(raw: NDArray[np.uint8], width: int) -> bytes:
+    """Each value, of so many bytes, behind its length."""
+    packed = np.empty((raw.size // width, 4 + width), dtype=np.uint8)
+    packed[:, :4] = np.frombuffer(_LENGTH.pack(width), dtype=np.uint8)
+    packed[:, 4:] = raw.reshape(-1, width)
+    return packed.tobytes()
 
 
 def _texts(values: Sequence[bytes]) -> bytes:

@@ -7,34 +7,33 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metering.store.driver import CountRow, NewRun, RevisionRow, RunKey, RunRow
-from metering.store.packed import accept_packed_arrays, pack_rows
+from metering.store.batch import Batch, Integers
+from metering.store.counts import HourCounts, MonthCounts
+from metering.store.driver import Held, RevisionRow, RunKey, RunRow
+from metering.store.packed import accept_packed_arrays, pack, pack_columns, pack_keys, pack_rows
+from metering.store.tables import COMMIT_LOCK
 
-# A writer holds this advisory lock, shared, for its transaction; who needs a cutoff takes it alone for an
-# instant. So positions follow the order of commits also with several writers.
-COMMIT_LOCK = 0x6D657465  # "mete"
-
-_RUN = {
-    "account_id": "int",
-    "run_key": "bytea",
-    "outcome": "smallint",
+_SAID = {
+    "fingerprint": "bigint",
     "ended_at": "bigint",
     "duration_us": "bigint",
     "label_id": "int",
-    "fingerprint": "bigint",
+    "outcome": "smallint",
 }
-_KEY = {"account_id": "int", "run_key": "bytea"}
+_KEY = {"bucket": "int", "account_id": "int", "run_key": "bytea"}
+_RUN = _SAID | _KEY
 _REVISION = {
-    "account_id": "int",
-    "run_key": "bytea",
     "fingerprint": "bigint",
-    "position": "bigint",
-    "outcome": "smallint",
     "ended_at": "bigint",
     "duration_us": "bigint",
+    "position": "bigint",
     "label_id": "int",
-}
-_COUNT = {"account_id": "int", "hour": "int", "label_id": "int", "outcome": "smallint", "quantity": "bigint"}
+    "outcome": "smallint",
+} | _KEY
+_HOUR = {"quantity": "bigint", "hour": "int", "account_id": "int", "label_id": "int", "outcome": "smallint"}
+_MONTH = {"quantity": "bigint", "month": "int", "account_id": "int", "outcome": "smallint"}
+_BUCKET = {"month": "int", "bucket": "int"}
+_ON_KEY = " AND ".join(f"t.{name} = k.{name}" for name in _KEY)
 
 
 def _given(columns: Mapping[str, str], ordinality: str = "") -> str:
@@ -49,15 +48,27 @@ WITH new AS MATERIALIZED (
     SELECT * FROM {_given(_RUN, " WITH ORDINALITY")} AS new({", ".join(_RUN)}, place)
 ), kept AS (
     INSERT INTO task_runs
-    SELECT account_id, run_key, %b, outcome, ended_at, duration_us, label_id, fingerprint, 0 FROM new
+    SELECT fingerprint, ended_at, duration_us, %b, label_id, outcome, 0, bucket, account_id, run_key FROM new
     ON CONFLICT DO NOTHING RETURNING account_id, run_key
 )
 SELECT place FROM new LEFT JOIN kept USING (account_id, run_key) WHERE kept.account_id IS NULL
 """  # noqa: S608 - of our own names
 
-_ADD_TO_COUNTERS = f"""
-INSERT INTO usage_hours SELECT * FROM {_given(_COUNT)} ON CONFLICT (account_id, hour, label_id, outcome)
+_FINGERPRINTS = f"""
+SELECT place, fingerprint FROM {_given(_KEY, " WITH ORDINALITY")} AS k({", ".join(_KEY)}, place)
+JOIN task_runs t ON {_ON_KEY}
+"""  # noqa: S608
+
+_ADD_TO_HOURS = f"""
+INSERT INTO usage_hours SELECT * FROM {_given(_HOUR)} ON CONFLICT (hour, account_id, label_id, outcome)
 DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity
+"""  # noqa: S608
+
+_ADD_TO_MONTHS = f"""
+INSERT INTO usage_months SELECT quantity, %b, month, account_id, outcome
+FROM {_given(_MONTH)} AS new({", ".join(_MONTH)}) ON CONFLICT (month, account_id, outcome)
+DO UPDATE SET quantity = usage_months.quantity + excluded.quantity,
+    position = greatest(usage_months.position, excluded.position)
 """  # noqa: S608
 
 
@@ -89,15 +100,30 @@ class PostgresDriver:
         self._cursor.execute("SELECT nextval('meter_positions')")
         return int(self._cursor.fetchone()[0])
 
-    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
-        packed: list[Any] = pack_rows(_RUN.values(), rows)
-        self._execute(_INSERT_RUNS, [*packed, position])
-        keys = [rows[place - 1][:2] for (place,) in self._cursor.fetchall()]
-        return [RunRow(*row) for row in self._where_key("task_runs", keys)] if keys else []
+    def insert_runs(self, batch: Batch, leads: Integers, position: int) -> Held:
+        said = (batch.fingerprint, batch.ended_at, batch.duration_us, batch.label_id, batch.outcome)
+        numbers = zip(_RUN.values(), (*said, batch.bucket, batch.account_id), strict=False)
+        packed: list[Any] = [pack(kind, column[leads]) for kind, column in numbers]
+        keys = pack_keys(batch, leads)
+        packed_keys = [*packed[-2:], keys]
+        # The position stands where the statement has it: behind the rows.
+        self._execute(_INSERT_RUNS, [*packed, keys, position])
+        held = [place - 1 for (place,) in self._cursor.fetchall()]
+        if not held:
+            return Held([], [])
+        if len(held) < len(leads):
+            leads = leads[held]
+            packed_keys = [
+                pack("int", batch.bucket[leads]),
+                pack("int", batch.account_id[leads]),
+                pack_keys(batch, leads),
+            ]
+        self._execute(_FINGERPRINTS, packed_keys)
+        rows = self._cursor.fetchall()
+        return Held([int(leads[place - 1]) for place, _ in rows], [fingerprint for _, fingerprint in rows])
 
-    def locked(self, rows: Sequence[RunRow]) -> Iterable[RunRow]:
-        keys = [row[:2] for row in rows]
-        tail = " ORDER BY t.account_id, t.run_key FOR UPDATE OF t"
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
+        tail = " ORDER BY t.bucket, t.account_id, t.run_key FOR UPDATE OF t"
         return (RunRow(*row) for row in self._where_key("task_runs", keys, tail))
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
@@ -109,25 +135,32 @@ class PostgresDriver:
             pack_rows(_REVISION.values(), rows),
         )
         self._execute(
-            f"UPDATE task_runs t SET revised = 1 FROM {_given(_KEY)} AS k(account_id, run_key)"  # noqa: S608
-            " WHERE t.account_id = k.account_id AND t.run_key = k.run_key",
-            pack_rows(_KEY.values(), [row[:2] for row in rows]),
+            f"UPDATE task_runs t SET revised = 1 FROM {_given(_KEY)} AS k({', '.join(_KEY)}) WHERE {_ON_KEY}",  # noqa: S608
+            pack_rows(_KEY.values(), [(row.bucket, row.account_id, row.run_key) for row in rows]),
         )
 
-    def add_to_counters(self, rows: Sequence[CountRow]) -> None:
-        self._execute(_ADD_TO_COUNTERS, pack_rows(_COUNT.values(), rows))
+    def add_to_hours(self, counts: HourCounts) -> None:
+        self._execute(_ADD_TO_HOURS, pack_columns(_HOUR.values(), counts))
+
+    def add_to_months(self, counts: MonthCounts, position: int) -> None:
+        self._execute(_ADD_TO_MONTHS, [position, *pack_columns(_MONTH.values(), counts)])
+
+    def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._execute(
+            f"INSERT INTO run_buckets SELECT * FROM {_given(_BUCKET)} ON CONFLICT DO NOTHING",  # noqa: S608
+            pack_rows(_BUCKET.values(), pairs),
+        )
 
     def record_commit(self, position: int, now: int) -> None:
         self._cursor.execute("INSERT INTO meter_commits VALUES (%s, %s)", (position, now))
 
     def _where_key(self, table: str, keys: Sequence[RunKey], tail: str = "") -> Iterable[tuple[Any, ...]]:
         self._execute(
-            f"SELECT t.* FROM {table} t JOIN {_given(_KEY)} AS k(account_id, run_key)"  # noqa: S608
-            f" USING (account_id, run_key){tail}",
+            f"SELECT t.* FROM {table} t JOIN {_given(_KEY)} AS k({', '.join(_KEY)}) ON {_ON_KEY}{tail}",  # noqa: S608
             pack_rows(_KEY.values(), keys),
         )
         for row in self._cursor.fetchall():
-            yield (row[0], bytes(row[1]), *row[2:])
+            yield (*row[:-1], bytes(row[-1]))
 
     def _execute(self, statement: str, parameters: Sequence[Any]) -> None:
         # Planned each time: a plan that is kept reckons with arrays of ten elements.

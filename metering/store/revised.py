@@ -46,12 +46,12 @@ def revised_runs(
 def _first(account_ids: Sequence[int], cutoff: int) -> sa.Select[Any]:
     """The first events of the runs that have others."""
     revised = (
-        sa.select(revisions.c.account_id, revisions.c.run_key)
+        sa.select(revisions.c.bucket, revisions.c.account_id, revisions.c.run_key)
         .where(revisions.c.account_id.in_(account_ids))
         .distinct()
         .subquery()
     )
-    same = (task_runs.c.account_id == revised.c.account_id) & (task_runs.c.run_key == revised.c.run_key)
+    same = sa.and_(*(task_runs.c[name] == revised.c[name] for name in ("bucket", "account_id", "run_key")))
     found = revised.join(task_runs, same).join(labels, labels.c.id == task_runs.c.label_id)
     return _columns(task_runs).select_from(found).where(task_runs.c.position <= cutoff)
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import heapq
-import threading
-from collections import Counter, defaultdict
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from metering.database import reading, writing
-from metering.event import TaskRunEvent, fingerprints
-from metering.outcome import OUTCOMES, THRESHOLD_US, Outcome
-from metering.period import DAY_US, day_of
+from metering.database import reading
+from metering.event import TaskRunEvent
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff, run_key
-from metering.store.append import Append
-from metering.store.counted import accounts_in, accounts_with_runs, billable_days, days_as_of
+from metering.store import Cutoff
 from metering.store.counters import Counters
-from metering.store.driver import NewRun
-from metering.store.names import NOTHING, Known, Label, Names, Place
-from metering.store.postgres_driver import COMMIT_LOCK, PostgresDriver
-from metering.store.revised import revised_runs
-from metering.store.sqlite_driver import SqliteDriver
-from metering.store.tables import commits, task_runs
+from metering.store.listed import listed_days, listed_runs
+from metering.store.month_totals import MonthTotals
+from metering.store.names import Names
+from metering.store.question import Question
+from metering.store.tables import COMMIT_LOCK, commits
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
+
+if TYPE_CHECKING:
+    from metering.store.writer import Writer
 
 
 class SqlEventStore:
@@ -36,8 +32,6 @@ class SqlEventStore:
         self._engine = engine
         self._names = Names(engine)
         self._counters = Counters(engine, self._names)
-        # SQLite has one writer at a time: those of this process wait here, and not by asking again and again.
-        self._turn = threading.Lock()
 
     @property
     def writers(self) -> int:
@@ -50,39 +44,14 @@ class SqlEventStore:
         return 20_000
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        if not events:
-            return []
-        places = [(each.account, each.workspace, each.flow, each.source) for each in events]
-        known = self._names.known().places
-        missing = {place for place in places if place not in known}
-        if self._engine.dialect.name == "postgresql":
-            learned = self._learn(missing)
-            rows = _rows(events, _numbers(places, known, learned.places))
-            with writing(self._engine) as connection:
-                return Append(PostgresDriver(connection), self._names.label, rows).run(now)
-        # What can be made before the database is ours is made before.
-        rows = [] if missing else _rows(events, _numbers(places, known, {}))
-        with self._turn:
-            with writing(self._engine) as connection:
-                driver = SqliteDriver(connection)
-                learned = self._names.learn(missing, driver) if missing else NOTHING
-                rows = rows or _rows(events, _numbers(places, known, learned.places))
-                accepted = Append(driver, lambda number: self._label(number, learned), rows).run(now)
-            self._names.remember(learned)
-        return accepted
+        return self._writer.append(events, now) if events else []
 
-    def _learn(self, missing: set[Place]) -> Known:
-        """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's
-        names while they hold the locks of runs and counters. A name without events is harmless."""
-        if not missing:
-            return NOTHING
-        with writing(self._engine) as connection:
-            learned = self._names.learn(missing, PostgresDriver(connection))
-        self._names.remember(learned)
-        return learned
+    @functools.cached_property
+    def _writer(self) -> Writer:
+        # Takes a tenth of a second to import, for numpy: only those wait for it who bring events.
+        from metering.store.writer import Writer
 
-    def _label(self, number: int, learned: Known) -> Label:
-        return learned.labels.get(number) or self._names.label(number)
+        return Writer(self._engine, self._names)
 
     def cutoff(self) -> Cutoff:
         with self._engine.connect() as connection:
@@ -114,50 +83,25 @@ class SqlEventStore:
             return
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            plain = (
-                sa.select(task_runs)
-                .where(*_plain(account_id, start, end, cutoff))
-                .order_by(task_runs.c.run_key)
-                .execution_options(yield_per=5000)
-            )
-            is_uuid = sa.func.length(task_runs.c.run_key) == 16
-            # Keys of either kind are in the order of their ids; the two kinds and the revised runs, which
-            # are few, are merged.
-            streams = [
-                (_run(row.run_key, row, labels) for row in connection.execute(plain.where(is_uuid))),
-                (_run(row.run_key, row, labels) for row in connection.execute(plain.where(~is_uuid))),
-                revised_runs(connection, [account_id], start, end, cutoff).get(account_id, []),
-            ]
-            yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff))
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         account_id = self._names.account_id(account)
         if account_id is None or start >= end:
             return {}
-        found: dict[int, Counter[Outcome]] = defaultdict(Counter)
         with reading(self._engine) as connection:
-            day = (task_runs.c.ended_at // sa.literal_column(str(DAY_US))).label("day")
-            quantity = sa.func.count().label("quantity")
-            query = sa.select(day, task_runs.c.outcome, quantity)
-            query = query.where(*_plain(account_id, start, end, cutoff))
-            for row in connection.execute(query.group_by(day, task_runs.c.outcome)):
-                found[row.day][Outcome(row.outcome)] += row.quantity
-            for run in revised_runs(connection, [account_id], start, end, cutoff).get(account_id, ()):
-                found[run.ended_at // DAY_US][run.outcome] += 1
-        return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
+            return listed_days(connection, account_id, Question(start, end, cutoff))
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int
     ) -> Iterator[tuple[str, MonthUsage]]:
-        # numpy takes a tenth of a second to import: only those pay for it who close a month.
-        from metering.store.month_pages import Question
-        from metering.store.months import Months
-
         numbers = self._names.account_ids(accounts)
         names = {number: account for account, number in numbers.items()}
         for account in accounts:
             if account not in numbers:
                 yield account, month_usage(())
+        from metering.store.months import Months  # takes a tenth of a second, too
+
         for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
             account = names[number]
             yield account, usage or month_usage(self.runs(account, start, end, cutoff))
@@ -165,73 +109,25 @@ class SqlEventStore:
     def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
         numbers = self._names.account_ids(list(since))
         wanted = {number: since[account] for account, number in numbers.items() if since[account] < end}
-        counted = None
+        found: dict[str, dict[date, Counts]] = {account: {} for account in since}
         if wanted:
-            with reading(self._engine) as connection:
-                counted = days_as_of(connection, wanted, end, cutoff)
-        if counted is None:
-            return {account: self.days(account, start, end, cutoff) for account, start in since.items()}
-        return {account: counted.get(numbers.get(account, 0), {}) for account in since}
+            names = {number: account for account, number in numbers.items()}
+            counted, changed = self._counters.days_of(wanted, end, cutoff)
+            found |= {names[number]: days for number, days in counted.items()}
+            for account in map(names.__getitem__, changed):
+                found[account] = self.days(account, since[account], end, cutoff)
+        return found
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
-        with reading(self._engine) as connection:
-            return billable_days(connection, account, start, end)
+        return self._counters.billable_days(account, start, end)
 
-    def accounts_in(self, start: int, end: int) -> set[str]:
+    def accounts_in(self, start: int, end: int) -> list[str]:
         with reading(self._engine) as connection:
-            return accounts_in(connection, start, end)
+            return MonthTotals(connection).accounts(start, end)
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
         with reading(self._engine) as connection:
-            return accounts_with_runs(connection, accounts, start, end)
+            return MonthTotals(connection).having(accounts, start, end)
 
     def close(self) -> None:
         self._engine.dispose()
-
-
-def _plain(account_id: int, start: int, end: int, cutoff: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Runs of which one event is known, that end in the period and were committed up to the cutoff."""
-    return (
-        task_runs.c.account_id == account_id,
-        task_runs.c.revised == 0,
-        task_runs.c.position <= cutoff,
-        task_runs.c.ended_at >= start,
-        task_runs.c.ended_at < end,
-    )
-
-
-def _numbers(
-    places: Sequence[Place], known: dict[Place, tuple[int, int]], learned: dict[Place, tuple[int, int]]
-) -> list[tuple[int, int]]:
-    if not learned:
-        return list(map(known.__getitem__, places))
-    return [known.get(place) or learned[place] for place in places]
-
-
-def _rows(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> list[NewRun]:
-    """Events as rows, in their order. Made column by column, which takes half the time of row by row."""
-    account_ids, label_ids = zip(*places, strict=True)
-    outcomes = [_RANKS[event.state, event.duration_us > THRESHOLD_US] for event in events]
-    ended_at = [event.ended_at for event in events]
-    durations_us = [event.duration_us for event in events]
-    keys = run_key.encode_all([event.task_run_id for event in events])
-    return list(
-        zip(account_ids, keys, outcomes, ended_at, durations_us, label_ids, fingerprints(events), strict=True)
-    )
-
-
-# As plain numbers: an Outcome costs the driver a look at its class, each time.
-_RANKS = {key: int(outcome) for key, outcome in OUTCOMES.items()}
-
-
-def _run(key: bytes, row: sa.Row[Any], labels: dict[int, Label]) -> Run:
-    label = labels[row.label_id]
-    return Run(
-        run_key.decode(bytes(key)),
-        Outcome(row.outcome),
-        row.ended_at,
-        row.duration_us,
-        label.workspace,
-        label.flow,
-        label.source,
-    )

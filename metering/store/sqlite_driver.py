@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
-from metering.store.driver import CountRow, NewRun, RevisionRow, RunKey, RunRow
+from metering.store.batch import Batch, Integers
+from metering.store.counts import HourCounts, MonthCounts
+from metering.store.driver import Held, RevisionRow, RunKey, RunRow
 
-Row = TypeVar("Row")
+_NOTED = "the held runs that statements of a connection met"
+
+
+class _Noted:
+    """Account, key and fingerprint of held runs."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, bytes, int]] = []
+
+    def note(self, account_id: int, key: bytes, fingerprint: int) -> bool:
+        self.rows.append((account_id, key, fingerprint))
+        return False
 
 
 class SqliteDriver:
     """Multi-row VALUES. The transaction began IMMEDIATE, so this process is the only writer."""
 
-    _PART = 400
-
     def __init__(self, connection: sa.Connection) -> None:
         raw: Any = connection.connection.driver_connection
         self._cursor = raw.cursor()
+        # Once a connection: a function that is added makes SQLite prepare every statement anew.
+        if _NOTED not in connection.info:
+            connection.info[_NOTED] = _Noted()
+            raw.create_function("note_held", 3, connection.info[_NOTED].note)
+        self._noted: _Noted = connection.info[_NOTED]
 
     def numbers(
         self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
@@ -28,8 +44,8 @@ class SqliteDriver:
         found: dict[tuple[Any, ...], int] = {}
         names, one = ",".join(columns), "(" + ",".join("?" * len(columns)) + ")"
         match = " AND ".join(f"t.{name} = k.column{place}" for place, name in enumerate(columns, 1))
-        for part in self._parts(rows):
-            values, parameters = ",".join([one] * len(part)), list(chain.from_iterable(part))
+        for start, end in _parts(len(rows)):
+            values, parameters = ",".join([one] * (end - start)), list(chain.from_iterable(rows[start:end]))
             self._cursor.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES {values}", parameters)  # noqa: S608
             self._cursor.execute(
                 f"SELECT k.*, t.id FROM (VALUES {values}) AS k CROSS JOIN {table} AS t ON {match}",  # noqa: S608
@@ -42,59 +58,98 @@ class SqliteDriver:
         self._cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM meter_commits")
         return int(self._cursor.fetchone()[0])
 
-    def insert_runs(self, rows: Sequence[NewRun], position: int) -> list[RunRow]:
-        held: list[RunRow] = []
-        for part in self._parts(rows):
-            # ?1 is the position, the same in every row; a plain ? takes the next number.
-            first = "(?2,?,?1,?,?,?,?,?,0)"
-            values = ",".join([first] + ["(?,?,?1,?,?,?,?,?,0)"] * (len(part) - 1))
-            parameters = [position, *chain.from_iterable(part)]
-            self._cursor.execute(f"INSERT OR IGNORE INTO task_runs VALUES {values}", parameters)  # noqa: S608
-            if self._cursor.rowcount < len(part):
-                keys = [row[:2] for row in part]
-                older = self._where_key("task_runs", keys, f" AND position <> {position}")
-                held += (RunRow(*row) for row in older)
-        return held
+    def insert_runs(self, batch: Batch, leads: Integers, position: int) -> Held:
+        # ?1 is the position, the same in every row; a plain ? takes the next number.
+        one, width = "(?,?,?,?1,?,?,0,?,?,?)", 8
+        columns = (batch.fingerprint, batch.ended_at, batch.duration_us, batch.label_id, batch.outcome)
+        keys = [batch.keys[place] for place in leads.tolist()]
+        values: list[Any] = [None] * (width * len(keys))
+        for number, column in enumerate((*columns, batch.bucket, batch.account_id)):
+            values[number::width] = column[leads].tolist()
+        values[width - 1 :: width] = keys
+        self._noted.rows.clear()
+        for start, end in _parts(len(keys)):
+            rows = one.replace("?", "?2", 1) + ("," + one) * (end - start - 1)
+            self._cursor.execute(
+                f"INSERT INTO task_runs VALUES {rows} {_NOTE_HELD}",  # noqa: S608
+                [position, *values[start * width : end * width]],
+            )
+        noted = self._noted.rows
+        if not noted:
+            return Held([], [])
+        asked = zip(values[width - 2 :: width], keys, strict=True)
+        places = dict(zip(asked, leads.tolist(), strict=True))
+        return Held([places[account, key] for account, key, _ in noted], [each[2] for each in noted])
 
-    def locked(self, rows: Sequence[RunRow]) -> Iterable[RunRow]:
-        return rows  # nobody else writes
+    def held_runs(self, keys: Sequence[RunKey]) -> Iterable[RunRow]:
+        return (RunRow(*row) for row in self._where_key("task_runs", keys))  # nobody else writes
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]:
         return (RevisionRow(*row) for row in self._where_key("task_run_revisions", keys))
 
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
-        for part in self._parts(rows):
-            self._many("INSERT INTO task_run_revisions VALUES ", part)
-            self._cursor.executemany(
-                "UPDATE task_runs SET revised = 1 WHERE account_id = ? AND run_key = ?",
-                [row[:2] for row in part],
-            )
+        self._many("INSERT INTO task_run_revisions VALUES ", rows)
+        self._cursor.executemany(
+            "UPDATE task_runs SET revised = 1 WHERE bucket = ? AND account_id = ? AND run_key = ?",
+            [(row.bucket, row.account_id, row.run_key) for row in rows],
+        )
 
-    def add_to_counters(self, rows: Sequence[CountRow]) -> None:
-        for part in self._parts(rows):
-            self._many(
-                "INSERT INTO usage_hours VALUES ",
-                part,
-                " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity",
-            )
+    def add_to_hours(self, counts: HourCounts) -> None:
+        add = " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity"
+        self._many("INSERT INTO usage_hours VALUES ", _rows(counts), add)
+
+    def add_to_months(self, counts: MonthCounts, position: int) -> None:
+        add = (
+            " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity,"
+            " position = max(position, excluded.position)"
+        )
+        rows = [(quantity, position, *key) for quantity, *key in _rows(counts)]
+        self._many("INSERT INTO usage_months VALUES ", rows, add)
+
+    def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._many("INSERT OR IGNORE INTO run_buckets VALUES ", pairs)
 
     def record_commit(self, position: int, now: int) -> None:
         self._cursor.execute("INSERT INTO meter_commits VALUES (?, ?)", (position, now))
 
-    def _parts(self, rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
-        return (rows[start : start + self._PART] for start in range(0, len(rows), self._PART))
-
     def _many(self, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
-        one = "(" + ",".join("?" * len(rows[0])) + ")"
-        self._cursor.execute(head + ",".join([one] * len(rows)) + tail, list(chain.from_iterable(rows)))
+        for start, end in _parts(len(rows)):
+            one = "(" + ",".join("?" * len(rows[0])) + ")"
+            given = list(chain.from_iterable(rows[start:end]))
+            self._cursor.execute(head + ",".join([one] * (end - start)) + tail, given)
 
-    def _where_key(self, table: str, keys: Sequence[RunKey], also: str = "") -> Iterable[tuple[Any, ...]]:
-        for part in self._parts(keys):
-            wanted = ",".join(["(?,?)"] * len(part))
+    def _where_key(self, table: str, keys: Sequence[RunKey]) -> Iterable[tuple[Any, ...]]:
+        for start, end in _parts(len(keys)):
+            wanted = ",".join(["(?,?,?)"] * (end - start))
             self._cursor.execute(
                 # The keys lead, in a cross join: asked by `IN (VALUES …)`, SQLite reads the whole table.
-                f"SELECT t.* FROM (VALUES {wanted}) AS k CROSS JOIN {table} AS t"  # noqa: S608
-                f" ON t.account_id = k.column1 AND t.run_key = k.column2{also}",
-                list(chain.from_iterable(part)),
+                f"SELECT t.* FROM (VALUES {wanted}) AS k CROSS JOIN {table} AS t ON {_ON_KEY}",  # noqa: S608
+                list(chain.from_iterable(keys[start:end])),
             )
             yield from self._cursor.fetchall()
+
+
+_ON_KEY = "t.bucket = k.column1 AND t.account_id = k.column2 AND t.run_key = k.column3"
+# A held run is told to us by the statement that meets it, and left as it is. To ask for all keys again would
+# take as long as inserting them; to be answered those inserted, the interpreter's lock for each.
+_NOTE_HELD = (
+    "ON CONFLICT DO UPDATE SET revised = task_runs.revised"
+    " WHERE note_held(excluded.account_id, excluded.run_key, task_runs.fingerprint)"
+)
+
+
+def _parts(quantity: int) -> Iterator[tuple[int, int]]:
+    """Cuts into powers of two: the statements of so many rows are few, and stay prepared."""
+    start, size = 0, _PART
+    while start < quantity:
+        while start + size > quantity:
+            size //= 2
+        yield start, start + size
+        start += size
+
+
+_PART = 1024
+
+
+def _rows(columns: Iterable[Integers]) -> list[tuple[int, ...]]:
+    return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import itertools
 import random
+import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome
 from metering.period import DAY_US, SECOND_US, Month, parse_instant
-from metering.run_columns import Billed, lines
+from metering.run_columns import Runs, Tallies, lines
 from metering.run_list import MonthUsage, month_usage, run_list
 from metering.store import EventStore
-from metering.store.month_pages import PAGE
+from metering.store.months import Months
+from metering.store.names import Names
+from metering.store.question import Question
+from metering.store.sql import SqlEventStore
 from metering.usage import Run
 from tests.conftest import STORES
 from tests.stores import Stores
@@ -43,22 +49,38 @@ _DURATIONS = (
 def test_lines_of_columns_are_those_of_runs(billed: dict[Any, tuple[int, int]]) -> None:
     ids = sorted(billed)
     runs = [Run(str(id), Outcome.BILLABLE, *billed[id], "", "") for id in ids]
-    columns = Billed(
-        "".join(id.hex for id in ids).encode(),
-        np.array([run.ended_at for run in runs], dtype=np.int64),
-        np.array([run.duration_us for run in runs], dtype=np.int64),
+    text, ends = lines(_columns([id.bytes for id in ids], [billed[id] for id in ids]))
+    one_by_one = list(run_list(runs))[1:]
+    assert [bytes(text[start:end]) for start, end in pairwise(ends.tolist())] == one_by_one
+
+
+def _columns(keys: list[bytes], said: list[tuple[int, int]]) -> Runs:
+    ended_at, duration_us = (np.array(column, dtype=np.int64) for column in zip(*said, strict=True))
+    return Runs(
+        np.zeros(len(keys), dtype=np.int64),
+        np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 16),
+        np.full(len(keys), int(Outcome.BILLABLE)),
+        ended_at,
+        duration_us,
     )
-    assert lines(columns) == b"".join(list(run_list(runs))[1:])
 
 
-def test_runs_in_another_order_are_not_listed() -> None:
-    two = np.array([OCTOBER.start, OCTOBER.start], dtype=np.int64)
-    with pytest.raises(AssertionError, match="order"):
-        lines(Billed(b"b" * 32 + b"a" * 32, two, two))
+def test_runs_in_another_order_are_not_added() -> None:
+    tallies = Tallies()
+    tallies.add(_columns([b"b" * 16], [(OCTOBER.start, 2 * SECOND_US)]))
+    with pytest.raises(ValueError, match="order of their ids"):
+        tallies.add(_columns([b"a" * 16], [(OCTOBER.start, 2 * SECOND_US)]))
 
 
 _ACCOUNTS = st.sampled_from(["a", "b", "c"])
-_IDS = st.sampled_from([f"0192d3a4-5b6c-7d8e-9f00-11223344556{digit}" for digit in "0123456789abcdef"])
+# Ids that tell a time, of three buckets, and one that does not and lies between them.
+_IDS = st.sampled_from(
+    [
+        f"{begin}-9f00-11223344556{digit}"
+        for begin in ("0192d3a4-5b6c-7d8e", "0192d3b4-5b6c-7d8e", "0192d3b5-5b6c-4d8e", "0192d3d4-5b6c-7d8e")
+        for digit in "0123"
+    ]
+)
 _TEXTS = st.sampled_from(["r", "s", "00000000-0000-7000-8000-00000000000A"])
 _ENDS = st.sampled_from(
     [OCTOBER.start - 1, OCTOBER.start, OCTOBER.start + 12_345_678, OCTOBER.end - 1, OCTOBER.end]
@@ -124,7 +146,7 @@ def test_a_month_of_many_accounts_is_the_month_of_each(
     assert store.accounts_with_runs(asked, OCTOBER.start, OCTOBER.end) == {
         each for each in asked if now[each].total
     }
-    assert store.accounts_in(OCTOBER.start, OCTOBER.end) == {
+    assert set(store.accounts_in(OCTOBER.start, OCTOBER.end)) == {
         *store.counts_by_account(OCTOBER.start, OCTOBER.end)
     }
     for each in asked:
@@ -139,10 +161,63 @@ def _one_after_the_other(store: EventStore, account: str, cutoff: int) -> MonthU
     return month_usage(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
 
 
-def test_a_large_account_is_read_in_pages(store: EventStore) -> None:
-    """Runs that were revised are at the edges of pages too."""
+def _timed(number: int, chance: random.Random) -> str:
+    """An id made while the month went by."""
+    milliseconds = OCTOBER.start // 1000 + number * 1_000_000
+    digits = f"{milliseconds:012x}7{chance.getrandbits(12):03x}8{chance.getrandbits(60):015x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+@pytest.mark.parametrize("kind", ["timed", "random", "both"])
+def test_a_large_account_is_read_in_parts(engine: sa.Engine, kind: str) -> None:
+    """Runs that were revised are in every part, those of another month before among them."""
     chance = random.Random(7)
-    ids = sorted(f"{chance.getrandbits(128):032x}" for _ in range(2 * PAGE + 1))
+    store = SqlEventStore(engine)
+    made = {"timed": [True], "random": [False], "both": [True, False]}[kind]
+    named = [
+        _timed(number, chance)
+        if made[number % len(made)]
+        else str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        for number in range(2000)
+    ]
+    ends = [OCTOBER.start - 1 if number % 50 == 7 else OCTOBER.start + number for number in range(2000)]
+    states = ["FAILED" if number % 7 == 0 else "COMPLETED" for number in range(2000)]
+    store.append([_event("large", *each, 2, "") for each in zip(named, states, ends, strict=True)], NOW)
+    store.append([_event("small", named[0], "COMPLETED", OCTOBER.start, 2, "")], NOW)
+    later = range(7, 2000, 25)
+    store.append(
+        [
+            _event(
+                "large",
+                named[number],
+                ["ROLLED_BACK", "COMPLETED", "CACHED"][number % 3],
+                ends[number] + DAY_US,
+                3,
+                "",
+            )
+            for number in later
+        ],
+        NOW,
+    )
+    asked = Question(OCTOBER.start, OCTOBER.end, store.cutoff().position)
+    numbers = Names(engine).account_ids(["small", "large"])
+    found = dict(Months(engine, part=100).usages(list(numbers.values()), asked))
+    expected = {each: _one_after_the_other(store, each, asked.cutoff) for each in numbers}
+    assert expected["large"].counts.total > 1900
+    # Ids of both kinds cannot be told apart by parts: such an account is read run by run.
+    assert found[numbers["large"]] == (None if kind == "both" else expected["large"])
+    assert found[numbers["small"]] == expected["small"]
+    assert dict(store.month_usages(["small", "large"], *asked)) == expected
+
+
+# More than what comes from ClickHouse at once.
+_BLOCK = 66_000
+
+
+def test_a_large_account_comes_in_blocks(store: EventStore) -> None:
+    """Runs that were revised are where one may end, and the next begin."""
+    chance = random.Random(7)
+    ids = sorted(f"{chance.getrandbits(128):032x}" for _ in range(2 * _BLOCK + 1))
     named = ["-".join((each[:8], each[8:12], each[12:16], each[16:20], each[20:])) for each in ids]
     events = [
         _event("large", run, "FAILED" if number % 7 == 0 else "COMPLETED", OCTOBER.start + number, 2, "")
@@ -150,7 +225,7 @@ def test_a_large_account_is_read_in_pages(store: EventStore) -> None:
     ]
     store.append(events, NOW)
     store.append([_event("small", "r", "COMPLETED", OCTOBER.start, 2, "")], NOW)
-    edges = {0, *range(PAGE - 3, PAGE + 3), *range(2 * PAGE - 3, 2 * PAGE + 1)}
+    edges = {0, *range(_BLOCK - 3, _BLOCK + 3), *range(2 * _BLOCK - 3, 2 * _BLOCK + 1)}
     later = [
         _event(
             "large",
@@ -165,5 +240,5 @@ def test_a_large_account_is_read_in_pages(store: EventStore) -> None:
     store.append(later, NOW)
     cutoff = store.cutoff().position
     found = dict(store.month_usages(["small", "large"], OCTOBER.start, OCTOBER.end, cutoff))
-    assert found["large"].counts.total == 2 * PAGE + 1
+    assert found["large"].counts.total == 2 * _BLOCK + 1
     assert found == {each: _one_after_the_other(store, each, cutoff) for each in ("small", "large")}

@@ -159,14 +159,14 @@ def _pieces(
     while True:
         further = query
         if after:
-            account_id, run, *rest = after
-            further = query.where(sa.tuple_(*key) > sa.tuple_(account_id, bytes.fromhex(run), *rest))
+            last = [bytes.fromhex(each) if isinstance(each, str) else each for each in after]
+            further = query.where(sa.tuple_(*key) > sa.tuple_(*last))
         with reading(engine) as connection:
             rows = list(connection.execute(further))
         if not rows:
             return
-        last = [getattr(rows[-1], column.name) for column in key]
-        after = (last[0], bytes(last[1]).hex(), *last[2:])
+        ended = [getattr(rows[-1], column.name) for column in key]
+        after = tuple(each if isinstance(each, int) else bytes(each).hex() for each in ended)
         yield rows, Step(step.to, step.table, after)
 
 

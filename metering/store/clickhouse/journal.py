@@ -17,8 +17,7 @@ import sqlalchemy as sa
 from metering.database import reading, writing
 from metering.store import Cutoff
 from metering.store.clickhouse.tables import inserts
-from metering.store.postgres_driver import COMMIT_LOCK
-from metering.store.tables import commits, positions_sequence
+from metering.store.tables import COMMIT_LOCK, commits, positions_sequence
 
 # On a cluster one insert at a time has its quorum; the others wait for it here.
 _INSERT_LOCK = 0x6D657469  # "meti"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metering.outcome import Outcome
-from metering.period import DAY_US
-from metering.run_columns import DAY_CODE, Billed, Tally
+from metering.run_columns import UUID_BYTES, Runs, Tallies
 from metering.run_list import MonthUsage
 from metering.store.clickhouse.native import Columns
 from metering.store.clickhouse.queries import TOP
@@ -52,20 +49,14 @@ class Statements(NamedTuple):
 def usages(
     blocks: Iterator[Columns], names: Mapping[int, str], start: int, end: int
 ) -> Iterator[tuple[str, MonthUsage | None]]:
-    """The month of each account of which something is said, by its number. None where an id is no UUID: its
-    runs have to be read one after the other."""
-    number, tally, plain = -1, Tally(), True
+    """The month of each account by its number. None where an id is no UUID: its runs have to be read one
+    after the other."""
+    tallies, texts = Tallies(), set[int]()
     for runs in _runs(blocks):
-        for mine in _by_account(runs):
-            if int(mine.account[0]) != number:
-                if number >= 0:
-                    yield names[number], tally.month_usage() if plain else None
-                number, tally, plain = int(mine.account[0]), Tally(), True
-            plain = plain and bool(mine.is_uuid.all())
-            if plain:
-                _add(tally, mine, start, end)
-    if number >= 0:
-        yield names[number], tally.month_usage() if plain else None
+        texts.update(np.unique(runs.account[runs.is_uuid == 0]).tolist())
+        tallies.add(_within(runs, start, end))
+    for number, name in names.items():
+        yield name, None if number in texts else tallies.month_usage(number)
 
 
 def _runs(blocks: Iterator[Columns]) -> Iterator[Statements]:
@@ -103,22 +94,14 @@ def _winners(said: Statements) -> Statements:
     return said.part(kept)
 
 
-def _by_account(runs: Statements) -> Iterator[Statements]:
-    edges = np.flatnonzero(runs.account[1:] != runs.account[:-1]) + 1
-    for start, end in itertools.pairwise([0, *edges.tolist(), len(runs.account)]):
-        yield runs.part(slice(start, end))
-
-
-def _add(tally: Tally, runs: Statements, start: int, end: int) -> None:
-    ended_at = runs.strength & ((1 << 56) - 1)
-    outcome = TOP - (runs.strength >> 56)
-    here = (ended_at >= start) & (ended_at < end)
-    billed = here & (outcome == int(Outcome.BILLABLE))
+def _within(said: Statements, start: int, end: int) -> Runs:
+    """Those that end in the period and have a UUID."""
+    ended_at = said.strength & ((1 << 56) - 1)
+    here = (ended_at >= start) & (ended_at < end) & (said.is_uuid == 1)
     # Joined columns are in the machine's own order of bytes.
-    ids = runs.key[billed].astype(">u8").tobytes().hex().encode()
-    tally.add_billed(Billed(ids, ended_at[billed], runs.duration_us[billed]))
-    others = here & ~billed
-    tally.add_others(ended_at[others] // DAY_US * DAY_CODE + outcome[others])
+    key = said.key[here].astype(">u8").view(np.uint8).reshape(-1, UUID_BYTES)
+    account = said.account[here].astype(np.int64)
+    return Runs(account, key, TOP - (said.strength[here] >> 56), ended_at[here], said.duration_us[here])
 
 
 def parts(accounts: Sequence[str], size: int) -> Iterator[Sequence[str]]:

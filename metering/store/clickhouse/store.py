@@ -128,13 +128,10 @@ class ClickHouseEventStore:
             if len(numbers) < len(set(part)):  # two have the same: never, by chance
                 yield from ((each, month_usage(self.runs(each, start, end, cutoff))) for each in part)
                 continue
-            missing = dict.fromkeys(part)
             query = queries.said_in_columns(seen, GIVEN)
             blocks = self.connection.columns(query, given=given, start=start, end=end)
             for account, usage in usages(blocks, numbers, start, end):
-                del missing[account]
                 yield account, usage or month_usage(self.runs(account, start, end, cutoff))
-            yield from ((account, month_usage(())) for account in missing)
 
     def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
         found: dict[str, dict[int, dict[Outcome, int]]] = {account: defaultdict(dict) for account in since}
@@ -157,11 +154,11 @@ class ClickHouseEventStore:
         days = self.days(account, start, end, seen.high)
         return {day: counts.billable for day, counts in days.items() if counts.billable}
 
-    def accounts_in(self, start: int, end: int) -> set[str]:
+    def accounts_in(self, start: int, end: int) -> list[str]:
         check_hours(start, end)
         seen = self._journal.seen()
         rows = self.connection.rows(queries.accounts_in(seen), start=start, end=end)
-        return {account for account, now in rows if now or self._was_there(seen, account, start, end)}
+        return sorted(account for account, now in rows if now or self._was_there(seen, account, start, end))
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
         check_hours(start, end)

@@ -1,0 +1,93 @@
+"""The task runs of one account, one after the other: for run lists, and where columns cannot be had."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from metering.outcome import Outcome
+from metering.period import DAY_US, day_of
+from metering.store import run_key
+from metering.store.buckets import buckets_between, in_numbers
+from metering.store.names import Label
+from metering.store.question import Question
+from metering.store.revised import revised_runs
+from metering.store.run_key import NO_TIME, UUID_BYTES
+from metering.store.tables import task_runs
+from metering.usage import Counts, Run
+
+# Buckets that one query asks for: a day or so, which is sorted in little memory.
+_BUCKETS = 96
+
+
+def listed_runs(
+    connection: sa.Connection, account_id: int, labels: Mapping[int, Label], asked: Question
+) -> Iterator[Run]:
+    """All runs of the account, ascending by the bytes of their id. Streams."""
+    buckets = buckets_between(connection, asked.start, asked.end)
+    plain = sa.select(task_runs).where(*_plain(account_id, asked)).execution_options(yield_per=5000)
+    no_time = plain.where(task_runs.c.bucket == NO_TIME).order_by(task_runs.c.run_key)
+    is_uuid = sa.func.length(task_runs.c.run_key) == UUID_BYTES
+
+    def with_time() -> Iterator[sa.Row[Any]]:
+        for some in _parts([each for each in buckets if each != NO_TIME]):
+            query = plain.where(in_numbers(connection, task_runs.c.bucket, some))
+            yield from connection.execute(query.order_by(task_runs.c.bucket, task_runs.c.run_key))
+
+    # Keys of either kind are in the order of their ids; they and the revised runs, which are few, are merged.
+    streams: list[Iterator[Run]] = [
+        (_run(row, labels) for row in with_time()),
+        iter(revised_runs(connection, [account_id], *asked).get(account_id, [])),
+    ]
+    if NO_TIME in buckets:
+        for kind in (is_uuid, ~is_uuid):
+            streams.append(_run(row, labels) for row in connection.execute(no_time.where(kind)))
+    yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+
+
+def listed_days(connection: sa.Connection, account_id: int, asked: Question) -> dict[date, Counts]:
+    """The counts of each day that has runs."""
+    found: dict[int, Counter[Outcome]] = defaultdict(Counter)
+    day = (task_runs.c.ended_at // sa.literal_column(str(DAY_US))).label("day")
+    query = sa.select(day, task_runs.c.outcome, sa.func.count().label("quantity"))
+    query = query.where(*_plain(account_id, asked)).group_by(day, task_runs.c.outcome)
+    for some in _parts(buckets_between(connection, asked.start, asked.end)):
+        for row in connection.execute(query.where(in_numbers(connection, task_runs.c.bucket, some))):
+            found[row.day][Outcome(row.outcome)] += row.quantity
+    for run in revised_runs(connection, [account_id], *asked).get(account_id, ()):
+        found[run.ended_at // DAY_US][run.outcome] += 1
+    return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
+
+
+def _parts(buckets: Sequence[int]) -> Iterator[list[int]]:
+    for start in range(0, len(buckets), _BUCKETS):
+        yield list(buckets[start : start + _BUCKETS])
+
+
+def _plain(account_id: int, asked: Question) -> tuple[sa.ColumnElement[bool], ...]:
+    """Runs of which one event is known, that end in the period and were committed up to the cutoff."""
+    return (
+        task_runs.c.account_id == account_id,
+        task_runs.c.revised == 0,
+        task_runs.c.position <= asked.cutoff,
+        task_runs.c.ended_at >= asked.start,
+        task_runs.c.ended_at < asked.end,
+    )
+
+
+def _run(row: sa.Row[Any], labels: Mapping[int, Label]) -> Run:
+    label = labels[row.label_id]
+    return Run(
+        run_key.decode(bytes(row.run_key)),
+        Outcome(row.outcome),
+        row.ended_at,
+        row.duration_us,
+        label.workspace,
+        label.flow,
+        label.source,
+    )

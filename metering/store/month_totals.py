@@ -1,0 +1,101 @@
+"""The counters of whole months: who has runs, how many, and since when they are as they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from metering.outcome import Outcome
+from metering.store.buckets import month_number
+from metering.store.tables import accounts, usage_months
+
+# Accounts that one query asks for.
+_ACCOUNTS = 1000
+
+
+class MonthTotals:
+    """Reads `usage_months`. Periods are of whole months: those that touch `[start, end)`."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def held(self, start: int, end: int) -> list[int]:
+        """The numbers of the period's months, from the first that anybody has runs in to the last."""
+        number = usage_months.c.month
+        first, last = (
+            self._connection.scalar(sa.select(number).order_by(order).limit(1))
+            for order in (number, number.desc())
+        )
+        if first is None or last is None or start >= end:
+            return []
+        return list(range(max(first, month_number(start)), min(last, month_number(end - 1)) + 1))
+
+    def accounts(self, start: int, end: int) -> list[str]:
+        """The accounts that have, or once had, runs in the period, in the order of their numbers."""
+        numbers = sa.select(usage_months.c.account_id).where(self._within(start, end)).distinct()
+        query = sa.select(accounts.c.account).where(accounts.c.id.in_(numbers)).order_by(accounts.c.id)
+        return list(self._connection.scalars(query))
+
+    def having(self, names: Sequence[str], start: int, end: int) -> set[str]:
+        """Those of some accounts that have runs in the period now."""
+        found: set[str] = set()
+        query = sa.select(accounts.c.account).join(usage_months, usage_months.c.account_id == accounts.c.id)
+        query = query.where(self._within(start, end), usage_months.c.quantity > 0).distinct()
+        for at in range(0, len(names), _ACCOUNTS):
+            found.update(
+                self._connection.scalars(query.where(accounts.c.account.in_(names[at : at + _ACCOUNTS])))
+            )
+        return found
+
+    def runs(self, account_ids: Sequence[int], start: int, end: int) -> dict[int, int]:
+        """How many runs accounts have in the period now; those that never had any are left out."""
+        found: dict[int, int] = {}
+        number = usage_months.c.account_id
+        query = (
+            sa.select(number, sa.func.sum(usage_months.c.quantity))
+            .where(self._within(start, end))
+            .group_by(number)
+        )
+        for at in range(0, len(account_ids), _ACCOUNTS):
+            rows = self._connection.execute(query.where(number.in_(account_ids[at : at + _ACCOUNTS])))
+            found.update((account_id, int(quantity)) for account_id, quantity in rows)
+        return found
+
+    def by_account(self, start: int, end: int) -> dict[str, dict[Outcome, int]]:
+        """Quantities of each account by outcome, in the order of the names."""
+        found: dict[str, dict[Outcome, int]] = defaultdict(dict)
+        keys = (accounts.c.account, usage_months.c.outcome)
+        query = sa.select(*keys, sa.func.sum(usage_months.c.quantity)).group_by(*keys)
+        query = query.join(accounts, accounts.c.id == usage_months.c.account_id).where(
+            self._within(start, end)
+        )
+        for account, outcome, quantity in self._connection.execute(query):
+            found[account][Outcome(outcome)] = int(quantity)
+        return dict(sorted(found.items()))
+
+    def by_month(self, account_id: int, start: int, end: int) -> list[tuple[int, int, int]]:
+        """Month number, outcome and quantity of one account."""
+        query = sa.select(usage_months.c.month, usage_months.c.outcome, usage_months.c.quantity)
+        query = query.where(self._within(start, end), usage_months.c.account_id == account_id)
+        return [(month, outcome, quantity) for month, outcome, quantity in self._connection.execute(query)]
+
+    def months_of(self, account_id: int, start: int, end: int) -> list[int]:
+        """The numbers of the months in which an account has, or once had, runs."""
+        number = usage_months.c.month
+        query = sa.select(number).where(self._within(start, end), usage_months.c.account_id == account_id)
+        return list(self._connection.scalars(query.distinct().order_by(number)))
+
+    def changed(self, account_ids: Sequence[int], start: int, end: int, cutoff: int) -> set[int]:
+        """Those of some accounts whose runs of the period were changed by a commit after the cutoff."""
+        found: set[int] = set()
+        number = usage_months.c.account_id
+        query = sa.select(number).where(self._within(start, end), usage_months.c.position > cutoff).distinct()
+        for at in range(0, len(account_ids), _ACCOUNTS):
+            found.update(self._connection.scalars(query.where(number.in_(account_ids[at : at + _ACCOUNTS]))))
+        return found
+
+    def _within(self, start: int, end: int) -> sa.ColumnElement[bool]:
+        """Month by month: each leads to the rows of an account at once."""
+        return usage_months.c.month.in_(self.held(start, end))

@@ -1,0 +1,13 @@
+"""Which task runs somebody asks for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Question(NamedTuple):
+    """Which runs: those of which one event is known, as of a cutoff, that end in `[start, end)`."""
+
+    start: int
+    end: int
+    cutoff: int

@@ -1,0 +1,76 @@
+"""Brings events into the store on SQLite and PostgreSQL, one transaction a batch."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from operator import attrgetter
+
+import sqlalchemy as sa
+
+from metering.database import writing
+from metering.event import TaskRunEvent
+from metering.store.append import Append
+from metering.store.batch import batch_of
+from metering.store.names import NOTHING, Known, Label, Names, Place
+from metering.store.postgres_driver import PostgresDriver
+from metering.store.sqlite_driver import SqliteDriver
+
+
+class Writer:
+    """`append` is `EventStore.append`, for any number of threads."""
+
+    def __init__(self, engine: sa.Engine, names: Names) -> None:
+        self._engine = engine
+        self._names = names
+        # SQLite has one writer at a time: those of this process wait here, and not by asking again and again.
+        self._turn = threading.Lock()
+        # Months and buckets that are noted; forgetting costs only a statement.
+        self._buckets: set[tuple[int, int]] = set()
+
+    def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
+        places: list[Place] = list(map(_place_of, events))
+        numbers = list(map(self._names.known().places.get, places))
+        missing = {place for place, number in zip(places, numbers, strict=True) if number is None}
+        if self._engine.dialect.name == "postgresql":
+            batch = batch_of(events, _numbers(places, numbers, self._learn(missing)))
+            with writing(self._engine) as connection:
+                done = Append(PostgresDriver(connection), self._names.label, batch, self._buckets).run(now)
+        else:
+            # What can be made before the database is ours is made before.
+            made = None if missing else batch_of(events, _numbers(places, numbers, NOTHING))
+            with self._turn:
+                with writing(self._engine) as connection:
+                    driver = SqliteDriver(connection)
+                    learned = self._names.learn(missing, driver) if missing else NOTHING
+                    batch = made or batch_of(events, _numbers(places, numbers, learned))
+                    label_of = functools.partial(self._label, learned)
+                    done = Append(driver, label_of, batch, self._buckets).run(now)
+                self._names.remember(learned)
+        # Noted for good, now that it is committed.
+        self._buckets |= done.buckets
+        return done.accepted
+
+    def _learn(self, missing: set[Place]) -> Known:
+        """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's
+        names while they hold the locks of runs and counters. A name without events is harmless."""
+        if not missing:
+            return NOTHING
+        with writing(self._engine) as connection:
+            learned = self._names.learn(missing, PostgresDriver(connection))
+        self._names.remember(learned)
+        return learned
+
+    def _label(self, learned: Known, number: int) -> Label:
+        return learned.labels.get(number) or self._names.label(number)
+
+
+_place_of = attrgetter("account", "workspace", "flow", "source")
+
+
+def _numbers(
+    places: Sequence[Place], known: Sequence[tuple[int, int] | None], learned: Known
+) -> list[tuple[int, int]]:
+    """The numbers of each place: those that were known, and else those that were learned."""
+    return [number or learned.places[place] for place, number in zip(places, known, strict=True)]
