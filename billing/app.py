@@ -90,6 +90,7 @@ class Service:
         account: str | None = None,
         early: bool = False,
         send: bool = True,
+        bill_incomplete: bool = False,
         progress: Progress = lambda done, total: None,
         sending: Progress = lambda done, total: None,
     ) -> RunReport:
@@ -102,6 +103,7 @@ class Service:
             grace_hours=self.settings.grace_hours,
             account=account,
             early=early,
+            bill_incomplete=bill_incomplete,
             progress=progress,
         )
         if send and not early and self.gateway is not None:

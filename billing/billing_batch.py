@@ -88,7 +88,13 @@ def bill_batch(
             alone.append(facts.standing.account.id)
         else:
             report.skipped += 1
-    return alone + (_draft(engine, ready, report) if run.early else _finalize(engine, ready, now, report))
+    drafts: list[Computed] = []
+    final: list[Computed] = []
+    for computed in ready:
+        assert computed.invoice is not None, "only those that have one are ready"
+        only_draft = run.early or computed.invoice.account in report.only_drafts
+        (drafts if only_draft else final).append(computed)
+    return alone + _draft(engine, drafts, report) + _finalize(engine, final, now, report)
 
 
 def _finalize(engine: sa.Engine, ready: Sequence[Computed], now: int, report: RunReport) -> list[str]:
@@ -134,6 +140,8 @@ def _draft(engine: sa.Engine, ready: Sequence[Computed], report: RunReport) -> l
     """Store drafts; an account that was invoiced meanwhile is skipped. The answer are the accounts whose
     drafts could not be stored."""
     made = [each.invoice for each in ready if each.invoice is not None]
+    if not made:
+        return []
     try:
         with writing(engine) as connection:
             drafts = [replace(each, status="draft", issued_at=None) for each in made]

@@ -22,6 +22,7 @@ import structlog
 from billing import credit_use
 from billing.billing_batch import bill_batch, in_batches
 from billing.billing_month import Computed, compute_invoice
+from billing.completeness import incomplete, sources_by_account
 from billing.errors import BillingError, Refused
 from billing.ids import new_id
 from billing.month_facts import month_facts, standings
@@ -53,14 +54,22 @@ def run_month(
     grace_hours: int,
     account: str | None = None,
     early: bool = False,
+    bill_incomplete: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> RunReport:
-    """Bill a month, of one account or of all; sending is the outbox's work, after this. Raises NotFound for
-    an unknown account, Refused before the grace period has passed (unless `early`, which makes drafts)."""
+    """Bill a month, of one account or of all; sending is the outbox's work, after this. An account of which a
+    source is not complete to the month's end is named and left as a draft, unless `bill_incomplete`. Raises
+    NotFound for an unknown account, Refused before the grace period has passed (unless `early`, which makes
+    drafts)."""
     if not early:
         check_month_is_over(month, now, grace_hours)
+    # Before the cutoff: what they say is held is then below it.
+    sources = sources_by_account(engine, account)
     run = _start(engine, store, month, now, account, early)
     report = report_of(engine, run)
+    if not early:
+        report.incomplete = incomplete(engine, sources, month, run.cutoff)
+        report.only_drafts = set() if bill_incomplete else {each.account for each in report.incomplete}
     known = _candidates(engine, store, run, report)
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
@@ -153,8 +162,9 @@ def _bill_account(
     now: int,
     report: RunReport,
 ) -> None:
+    draft = run.early or account_id in report.only_drafts
     for _ in range(ATTEMPTS):
-        done = _try_to_bill(engine, store, run, account_id, catalogue, now)
+        done = _try_to_bill(engine, store, run, account_id, catalogue, now, draft)
         if done is not None:
             setattr(report, done, getattr(report, done) + 1)
             return
@@ -167,7 +177,13 @@ Done = Literal["finalized", "drafted", "skipped"]
 
 
 def _try_to_bill(
-    engine: sa.Engine, store: EventStore, run: BillingRun, account_id: str, catalogue: Catalogue, now: int
+    engine: sa.Engine,
+    store: EventStore,
+    run: BillingRun,
+    account_id: str,
+    catalogue: Catalogue,
+    now: int,
+    draft: bool,
 ) -> Done | None:
     """None if the account's books were changed meanwhile, and nothing was written."""
     computed = compute(engine, store, run, account_id, catalogue, now)
@@ -175,7 +191,7 @@ def _try_to_bill(
         if computed.draft is not None:
             _drop_draft(engine, computed.draft)
         return "skipped"
-    if run.early:
+    if draft:
         return "drafted" if _store_draft(engine, computed.invoice) else "skipped"
     return "finalized" if finalize(engine, computed.invoice, computed.entries, now) else None
 

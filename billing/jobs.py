@@ -1,5 +1,6 @@
 """What the service does by itself: the month's billing run after its grace period, the outbox's retries,
-reconciliation with Stripe, and daily housekeeping. APScheduler keeps the times; of several services one acts.
+reconciliation with Stripe, collecting from sources, and daily housekeeping. APScheduler keeps the times; of
+several services one acts.
 
 A job works through everything that is due and not done, so a service that slept through its time does the
 work when it wakes, in order, once. What may be billed is a function of the time; what is missing is read from
@@ -9,15 +10,18 @@ the books themselves, so that an account that was added late, or failed, is not 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from billing.app import Service
+from billing.collecting import collect_due
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
+from billing.job_lease import JobLease
 from billing.payments.errors import PaymentError
 from billing.reconciliation.operation import reconcile
 from billing.repository import idempotency, jobs, reconciling, stripe_events
@@ -28,7 +32,6 @@ from metering.database import reading, writing
 from metering.period import (
     DAY_US,
     HOUR_US,
-    MINUTE_US,
     Month,
     day_of,
     format_instant,
@@ -45,6 +48,7 @@ OUTBOX = "outbox"
 DAILY = "daily"
 EVENTS = "stripe-events"
 RECONCILE = "reconcile"
+COLLECT = "collect"
 
 # All times UTC. The billing run asks every hour: what is due is decided by the grace period and by what was
 # done, not by the hour.
@@ -54,10 +58,9 @@ TRIGGERS = {
     DAILY: CronTrigger(hour=0, minute=10, timezone="UTC"),
     EVENTS: CronTrigger(minute=40, timezone="UTC"),
     RECONCILE: CronTrigger(hour=3, minute=40, timezone="UTC"),
+    COLLECT: CronTrigger(second=15, timezone="UTC"),
 }
 
-# A job that works longer than this loses its lease to another service; both are then safe, only slower.
-LEASE_US = 15 * MINUTE_US
 # How far back the schedule looks for months that were not run for an account that has task runs in them.
 LOOK_BACK_MONTHS = 12
 # Events of Stripe are asked for from before the time of the last question on: clocks differ.
@@ -84,6 +87,7 @@ class Jobs:
 
     service: Service
     holder: str
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def billing_run(self) -> list[Month]:
         """Run every month that is due and has accounts without an invoice. Answers the months that were run;
@@ -97,6 +101,8 @@ class Jobs:
                 log.info("billing run", month=str(month), finalized=report.finalized, sent=report.sent)
                 for account, message in report.failed:
                     log.error("account not billed", month=str(month), account=account, message=message)
+                for each in report.incomplete:
+                    log.warning("left as a draft: its source is not complete", **each.to_data())
                 for account, billable in report.unassigned:
                     log.warning("unassigned account", month=str(month), account=account, billable=billable)
                 with writing(self.service.engine) as connection:
@@ -177,30 +183,25 @@ class Jobs:
                 jobs.finish(connection, RECONCILE, format_instant(now)[:10], self.service.now())
             return months
 
-    def _lease(self, name: str) -> _Lease:
-        return _Lease(self.service, name, self.holder)
+    def collect(self) -> int:
+        """Collect from every source that is due. Answers how many were asked."""
+        with self._lease(COLLECT) as lease:
+            if lease is None:
+                return 0
+            visits = collect_due(self.service, stop=self.stopping.is_set, wait=self._wait)
+            for each in visits:
+                if each.collected.ingested.accepted:
+                    log.info("collected", source=each.source.id, events=each.collected.ingested.accepted)
+            with writing(self.service.engine) as connection:
+                now = self.service.now()
+                jobs.finish(connection, COLLECT, format_instant(now), now)
+            return len(visits)
 
+    def _wait(self, seconds: float) -> None:
+        self.stopping.wait(seconds)
 
-class _Lease:
-    """The right of one service to do a job: None where another has it."""
-
-    def __init__(self, service: Service, name: str, holder: str) -> None:
-        self._service = service
-        self._name = name
-        self._holder = holder
-        self._held = False
-
-    def __enter__(self) -> jobs.Lease | None:
-        now = self._service.now()
-        with writing(self._service.engine) as connection:
-            lease = jobs.take(connection, self._name, self._holder, now, now + LEASE_US)
-        self._held = lease is not None
-        return lease
-
-    def __exit__(self, *_: object) -> None:
-        if self._held:
-            with writing(self._service.engine) as connection:
-                jobs.release(connection, self._name, self._holder)
+    def _lease(self, name: str) -> JobLease:
+        return JobLease(self.service, name, self.holder)
 
 
 class Schedule:
@@ -212,13 +213,15 @@ class Schedule:
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
-        work = Jobs(service, secrets.token_hex(8))
+        self._stopping = threading.Event()
+        work = Jobs(service, secrets.token_hex(8), self._stopping)
         for name, do in (
             (MONTHLY, work.billing_run),
             (OUTBOX, work.outbox),
             (DAILY, work.daily),
             (EVENTS, work.stripe_events),
             (RECONCILE, work.reconcile),
+            (COLLECT, work.collect),
         ):
             # At once as well: a service that slept through its time has work to do when it wakes.
             self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())
@@ -227,6 +230,7 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
+        self._stopping.set()
         self._scheduler.shutdown(wait=True)
 
     def next_times(self) -> dict[str, str]:

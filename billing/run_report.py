@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from billing.completeness import Incomplete
 from billing.invoices import each_invoice
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
@@ -32,7 +33,8 @@ class RunInvoices:
 
 @dataclass(slots=True)
 class RunReport:
-    """Quantities of accounts; `failed` and `unassigned` in the order of accounts."""
+    """Quantities of accounts; `failed`, `unassigned` and `incomplete` in the order of accounts.
+    `only_drafts`: accounts that are not billed yet."""
 
     id: str
     month: Month
@@ -45,6 +47,8 @@ class RunReport:
     skipped: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     unassigned: list[tuple[str, int]] = field(default_factory=list)
+    incomplete: list[Incomplete] = field(default_factory=list)
+    only_drafts: set[str] = field(default_factory=set)
 
     def figures(self) -> dict[str, object]:
         """The report in the shape of JSON answers, without its invoices: what is stored of it."""
@@ -59,6 +63,7 @@ class RunReport:
             "skipped": self.skipped,
             "failed": [{"account": account, "message": message} for account, message in self.failed],
             "unassigned": [{"account": account, "billable": count} for account, count in self.unassigned],
+            "incomplete": [each.to_data() for each in self.incomplete],
         }
 
     def rows(self) -> Iterator[dict[str, object]]:
@@ -83,7 +88,7 @@ def run_data(engine: sa.Engine, run: BillingRun) -> dict[str, object]:
     if run.report is None:
         report = RunReport(run.id, run.month, run.cutoff, run.cutoff_at).to_data()
     else:
-        report = json.loads(run.report)
+        report = {"incomplete": []} | json.loads(run.report)
         report["invoices"] = list(_rows(RunInvoices(engine, run.month, run.account)))
     return report | {
         "started_at": format_instant(run.started_at),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFECT_KEY = "BILLING_PREFECT_API_KEY"
 
 
 class Settings(BaseSettings):
@@ -31,6 +35,16 @@ class Settings(BaseSettings):
     prefect_url: str | None = None
     prefect_api_key: SecretStr | None = None
     referral_reward: Decimal = Field(Decimal("50.00"), ge=0)
+
+    def prefect_key(self, name: str) -> str | None:
+        """The key of a Prefect server, by the name of its variable, as it is set now: a key that expired is
+        replaced while the service runs."""
+        env_file = self.model_config.get("env_file")
+        file = dotenv_values(env_file) if isinstance(env_file, str) else {}
+        value = os.environ.get(name) or file.get(name)
+        if not value and name == PREFECT_KEY and self.prefect_api_key is not None:
+            value = self.prefect_api_key.get_secret_value()
+        return value or None
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

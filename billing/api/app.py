@@ -24,6 +24,7 @@ from billing.api import (
     plans,
     problems,
     reconciliations,
+    sources,
     stripe_webhook,
     usage,
 )
@@ -46,6 +47,7 @@ _NOUNS = (
     invoice_changes,
     billing_runs,
     reconciliations,
+    sources,
     keys,
     stripe_webhook,
     health,

@@ -28,6 +28,9 @@ class NewRun(BaseModel):
     month: str = Field(description="`YYYY-MM`.")
     account: str | None = Field(None, description="Of one account only.", pattern="^[A-Za-z0-9._-]{1,64}$")
     early: bool = Field(False, description="Before the month and its grace period are over: drafts only.")
+    bill_incomplete: bool = Field(
+        False, description="Also accounts of which a source is not complete to the month's end."
+    )
     send: bool = Field(True, description="Send the invoices to Stripe, where it is configured.")
 
 
@@ -41,6 +44,14 @@ class Unassigned(BaseModel):
 
     account: str
     billable: int
+
+
+class IncompleteSource(BaseModel):
+    """A source that is not complete to the month's end; its account is left as a draft."""
+
+    account: str
+    source: str
+    complete_to: str | None
 
 
 class RunInvoice(BaseModel):
@@ -64,6 +75,7 @@ class RunAnswer(BaseModel):
     skipped: int
     failed: list[Failed]
     unassigned: list[Unassigned]
+    incomplete: list[IncompleteSource]
     invoices: list[RunInvoice]
     started_at: str | None = None
     finished_at: str | None = None
@@ -79,13 +91,18 @@ async def billing_runs_start(
     request: Request, door: TheDoor, caller: Admin, body: NewRun, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Answers when it is done. Safe to start again: what is billed stays as it is, what was cut short goes
-    on with the cutoff it began with. `failed` names what a person must look at; 409 before the month and its
-    grace period are over."""
+    on with the cutoff it began with. `incomplete` names accounts that are left as drafts, since a source of
+    theirs is not complete to the month's end; `failed` names what a person must look at; 409 before the month
+    and its grace period are over."""
     service = door.service
 
     def make() -> Created:
         report = service.run_month(
-            month_of(body.month), account=body.account, early=body.early, send=body.send
+            month_of(body.month),
+            account=body.account,
+            early=body.early,
+            send=body.send,
+            bill_incomplete=body.bill_incomplete,
         )
         return Created(report.to_data(), location=f"/v1/billing-runs/{report.id}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterator
+from typing import get_args
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Response
@@ -12,7 +14,10 @@ from prometheus_client.registry import Collector
 
 from billing.api.door import TheDoor
 from billing.repository import outbox
+from billing.sources import list_sources
+from metering.collecting.source import State, state_of
 from metering.database import reading
+from metering.period import SECOND_US
 
 router = APIRouter(tags=["health"])
 
@@ -26,6 +31,7 @@ class Metrics:
     def __init__(self, engine: sa.Engine) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Outbox(engine))
+        self.registry.register(_Sources(engine))
         self._webhooks = Counter(
             "billing_stripe_webhooks",
             "Webhooks of Stripe, by what came of them",
@@ -52,6 +58,28 @@ class _Outbox(Collector):
         for status in ("pending", "failed"):
             gauge.add_metric([status], counts.get(status, 0))
         yield gauge
+
+
+class _Sources(Collector):
+    """In numbers alone: this page needs no key, and names nobody."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "billing_sources", "Sources by their state: all but ok need a person", labels=["state"]
+        )
+        sources = list_sources(self._engine)
+        states = Counts(state_of(each) for each in sources)
+        for state in get_args(State):
+            gauge.add_metric([state], states[state])
+        yield gauge
+        known = [each.complete_to for each in sources if each.complete_to is not None]
+        oldest = min(known) / SECOND_US if known else float("nan")
+        yield GaugeMetricFamily(
+            "billing_sources_complete_to_seconds", "The earliest watermark, as a Unix time", value=oldest
+        )
 
 
 @router.get(

@@ -67,6 +67,14 @@ Amend = Annotated[
 Reason = Annotated[str, Field(description="Why, for the history.")]
 
 
+def instant_of(text: str, field: str) -> int:
+    """An RFC 3339 instant. Raises Invalid."""
+    try:
+        return parse_bound(text)
+    except ValueError as error:
+        raise Invalid(f"{field} {error}", field=field) from None
+
+
 def whole_hour(text: str, field: str) -> int:
     """An RFC 3339 instant on a whole hour. Raises Invalid."""
     try:

@@ -14,6 +14,7 @@ from billing.api.door import Door, TheDoor, answer
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import MonthQuery, month_of, whole_hour
 from billing.api.shapes import NotBilled, Period, PreviewAnswer
+from billing.completeness import account_watermark
 from billing.errors import Invalid
 from billing.invoices import preview
 from billing.quota import quota_now
@@ -33,11 +34,32 @@ class WindowAnswer(BaseModel):
     flow: str | None = None
 
 
+class SourceWatermark(BaseModel):
+    """Of what this source had at `checked_at`, all that ended from `since` to `complete_to` is counted, which
+    are `runs` task runs."""
+
+    source: str
+    since: str
+    complete_to: str | None
+    runs: int | None
+    checked_at: str | None
+
+
+class WatermarkAnswer(BaseModel):
+    """`complete_to` is the earliest of the sources'; null if one is not known to be complete at all."""
+
+    complete_to: str | None
+    sources: list[SourceWatermark]
+
+
 class UsageAnswer(BaseModel):
+    """`watermark` is there for an account that has sources."""
+
     account: str
     period: Period
     billable: int
     not_billed: NotBilled
+    watermark: WatermarkAnswer | None = None
     windows: list[WindowAnswer]
 
 
@@ -72,10 +94,12 @@ def usage(
     out. An account that was metered before billing knew it has usage too; 404 where neither knows it."""
     check_account(caller, account_id)
     start, end = _period(door, month, from_, to)
+    # Asked before the counts, which may only be more complete than it says.
+    watermark = account_watermark(door.service.engine, account_id)
     found = door.service.store.usage(account_id, start, end, by=by, group_by=group_by)
     if not found.windows and not door.service.store.has_account(account_id):
         show_account(door.service.engine, account_id)
-    return answer(usage_data(found))
+    return answer(usage_data(found) | watermark)
 
 
 @router.get(

@@ -6,6 +6,7 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    collect,
     contract_documents,
     contracts,
     demo,
@@ -24,6 +25,7 @@ from billing.cli import (
     sandbox,
     schedule,
     serve,
+    sources,
     usage,
 )
 from billing.cli.commands import noun
@@ -42,6 +44,8 @@ contract_documents.add_to(contracts.group)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
+app.add_typer(collect.group, name="collect")
+app.add_typer(sources.group, name="sources")
 for module in (ingest, usage, preview, run, reconcile, estimate):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)

@@ -37,14 +37,27 @@ def run(
         bool, typer.Option("--early", help="Before the month is over: drafts, which are not sent.")
     ] = False,
     no_send: Annotated[bool, typer.Option("--no-send", help="Finalize only; a later run sends.")] = False,
+    bill_incomplete: Annotated[
+        bool,
+        typer.Option(
+            "--bill-incomplete", help="Also accounts whose sources are not complete to the month's end."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bill a month: one invoice an account, finalized, then sent through Stripe. Safe to repeat and to
-    interrupt: what is done is skipped, what is not is taken up."""
+    interrupt: what is done is skipped, what is not is taken up. An account of which a source is not complete
+    to the month's end is left as a draft."""
     with open_service() as service:
         with progress(f"billing {month}") as billing, progress(f"sending {month}") as sending:
             report = service.run_month(
-                month, account=account, early=early, send=not no_send, progress=billing, sending=sending
+                month,
+                account=account,
+                early=early,
+                send=not no_send,
+                bill_incomplete=bill_incomplete,
+                progress=billing,
+                sending=sending,
             )
         connected = service.gateway is not None
         if as_json:
@@ -52,18 +65,16 @@ def run(
         else:
             print_report(report)
         _print_notes(report, waiting=not (connected or early or no_send))
-    if report.failed:
+    if report.failed or report.only_drafts:
         raise typer.Exit(LOOK)
 
 
 def print_report(report: RunReport) -> None:
     """What a run did, and the invoices of its month."""
     at = "no events yet" if report.cutoff_at is None else f"{format_instant(report.cutoff_at)[:19]}Z"
-    made = (
-        {"drafted": report.drafted}
-        if report.drafted
-        else {"finalized": report.finalized, "sent": report.sent}
-    )
+    made: dict[str, object] = {"drafted": report.drafted} if report.drafted else {}
+    if report.finalized or not report.drafted:
+        made |= {"finalized": report.finalized, "sent": report.sent}
     pairs = {
         "month": report.month,
         "cutoff": f"{at} (commit {report.cutoff:,})",
@@ -107,6 +118,14 @@ def invoice_table(invoices: list[Invoice]) -> Table:
 def _print_notes(report: RunReport, *, waiting: bool) -> None:
     for account, message in report.failed:
         note(f"failed: {account}: {message}")
+    for each in report.incomplete:
+        known = "not known to be complete"
+        if each.complete_to is not None:
+            known = f"complete to {format_instant(each.complete_to)[:19]}Z, not to the month's end"
+        kept = "not billed until it is" if each.account in report.only_drafts else "billed all the same"
+        note(f"incomplete: {each.account}: source {each.source} is {known}; {kept}")
+    if report.only_drafts:
+        note("See billing sources list; to bill them all the same: --bill-incomplete, or approve the drafts")
     for account, billable in report.unassigned:
         note(
             f"unassigned: {account} has {billable:,} billable task runs and no account; "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from billing.cli.commands import command
 from billing.cli.options import AccountArgument, AsJson, OptionalMonth, read_instant
-from billing.cli.output import console, heading, print_json, table
+from billing.cli.output import console, heading, print_json, say, table
 from billing.cli.service import open_service
 from metering.period import Month, format_instant
 
@@ -48,7 +48,10 @@ def usage(
     """Show how many task runs count, and beside them those that do not, by reason. In UTC; windows without
     any run are left out."""
     with open_service() as service:
+        from billing.completeness import account_watermark
+
         start, end = _period(service, month, from_instant, to_instant)
+        watermark = account_watermark(service.engine, account)
         try:
             answer = service.store.usage(account, start, end, by=by, group_by=group_by)
         except ValueError as error:
@@ -58,10 +61,29 @@ def usage(
     if as_json:
         from metering.usage import usage_data
 
-        print_json(usage_data(answer))
+        print_json(usage_data(answer) | watermark)
     else:
         heading(account, f", task runs from {_instant(start)} to {_instant(end)} UTC")
         console().print(usage_table(answer, by, group_by))
+        for each in watermark.values():
+            say(_completeness(each))
+
+
+def _completeness(watermark: dict[str, Any]) -> str:
+    """To when the figures are complete, and by which source where there are several."""
+    said = [
+        f"{each['source']}: "
+        + ("not known to be complete" if each["complete_to"] is None else f"to {_short(each['complete_to'])}")
+        + ("" if each["runs"] is None else f", {each['runs']:,} task runs")
+        for each in watermark["sources"]
+    ]
+    to = watermark["complete_to"]
+    head = "Not known to be complete" if to is None else f"Complete to {_short(to)}"
+    return f"{head} ({'; '.join(said)})"
+
+
+def _short(instant: str) -> str:
+    return instant[:19] + "Z" if len(instant) > 19 else instant
 
 
 def _period(service: Service, month: Month | None, start: int | None, end: int | None) -> tuple[int, int]:

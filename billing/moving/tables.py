@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 import billing.stripe_tables
 import billing.tables
+import metering.collecting.tables
 import metering.store.clickhouse.tables
 import metering.store.tables
 

@@ -1,54 +1,57 @@
 """A Prefect server as we ask it: plain HTTP, its own words read by the rules of docs/rules.md §2.
 
-Pages of task runs are asked for by time: newest first, each page ending where the one before it stopped. So
-a page costs the server the same however many came before, and runs that end meanwhile shift nothing.
+Pages are asked for by time, each beginning where the one before it stopped. So a page costs the server the
+same however many came before, and what is added or forgotten meanwhile shifts nothing. Its own page tokens
+are offsets into an order that is not settled among equals; they are followed only within one microsecond.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Self
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from metering.agreement import Ended
-from metering.collecting.errors import NoAddress, PrefectError
-from metering.outcome import classify
+from metering.collecting.errors import PrefectError
+from metering.collecting.prefect_http import ATTEMPTS, KEY_NAME, PrefectHttp
+from metering.collecting.prefect_rows import Row, read_row
 from metering.period import format_instant
-from metering.sources.document import JsonError, parse
-from metering.sources.fields import FieldError, duration_of, instant_of, object_of, required_text, text_of
-from metering.sources.prefect import state_of
+from metering.sources.fields import FieldError, required_instant
 
-# The most that a server gives at once.
+# The most that a server gives at once: of task runs, and of events.
 PAGE = 200
-TIMEOUT_SECONDS = 30
-# How often a request is made that is turned away, or gets no answer.
-ATTEMPTS = 6
-LONGEST_WAIT_S = 60.0
+EVENTS_PAGE = 50
+EVENTS = "prefect.task-run."
 
 Progress = Callable[[int, int | None], None]
 
 
+class EventPage(NamedTuple):
+    """`events` as the server gives them, in the order in which they occurred; up to and without `read_to`
+    everything of the question was given."""
+
+    events: list[Any]
+    read_to: int
+
+
 class PrefectServer:
-    """`url` is a server's address, with or without `/api`, or a workspace's of Prefect Cloud. `wait` lets
-    seconds pass before a request is repeated. Raises NoAddress."""
+    """`url`, `key_name`, `attempts`, `wait`: as `PrefectHttp` has them. Raises NoAddress."""
 
     def __init__(
         self,
         url: str,
         api_key: str | None = None,
         *,
+        key_name: str = KEY_NAME,
+        attempts: int = ATTEMPTS,
         http: httpx.Client | None = None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = _api(url)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        # A redirect could lead to a page that swallows the question, and would be handed the key.
-        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
-        self._http.headers.update(headers)
-        self._wait = wait
+        self._http = PrefectHttp(url, api_key, key_name=key_name, attempts=attempts, http=http, wait=wait)
+        self.url = self._http.url
 
     def __enter__(self) -> Self:
         return self
@@ -56,116 +59,169 @@ class PrefectServer:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    @property
+    def now(self) -> int | None:
+        """The server's clock at its last answer; None where it did not say."""
+        return self._http.server_now
+
+    def ask_time(self, now: int) -> int | None:
+        """The server's clock, by a question that costs nothing. Raises PrefectError."""
+        _events_of(self._events(now, now, 1), self.url)
+        return self.now
+
+    def events(self, start: int, end: int) -> Iterator[EventPage]:
+        """The task-run events that occurred from `start` to `end` (both included), oldest first, a page at a
+        time. Raises PrefectError."""
+        at, at_last = start, set[str]()
+        while True:
+            answer = self._events(at, end, EVENTS_PAGE)
+            while True:
+                page = self._in_order(answer, at, end)
+                token = _token(answer)
+                last = page[-1][0] if page else at
+                # The first of a page may be the last of the one before.
+                new = [event for when, event in page if when > at or _id(event) not in at_last]
+                at_last = {*_ids_at(page, last), *(at_last if last == at else ())}
+                yield EventPage(new, end if token is None else last)
+                if token is None:
+                    return
+                if last > at:
+                    break
+                # More events of one microsecond than a page holds.
+                answer = self._http.get("/events/filter/next", {"page-token": token})
+            at = last
+
     def task_runs(
         self, start: int, end: int, progress: Progress = lambda done, total: None
     ) -> Iterator[Ended]:
         """The task runs that ended in the period `[start, end)`, latest first, with the outcome that each has
         now. Rows that stand for a subflow are none, nor are those whose state is not final. Raises
         PrefectError."""
-        latest, at_latest, skip, done = end - 1, set[str](), 0, 0
+        for done, row in enumerate(self.rows(start, end), 1):
+            assert row.run is not None, "rows are those of task runs"
+            yield row.run
+            if done % PAGE == 0:
+                progress(done, None)
+
+    def rows(self, start: int, end: int) -> Iterator[Row]:
+        """The same, with all that a row says; each has its `run`. Raises PrefectError."""
+        latest, at_latest, skip = end - 1, set[str](), 0
         while True:
             page = self._page(start, latest, skip)
             skip += len(page)
-            for task_run_id, ended_at, run in page:
-                if ended_at > latest:
+            for row in page:
+                if row.ended_at > latest:
                     raise PrefectError(f"{self.url} does not sort by end_time; is it Prefect's API?")
-                if ended_at != latest:
-                    latest, at_latest, skip = ended_at, set(), 0
-                elif task_run_id in at_latest:
+                if row.ended_at != latest:
+                    latest, at_latest, skip = row.ended_at, set(), 0
+                elif row.task_run_id in at_latest:
                     continue  # the page before ended with it
-                at_latest.add(task_run_id)
-                if run is not None:
-                    done += 1
-                    yield run
-            progress(done, None)
+                at_latest.add(row.task_run_id)
+                if row.run is not None:
+                    yield row
             if len(page) < PAGE:
                 return
 
-    def _page(self, start: int, latest: int, skip: int) -> list[tuple[str, int, Ended | None]]:
-        """The runs that ended from `start` on, `latest` and before (both included, as the server has it)."""
-        bounds = {"after_": format_instant(start), "before_": format_instant(latest)}
-        asked = {"sort": "END_TIME_DESC", "limit": PAGE, "offset": skip, "task_runs": {"end_time": bounds}}
-        rows = self._post("/task_runs/filter", asked)
+    def flow_names(self, flow_run_ids: Iterable[str]) -> dict[str, str]:
+        """The names of the flows that some flow runs, at most a page of them, are of, where the server still
+        knows. Raises PrefectError."""
+        flow_of = self._fields("flow_runs", flow_run_ids, "flow_id")
+        names = self._fields("flows", flow_of.values(), "name")
+        return {run: names[flow] for run, flow in flow_of.items() if flow in names}
+
+    def _fields(self, noun: str, ids: Iterable[str], field: str) -> dict[str, str]:
+        """A field of things, by their ids."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return {}
+        asked = {noun: {"id": {"any_": wanted}}, "limit": PAGE}
+        found = self._http.post(f"/{noun}/filter", asked)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise PrefectError(f"{self.url} does not answer with a list; is it Prefect's API?")
+        return {str(each.get("id")): str(each.get(field)) for each in found if each.get(field)}
+
+    def count(self, start: int, end: int) -> int:
+        """How many task runs ended in `[start, end)`, by the server's own count, without rows that stand for
+        a subflow. Raises PrefectError."""
+        asked = _ended_within(start, end - 1) | {"subflow_runs": {"exists_": False}}
+        number = self._http.post("/task_runs/count", {"task_runs": asked})
+        text = getattr(number, "text", "")
+        if not text.isdecimal():
+            raise PrefectError(f"{self.url} does not answer with a count; is it Prefect's API?")
+        return int(text)
+
+    def _events(self, start: int, end: int, limit: int) -> Any:
+        occurred = {"since": format_instant(start), "until": format_instant(end)}
+        # The order counts within the filter; beside it, it would be ignored.
+        wanted = {"event": {"prefix": [EVENTS]}, "occurred": occurred, "order": "ASC"}
+        return self._http.post("/events/filter", {"filter": wanted, "limit": limit})
+
+    def _in_order(self, answer: Any, start: int, end: int) -> list[tuple[int, dict[str, Any]]]:
+        """A page's events, each with when it occurred. Raises PrefectError."""
+        last, found = start, []
+        for each in _events_of(answer, self.url):
+            occurred = self._occurred(each)
+            if not last <= occurred <= end:
+                raise PrefectError(f"{self.url} does not sort events by occurred; is it Prefect's API?")
+            last = occurred
+            found.append((occurred, each))
+        return found
+
+    def _occurred(self, event: dict[str, Any]) -> int:
+        try:
+            return required_instant(event, "occurred")
+        except FieldError as error:
+            raise PrefectError(
+                f"{self.url} gives an event {event.get('id')!r} that cannot be read: {error}"
+            ) from None
+
+    def _page(self, start: int, latest: int, skip: int) -> list[Row]:
+        """The rows that ended from `start` on, `latest` and before (both included, as the server has it)."""
+        within = _ended_within(start, latest)
+        rows = self._http.post(
+            "/task_runs/filter",
+            {"sort": "END_TIME_DESC", "limit": PAGE, "offset": skip, "task_runs": within},
+        )
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise PrefectError(f"{self.url} does not answer with a list of task runs; is it Prefect's API?")
         return [self._read(row) for row in rows]
 
-    def _read(self, row: dict[str, Any]) -> tuple[str, int, Ended | None]:
+    def _read(self, row: dict[str, Any]) -> Row:
         try:
-            return _row(row)
+            return read_row(row)
         except FieldError as error:
             named = row.get("id")
             raise PrefectError(
                 f"{self.url} gives a task run {named!r} that cannot be read: {error}"
             ) from None
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        for attempt in range(ATTEMPTS):
-            try:
-                answer = self._http.post(self.url + path, json=body)
-            except httpx.TransportError as error:
-                problem, pause = f"{self.url} cannot be reached ({error})", 2.0**attempt
-            else:
-                if answer.status_code == 200:
-                    return self._parsed(answer)
-                problem, pause = self._turned_away(answer, 2.0**attempt)
-            if attempt + 1 < ATTEMPTS:
-                self._wait(min(pause, LONGEST_WAIT_S))
-        raise PrefectError(f"{problem}; try again later")
 
-    def _turned_away(self, answer: httpx.Response, pause: float) -> tuple[str, float]:
-        """What to say if nothing else helps, and how long to wait before the next attempt. Raises
-        PrefectError for an answer that another attempt does not change."""
-        status = answer.status_code
-        if status in (401, 403):
-            raise PrefectError(f"{self.url} refuses the API key ({status}); check BILLING_PREFECT_API_KEY")
-        if status == 404:
-            raise PrefectError(f"there is no API of Prefect at {self.url}; check the address")
-        if status != 429 and status < 500:
-            raise PrefectError(f"{self.url} refuses the question ({status}): {answer.text[:200]}")
-        asked = answer.headers.get("Retry-After", "")
-        return f"{self.url} answers {status}", float(asked) if asked.isdecimal() else pause
-
-    def _parsed(self, answer: httpx.Response) -> Any:
-        try:
-            return parse(answer.content)
-        except JsonError as error:
-            raise PrefectError(
-                f"{self.url} does not answer with JSON; is it Prefect's API? ({error})"
-            ) from None
+def _ended_within(first: int, last: int) -> dict[str, Any]:
+    return {"end_time": {"after_": format_instant(first), "before_": format_instant(last)}}
 
 
-def _api(url: str) -> str:
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise NoAddress(f"{url!r} is not the address of a Prefect server, such as http://127.0.0.1:4200")
-    address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    return address if "/api" in f"{parts.path}/" else f"{address}/api"
+def _id(event: dict[str, Any]) -> str:
+    """Empty for an event that has none by which it can be told."""
+    found = event.get("id")
+    return found if isinstance(found, str) else ""
 
 
-def _row(row: dict[str, Any]) -> tuple[str, int, Ended | None]:
-    """A row's id and end, and the run that it is; None for one that is none, or is not over. Raises
-    FieldError."""
-    task_run_id = required_text(row, "id")
-    ended_at = instant_of(row, "end_time")
-    if ended_at is None:
-        raise FieldError("end_time", "end_time is missing")
-    state = object_of(row, "state") if row.get("state") is not None else {}
-    details = state.get("state_details")
-    if isinstance(details, dict) and details.get("child_flow_run_id") is not None:
-        return task_run_id, ended_at, None
-    kind = text_of(state, "type") or text_of(row, "state_type")
-    final = state_of(kind, text_of(state, "name") or text_of(row, "state_name"))
-    if final is None:
-        return task_run_id, ended_at, None
-    outcome = classify(final, _duration(row, ended_at))
-    assert outcome is not None, f"{final} is final"
-    return task_run_id, ended_at, Ended(task_run_id, outcome, ended_at)
+def _ids_at(page: list[tuple[int, dict[str, Any]]], instant: int) -> set[str]:
+    return {_id(event) for when, event in page if when == instant} - {""}
 
 
-def _duration(row: dict[str, Any], ended_at: int) -> int:
-    duration_us = duration_of(row, "total_run_time")
-    if duration_us is not None:
-        return duration_us
-    started_at = instant_of(row, "start_time")
-    return max(ended_at - (ended_at if started_at is None else started_at), 0)
+def _events_of(answer: Any, url: str) -> list[dict[str, Any]]:
+    """Raises PrefectError."""
+    events = answer.get("events") if isinstance(answer, dict) else None
+    if not isinstance(events, list) or not all(isinstance(each, dict) for each in events):
+        raise PrefectError(f"{url} does not answer with a page of events; is it Prefect's API?")
+    return events
+
+
+def _token(answer: Any) -> str | None:
+    """The page token in the link to the next page. The link's own address is not followed: it is what the
+    server believes to be its name, and would be handed the key."""
+    link = answer.get("next_page") if isinstance(answer, dict) else None
+    if not isinstance(link, str):
+        return None
+    return parse_qs(urlsplit(link).query).get("page-token", [None])[0]

@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
+from metering.outcome import Outcome
 from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
@@ -72,6 +73,9 @@ class EventStore(Protocol):
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,
         where all their runs moved elsewhere), from the hourly counters."""
+
+    def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
+        """The outcome, by all events committed so far, of those of some task runs that are held."""
 
     def has_account(self, account: str) -> bool:
         """Whether an event of the account was ever handed in."""

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 
 from metering.database import reading
 from metering.event import TaskRunEvent
+from metering.outcome import Outcome
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
 from metering.store.counters import Counters
+from metering.store.held import held_runs
 from metering.store.listed import listed_days, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
@@ -70,6 +72,13 @@ class SqlEventStore:
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return self._counters.by_account(start, end)
+
+    def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return {}
+        with reading(self._engine) as connection:
+            return held_runs(connection, account_id, task_run_ids)
 
     def has_account(self, account: str) -> bool:
         return self._names.account_id(account) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ import billing.tables
 from billing.app import Service
 from billing.invoices import list_invoices
 from billing.jobs import (
+    COLLECT,
     DAILY,
     EVENTS,
     MONTHLY,
@@ -24,11 +26,13 @@ from billing.jobs import (
 )
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
 from billing.repository import jobs as leases
+from billing.sources import add_source, list_sources, server_of
 from metering import clock
 from metering.database import reading, writing
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Month, format_instant, parse_instant
 from tests.billing.payments.till import Till
 from tests.events import runs
+from tests.metering.prefect_double import prefect_double
 from tests.world import World
 
 
@@ -178,7 +182,7 @@ def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None
         times = schedule.next_times()
     finally:
         schedule.stop()
-    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS, RECONCILE}
+    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS, RECONCILE, COLLECT}
     assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
     assert times[DAILY].endswith("T00:10:00Z")
 
@@ -212,3 +216,60 @@ def test_while_stripe_cannot_be_asked_the_next_look_begins_where_this_one_did(en
     till.world.instant += HOUR_US
     assert work.stripe_events() > 0
     assert till.invoice.status == "paid"
+
+
+class _Hurried(threading.Event):
+    """Time passes at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return False
+
+
+def test_sources_are_collected_from_and_one_that_fails_keeps_no_other_waiting(world: World) -> None:
+    with prefect_double() as double, freeze_time("2026-10-03T12:00:15Z") as frozen:
+        double.clock = clock.now_instant
+        double.finish(1, end="2026-10-03T11:00:00Z")
+        since = parse_instant("2026-10-03T00:00:00Z")
+        now = clock.now_instant()
+        for name, url in (("a", "http://127.0.0.1:1"), ("b", double.url)):
+            add_source(world.engine, "acme", name, server_of(url), since=since, now=now)
+        double.answers = [(429, {"Retry-After": "90"}, b"")] * 2
+        work = Jobs(world.service, "one", _Hurried())
+        assert work.collect() == 2
+        first, second = list_sources(world.engine)
+        assert "cannot be reached" in (first.error or "")
+        assert "answers 429" in (second.error or "")
+        # One is asked again each minute; the other when it said.
+        frozen.tick(60)
+        assert work.collect() == 1
+        frozen.tick(60)
+        assert work.collect() == 2
+        first, second = list_sources(world.engine)
+        assert (second.error, second.complete_to) == (None, parse_instant("2026-10-03T11:56:45Z"))
+        assert world.store.has_account("acme")
+        with reading(world.engine) as connection:
+            assert leases.done_through(connection, COLLECT) == "2026-10-03T12:02:15Z"
+
+
+def test_a_source_with_which_something_unforeseen_is_wrong_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BILLING_PREFECT_API_KEY_A", "clé")  # no header can hold it
+    with prefect_double() as double, freeze_time("2026-10-03T12:00:15Z"):
+        double.clock = clock.now_instant
+        now = clock.now_instant()
+        broken = server_of("http://127.0.0.1:1", key_name="BILLING_PREFECT_API_KEY_A")
+        for name, server in (("a", broken), ("b", server_of(double.url))):
+            add_source(world.engine, "acme", name, server, since=now - HOUR_US, now=now)
+        _jobs(world).collect()
+        first, second = list_sources(world.engine)
+        assert "unexpected UnicodeEncodeError" in (first.error or "")
+        assert (second.error, second.tried_at) == (None, now)
+
+
+def test_nothing_is_collected_once_the_service_stops(world: World) -> None:
+    now = world.service.now()
+    add_source(world.engine, "acme", "a", server_of("http://127.0.0.1:1"), since=now, now=now)
+    work = _jobs(world)
+    work.stopping.set()
+    assert work.collect() == 0

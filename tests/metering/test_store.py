@@ -197,3 +197,18 @@ def test_sqlite_finds_held_runs_by_their_key(sqlite_databases: NewDatabase) -> N
             plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
             assert any("USING PRIMARY KEY" in step for step in plan), plan
             assert not any(step.startswith("SCAN t") for step in plan), plan
+
+
+def test_held_runs_are_told_with_the_highest_of_what_was_said(store: SqlEventStore) -> None:
+    uuid = "0192d3a4-5b6c-7d8e-9f00-112233445566"
+    store.append([event("run-1"), event(uuid, state="FAILED"), event("run-2", state="CANCELLED")], NOW)
+    store.append([event(uuid, end="2026-10-04T00:00:00Z"), event("run-1", state="FAILED")], NOW)
+    store.append([event("run-3", account="globex")], NOW)
+    many = [f"other-{number}" for number in range(1200)]
+    assert store.held("acme", ["run-1", uuid, "run-3", *many, "run-2"]) == {
+        "run-1": Outcome.BILLABLE,
+        uuid: Outcome.BILLABLE,
+        "run-2": Outcome.CANCELLED,
+    }
+    assert store.held("acme", []) == {}
+    assert store.held("nobody", ["run-1"]) == {}

@@ -21,6 +21,7 @@ COLUMNS = (*(name for name in Statements._fields if name != "fingerprint"), "pos
 MARK_COLUMNS = ("run_second", "fingerprint", "key_tail", "position")
 
 ACCOUNT_STRUCTURE = "account String"
+KEY_STRUCTURE = "run_key String"
 MARK_STRUCTURE = "run_second UInt32, fingerprint Int64"
 
 # Keys are of one version, there are further keys, and they are all there is.
@@ -68,6 +69,11 @@ def marks_asked(statements: Statements) -> bytes:
 def account_block(accounts: Sequence[str]) -> bytes:
     """A block of accounts."""
     return _block(len(accounts), _names("account", Names.of(accounts)))
+
+
+def key_block(keys: NDArray[Any]) -> bytes:
+    """A block of keys."""
+    return _block(len(keys), Column("run_key", "String", _keys(keys)))
 
 
 def _marks(statements: Statements) -> tuple[Column, Column]:

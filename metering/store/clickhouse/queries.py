@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from metering.outcome import Outcome
 from metering.store.clickhouse.journal import Seen
-from metering.store.clickhouse.schema import MARKS, STATEMENTS
+from metering.store.clickhouse.schema import MARKS, RUN_MONTH, STATEMENTS
 
 # The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
 # Microseconds since 1970 fit into 56 bits for two thousand years.
@@ -157,6 +157,15 @@ def _marks(given: str) -> str:
     return (
         f"SELECT fingerprint, key_tail FROM {MARKS}"
         f" WHERE (run_second, fingerprint) IN (SELECT run_second, fingerprint FROM {given})"
+    )
+
+
+def held(seen: Seen, given: str) -> str:
+    """Rows of (run_key, outcome) of those runs of {account} in the table `given` that are held."""
+    return (
+        f"SELECT run_key, {TOP} - bitShiftRight(min({_STRENGTH}), 56) AS outcome FROM {STATEMENTS}"
+        f" WHERE {_ACCOUNT} AND {counted(seen)} AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
+        f" AND run_key IN (SELECT run_key FROM {given}) GROUP BY run_key"
     )
 
 

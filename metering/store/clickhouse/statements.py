@@ -78,7 +78,7 @@ class Statements(NamedTuple):
         state = np.fromiter(map(_STATES.__getitem__, states), np.uint8, len(states))
         return cls(
             Names.of([event.account for event in events]),
-            _keys(run_key.encode_all([event.task_run_id for event in events])),
+            keys_of(run_key.encode_all([event.task_run_id for event in events])),
             np.array(fingerprints(events), dtype=np.int64),
             _RANKS[state, (duration_us > THRESHOLD_US).astype(np.uint8)],
             np.array([event.ended_at for event in events], dtype=np.int64),
@@ -94,7 +94,7 @@ class Statements(NamedTuple):
         account, key, fingerprint, outcome, ended_at, duration_us, *names = zip(*rows, strict=True)
         return cls(
             Names.of(account),
-            _keys([bytes(each) for each in key]),
+            keys_of([bytes(each) for each in key]),
             np.array(fingerprint, dtype=np.int64),
             np.array(outcome, dtype=np.uint8),
             np.array(ended_at, dtype=np.int64),
@@ -169,7 +169,7 @@ class Statements(NamedTuple):
         return table[:, 0], table[:, 1]
 
 
-def _keys(keys: Sequence[bytes]) -> NDArray[Any]:
+def keys_of(keys: Sequence[bytes]) -> NDArray[Any]:
     if all(len(key) == UUID_BYTES for key in keys):
         return np.frombuffer(b"".join(keys), dtype=_KEY)
     column = np.empty(len(keys), dtype=object)

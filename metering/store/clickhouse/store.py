@@ -18,7 +18,7 @@ from metering.event import TaskRunEvent
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff
+from metering.store import Cutoff, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection
@@ -191,6 +191,17 @@ class ClickHouseEventStore:
         for key, position, strength, here in rows:
             said[key].append((position, strength, bool(here)))
         return any(_held_here(statements) for statements in said.values())
+
+    def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
+        if not task_run_ids:
+            return {}
+        from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
+        from metering.store.clickhouse.statements import keys_of
+
+        given = (KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids))))
+        query = queries.held(self._journal.seen(), GIVEN)
+        rows = self.connection.rows(query, binary=["run_key"], given=given, account=account)
+        return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
 
     def has_account(self, account: str) -> bool:
         return bool(self.connection.rows(queries.has_account(self._journal.seen()), account=account))

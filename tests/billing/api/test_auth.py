@@ -29,6 +29,7 @@ OTHERS = {
     "key_id": "key_of_other",
     "contract_id": "other-2027",
     "program": "academia",
+    "source": "airflow",
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
@@ -81,6 +82,8 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         OTHERS["run_id"] = report["id"]
         client.post("/v1/contracts", json=CONTRACT | {"id": "other-2027", "account": "other"})
         client.post("/v1/accounts/other/protection", json={"charge": "1", "until": "2026-12-15"})
+        said = {"account": "other", "complete_to": "2026-11-01T00:00:00Z"}
+        client.ask("PUT", "/v1/sources/airflow/watermark", json=said)
         OTHERS["key_id"] = client.key("read", "other").key.id
         yield client
 
@@ -124,10 +127,14 @@ def test_a_revoked_key_is_refused_at_once(two: Client, method: str, path: str) -
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_an_ingest_key_writes_events_and_nothing_else(two: Client, method: str, path: str) -> None:
+def test_an_ingest_key_writes_events_and_watermarks_and_nothing_else(
+    two: Client, method: str, path: str
+) -> None:
     answer = two.ask(method, fill(path), key=two.key("ingest").secret, json=BODIES.get(path))
     if path == "/v1/events":
         assert answer.status_code == 200
+    elif path == "/v1/sources/{source}/watermark":
+        assert_problem(answer, 422, field="body")  # it may, and said nothing
     else:
         assert_problem(answer, 403)
 

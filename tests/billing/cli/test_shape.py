@@ -25,6 +25,8 @@ NOUNS = {
     "plans": {"list", "show", "load", "migrate"},
     "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
+    "collect": {"prefect"},
+    "sources": {"add", "update", "list", "show", "declare", "recover", "remove"},
 }  # fmt: skip
 VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "reconcile", "stripe-sandbox"}
 
