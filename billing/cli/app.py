@@ -11,11 +11,13 @@ from billing.cli import (
     contracts,
     demo,
     estimate,
+    events,
     ingest,
     init,
     invoice_changes,
     invoices,
     keys,
+    move,
     plans,
     preview,
     reconcile,
@@ -34,7 +36,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule):
+for module in (init, demo, serve, schedule, move):
     module.add_to(app)
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)
@@ -49,4 +51,5 @@ for module in (ingest, usage, preview, run, reconcile, estimate):
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(keys.group, name="keys")
+app.add_typer(events.group, name="events")
 sandbox.add_to(app)
