@@ -65,6 +65,7 @@ def test_quantities_are_kept_as_events_are(
         assert fake.has_account(account) == real.has_account(account)
         for by in ("hour", "day", "month"):
             assert fake.usage(account, *EVER, by=by) == real.usage(account, *EVER, by=by)
+        assert fake.billable_days(account, *EVER) == real.billable_days(account, *EVER)
     for month in (Month(2026, 9), Month(2026, 10)):
         assert fake.counts_by_account(month.start, month.end) == real.counts_by_account(
             month.start, month.end

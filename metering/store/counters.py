@@ -101,8 +101,17 @@ class Counters:
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """See `EventStore.billable_days`."""
-        days = self.usage(account, start, end, by="day", group_by=None).windows
-        return {day_of(day.start): day.counts.billable for day in days if day.counts.billable}
+        account_id = self._names.account_id(account)
+        found: dict[date, int] = {}
+        if account_id is not None:
+            with reading(self._engine) as connection:
+                for number in MonthTotals(connection).months_of(account_id, start, end):
+                    month = month_numbered(number)
+                    within = max(start, month.start), min(end, month.end)
+                    for day, quantity in Hours(connection).billable_days(account_id, *within):
+                        if quantity:
+                            found[day_of(day * DAY_US)] = quantity
+        return found
 
     def by_account(self, start: int, end: int) -> dict[str, Counts]:
         """See `EventStore.counts_by_account`."""

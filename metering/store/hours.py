@@ -35,6 +35,16 @@ class Hours:
         for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
             yield hour * HOUR_US, None, outcome, quantity
 
+    def billable_days(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Each day (since the epoch) and its billable runs."""
+        billable = f"AND u.outcome = {int(Outcome.BILLABLE)}"
+        day = f"u.hour / {DAY_US // HOUR_US}"
+        query = (
+            f"SELECT {day}, sum(u.quantity) {self._from('hour', f'{_OF_ACCOUNT} {billable}')} GROUP BY {day}"
+        )
+        for number, quantity in self._execute("hour", query, start, end, account_id):
+            yield number, int(quantity)
+
     def named_days(
         self, account_id: int, start: int, end: int, group_by: GroupBy
     ) -> Iterator[tuple[int, str, int, int]]:
