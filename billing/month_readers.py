@@ -8,11 +8,15 @@ The books of a batch are read in as many queries as those of one account.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -56,7 +60,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class MonthReaders:
-    """`settings` let other processes open the same databases; without them, a thread reads."""
+    """`settings` let other processes open the same databases; without them, a thread reads. Those processes
+    begin with the program's own module: one that bills large months needs `if __name__ == "__main__":`."""
 
     engine: sa.Engine
     store: EventStore
@@ -86,7 +91,8 @@ class MonthReaders:
         quantity: int,
     ) -> Iterator[Batch]:
         upcoming = iter(parts)
-        waiting = deque((part, self._submitted(part, submit)) for part in islice(upcoming, quantity))
+        with _held_back_interrupts():
+            waiting = deque((part, self._submitted(part, submit)) for part in islice(upcoming, quantity))
         while waiting:
             part, reading = waiting.popleft()
             batch = self._result(asked, part, reading)
@@ -158,9 +164,28 @@ def _open(settings: Settings) -> None:
     from billing import logs
     from billing.app import make_service
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.configure()
     service = make_service(settings)
     _Here.engine, _Here.store = service.engine, service.store
+
+
+def _end_with_parent() -> None:
+    """A process that reads is of no use once the run was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process that reads"
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def _held_back_interrupts() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C: the run does, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_there(asked: Asked, ids: Sequence[str]) -> Batch:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from bench_client import get, post, send
 from bench_floors import commits_a_second, decoding, events_of, inserting
 from bench_held import hold
@@ -37,7 +38,7 @@ from billing.accounts import add_account
 from billing.app import Service, make_service
 from billing.quota import quota_now
 from metering.outcome import Outcome
-from metering.period import parse_instant
+from metering.period import HOUR_US, parse_instant
 from metering.settings import Settings
 
 NOW = parse_instant("2026-11-02T00:00:00Z")
@@ -70,10 +71,23 @@ class Bench:
     def kept(self, load: Load) -> None:
         """From now on the load is held; the service must count just that."""
         self.held = self.held + load.counts
-        counted = np.zeros_like(self.held)
-        for account, counts in self.service.store.counts_by_account(0, MONTH.next().end).items():
-            for outcome, quantity in counts.by_outcome.items():
-                counted[int(account.removeprefix("account-")), int(outcome)] = quantity
+        end = MONTH.next().end
+        # Whole months come from the counters of months, a period cut by an hour from those of hours.
+        for start in (0, HOUR_US):
+            counted = np.zeros_like(self.held)
+            for account, counts in self.service.store.counts_by_account(start, end).items():
+                for outcome, quantity in counts.by_outcome.items():
+                    counted[int(account.removeprefix("account-")), int(outcome)] = quantity
+            self.compare(counted)
+        with self.service.engine.connect() as connection:
+            for table, what in (("task_runs", "count(*)"), ("usage_days", "sum(quantity)")):
+                expect(
+                    table,
+                    int(connection.scalar(sa.text(f"SELECT {what} FROM {table}"))),
+                    int(self.held.sum()),
+                )
+
+    def compare(self, counted: Ints) -> None:
         if not np.array_equal(counted, self.held):
             wrong = np.argwhere(counted != self.held)
             account, outcome = wrong[0].tolist()

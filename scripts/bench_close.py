@@ -34,6 +34,7 @@ COMMIT = 20_000
 STATES = ["COMPLETED"] * 90 + ["FAILED"] * 7 + ["CRASHED"] * 2 + ["CANCELLED"]
 DURATIONS = [400_000, 2_500_000, 4_250_000, 61_000_000]
 VERIFIED = 20
+WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 def uuid7(milliseconds: int, chance: random.Random) -> str:
@@ -79,17 +80,22 @@ def prepare(service: Service, accounts: int) -> None:
 
 def close(service: Service, month: Month, truth: Counter[str], runs: int) -> None:
     """Run the month, print what it took, and compare."""
-    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    before, began = processor(), time.perf_counter()
     report = service.run_month(month, send=False)
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds, cpu = time.perf_counter() - began, processor() - before
+    here, there = (resource.getrusage(who).ru_maxrss / 1024 for who in WHO)
     check(service, report, truth)
     print(
         f"  {month}: {report.finalized:,} invoices of {runs:,} task runs in {seconds:.1f} s:"
         f" {report.finalized / seconds:,.0f} invoices/s, {runs / seconds:,.0f} task runs/s,"
-        f" {1000 * cpu / report.finalized:.2f} ms of processor an invoice here;"
-        f" memory at most {after.ru_maxrss / 1024:,.0f} MB"
+        f" {1000 * cpu / report.finalized:.2f} ms of processor an invoice;"
+        f" memory at most {here:,.0f} MB, and {there:,.0f} MB in a process that reads"
     )
+
+
+def processor() -> float:
+    """Seconds of this process, and of those that it started and that have ended."""
+    return sum(each.ru_utime + each.ru_stime for each in map(resource.getrusage, WHO))
 
 
 def check(service: Service, report: RunReport, truth: Counter[str]) -> None:

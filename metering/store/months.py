@@ -44,7 +44,8 @@ class Months:
         with reading(self._engine) as connection:
             totals = MonthTotals(connection).runs(account_ids, asked.start, asked.end)
         yield from ((each, Tallies().month_usage(each)) for each in account_ids if each not in totals)
-        for some in _stretches(sorted(totals), totals, self._part):
+        wanted = sorted(set(account_ids) & totals.keys())
+        for some in _stretches(wanted, totals, self._part):
             with reading(self._engine) as connection:
                 found = self._read(connection, some, sum(map(totals.__getitem__, some)), asked)
             yield from found
@@ -60,6 +61,8 @@ class Months:
             for run in runs
         ]
         odd = {account for account, key, _ in revised if len(key) != UUID_BYTES}
+        # Their keys are no columns; the accounts are read run by run, whatever else they have.
+        revised = [each for each in revised if each[0] not in odd]
         tallies = Tallies()
         buckets = buckets_between(connection, asked.start, asked.end)
         for share in _shares(some, buckets, -(-runs // self._part)):
@@ -68,21 +71,26 @@ class Months:
             mine = [each for each in revised if share.holds(each[1])]
             try:
                 tallies.add(_ordered(_only(found, some), mine))
-            except ValueError:  # ids of several kinds, in more parts than one
-                odd.update(some)
+            except ValueError:
+                if len(some) > 1:
+                    raise
+                odd.update(some)  # one account with ids of several kinds, in more parts than one
         return [(each, None if each in odd else tallies.month_usage(each)) for each in some]
 
 
 def _stretches(ids: Sequence[int], totals: dict[int, int], part: int) -> Iterator[list[int]]:
-    """Accounts that lie together and have about a part's runs."""
+    """Accounts that lie together and have about a part's runs, with those of the accounts between them."""
     some: list[int] = []
     held = 0
     for each in ids:
-        if some and (held + totals[each] > part or each - some[-1] > _GAP):
+        between = 0
+        if some and each - some[-1] <= _GAP:
+            between = sum(totals.get(other, 0) for other in range(some[-1] + 1, each))
+        if some and (held + between + totals[each] > part or each - some[-1] > _GAP):
             yield some
-            some, held = [], 0
+            some, held, between = [], 0, 0
         some.append(each)
-        held += totals[each]
+        held += between + totals[each]
     if some:
         yield some
 

@@ -13,6 +13,9 @@ from metering.store import run_key
 from metering.store.tables import labels, revisions, task_runs
 from metering.usage import Run
 
+# Accounts that one query asks for.
+_ACCOUNTS = 1000
+
 
 def revised_runs(
     connection: sa.Connection, account_ids: Sequence[int], start: int, end: int, cutoff: int
@@ -20,9 +23,11 @@ def revised_runs(
     """Those of some accounts that end in the period, judged by the events committed up to `cutoff`, each
     account's ascending by the bytes of its id. Never reads more runs than were ever revised."""
     said: dict[tuple[int, bytes], list[Statement]] = defaultdict(list)
-    for query in (_first(account_ids, cutoff), _further(account_ids, cutoff)):
-        for account_id, key, outcome, *rest in connection.execute(query):
-            said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
+    for at in range(0, len(account_ids), _ACCOUNTS):
+        some = account_ids[at : at + _ACCOUNTS]
+        for query in (_first(some, cutoff), _further(some, cutoff)):
+            for account_id, key, outcome, *rest in connection.execute(query):
+                said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
     found: dict[int, list[Run]] = defaultdict(list)
     for (account_id, key), statements in said.items():
         best = winner(statements)

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -437,3 +441,61 @@ def test_processes_read_what_a_thread_reads(many: bytes, tmp_path: Path) -> None
         child.kill()
     assert _totals([first, *batches]) == expected
     world.engine.dispose()
+
+
+_READS = """
+import sys
+from billing.app import make_service
+from billing.month_readers import Asked, MonthReaders
+from billing.repository import plans
+from billing.repository.runs import BillingRun
+from metering.database import reading
+from metering.period import Month
+from metering.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings(_env_file=None, database_url=sys.argv[1])
+    service, month = make_service(settings), Month.parse("2026-10")
+    with reading(service.engine) as connection:
+        asked = Asked(BillingRun("run", month, None, False, 1, None, 0), plans.catalogue(connection), 0)
+    readers = MonthReaders(service.engine, service.store, settings, batch=50, batches_for_processes=2)
+    try:
+        batches = readers.batches(asked, service.store.accounts_in(month.start, month.end))
+        next(batches)
+        print("reading", flush=True)
+        sys.stdin.read()
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@contextlib.contextmanager
+def _reading(many: bytes, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A program of which other processes read a month. What it says ends when the last of them has ended."""
+    (folder / "reads.py").write_text(_READS)
+    program = subprocess.Popen(
+        [sys.executable, "reads.py", _copy(many, folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "reading\n"
+    yield program
+
+
+def test_processes_that_read_end_with_a_killed_run(many: bytes, tmp_path: Path) -> None:
+    with _reading(many, tmp_path) as program:
+        program.kill()
+        program.communicate(timeout=60)
+
+
+def test_processes_that_read_say_nothing_of_ctrl_c(many: bytes, tmp_path: Path) -> None:
+    with _reading(many, tmp_path) as program:
+        os.killpg(program.pid, signal.SIGINT)
+        _, errors = program.communicate(timeout=60)
+    assert (program.returncode, errors) == (130, "")

@@ -22,9 +22,10 @@ from metering.period import DAY_US, SECOND_US, Month, parse_instant
 from metering.run_columns import Runs, Tallies, lines
 from metering.run_list import MonthUsage, month_usage, run_list
 from metering.store import EventStore
-from metering.store.months import Months
+from metering.store.months import Months, _stretches
 from metering.store.names import Names
 from metering.store.question import Question
+from metering.store.revised import revised_runs
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
 from tests.conftest import STORES
@@ -242,3 +243,26 @@ def test_a_large_account_comes_in_blocks(store: EventStore) -> None:
     found = dict(store.month_usages(["small", "large"], OCTOBER.start, OCTOBER.end, cutoff))
     assert found["large"].counts.total == 2 * _BLOCK + 1
     assert found == {each: _one_after_the_other(store, each, cutoff) for each in ("small", "large")}
+
+
+def test_text_ids_of_one_account_say_nothing_of_others(engine: sa.Engine) -> None:
+    """Revised runs whose keys are as long together as those of two UUIDs."""
+    store = SqlEventStore(engine)
+    ids = {"a": "x" * 14, "b": "0192d3a4-5b6c-7d8e-9f00-112233445566", "c": "y" * 15}
+    for state in ("FAILED", "COMPLETED"):
+        store.append([_event(account, run, state, OCTOBER.start, 2, "") for account, run in ids.items()], NOW)
+    asked = Question(OCTOBER.start, OCTOBER.end, store.cutoff().position)
+    found = dict(store.month_usages(list(ids), *asked))
+    assert found == {each: _one_after_the_other(store, each, asked.cutoff) for each in ids}
+
+
+def test_an_account_between_others_is_not_read_with_them_if_it_is_large() -> None:
+    """Nobody asked for it; and what is read at once is bounded."""
+    assert list(_stretches([1, 3, 4], {1: 1, 2: 30, 3: 1, 4: 1}, 20)) == [[1], [3, 4]]
+    assert list(_stretches([1, 3, 4], {1: 1, 2: 3, 3: 1, 4: 1}, 20)) == [[1, 3, 4]]
+
+
+def test_more_accounts_than_a_statement_takes_parameters(engine: sa.Engine) -> None:
+    """PostgreSQL takes 65,535."""
+    with engine.connect() as connection:
+        assert revised_runs(connection, range(70_000), OCTOBER.start, OCTOBER.end, 1) == {}
