@@ -65,6 +65,8 @@ def _keep(store: EventStore, decoded: Decoded, clock: Callable[[], int]) -> list
     accepted: list[bool] = []
     for start in range(0, len(events), EVENTS_A_COMMIT):
         accepted += store.append(events[start : start + EVENTS_A_COMMIT], clock())
+    for start in range(0, len(decoded.halves), EVENTS_A_COMMIT):
+        accepted += store.append_halves(decoded.halves[start : start + EVENTS_A_COMMIT], clock())
     return accepted
 
 

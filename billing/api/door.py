@@ -66,6 +66,7 @@ class Door:
         self.webhook_threads = CapacityLimiter(WEBHOOK_THREADS)
 
     def start(self) -> None:
+        self.service.store.catch_up(self.service.now())
         self.writer = GroupCommit(self.service.store, self.service.now)
         if self.schedule is not None:
             self.schedule.start()
