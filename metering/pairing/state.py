@@ -134,6 +134,16 @@ def waiting_halves(connection: sa.Connection, account: str | None, limit: int) -
     return [Half(*row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
+def alone(connection: sa.Connection, started_before: int) -> tuple[int, int]:
+    """How many starts before an instant, and how many ends, wait."""
+    is_start = run_halves.c.state == STARTED
+    query = sa.select(
+        sa.func.count().filter(is_start, run_halves.c.at < started_before), sa.func.count().filter(~is_start)
+    ).where(run_halves.c.settled == 0)
+    starts, ends = connection.execute(query).one()
+    return starts, ends
+
+
 def forget(connection: sa.Connection, kept_before: int) -> list[Waiting]:
     """Drop halves that we got before an instant; answers those among them that still waited, by account."""
     old = run_halves.c.kept_at < kept_before
