@@ -41,6 +41,7 @@ def _plain(name: str, value: object) -> object:
             raise EventError(f"{name} has no time zone; give it one, as datetime.now(UTC) has")
         return value.isoformat()
     if isinstance(value, timedelta):
-        microseconds = value // timedelta(microseconds=1)
+        # Not divided: some subclasses (pendulum's) divide in ways of their own.
+        microseconds = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
         return f"{Decimal(microseconds).scaleb(-6):f}"
     return str(value) if isinstance(value, Decimal | UUID) else value

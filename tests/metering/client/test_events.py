@@ -44,9 +44,17 @@ def test_what_python_has_is_written_as_the_service_reads_it() -> None:
     assert (event.duration_us, event.flow, event.task) == (4_000_125, "straße", "")
 
 
+class Odd(timedelta):
+    """As pendulum's, which Prefect has: it cannot be divided by a plain one."""
+
+    def __floordiv__(self, other: object) -> Any:
+        raise AttributeError
+
+
 @pytest.mark.parametrize(
     ("duration", "written"),
     [
+        (Odd(seconds=1, microseconds=202_059), "1.202059"),
         (timedelta(microseconds=1_000_001), "1.000001"),
         (timedelta(days=400), "34560000.000000"),
         (Decimal("4.25"), "4.25"),
