@@ -91,12 +91,16 @@ def _content() -> dict[str, Any]:
     return {
         "application/json": both | {"examples": examples},
         "application/x-ndjson": lines,
+        "text/csv": {"schema": {"type": "string"}, "examples": {"Airflow": {"value": _CSV}}},
         "application/cloudevents+json": one | cloud,
         "application/cloudevents-batch+json": {"schema": {"type": "array"}} | batch,
     }
 
 
 _LINES = '{"account":"acme","task_run_id":"run-1","state":"COMPLETED",…}\n{"account":"acme",…}\n'
+
+
+_CSV = "dag_id,run_id,task_id,start_date,end_date,state\netl,r1,load,2026-10-03 02:00:00,…,success\n"
 
 
 @router.post(
