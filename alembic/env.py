@@ -10,6 +10,7 @@ import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables
 import metering.pairing.tables
+import metering.store.clickhouse.tables
 import metering.store.tables
 from metering.database import make_engine, migrating
 from metering.settings import Settings

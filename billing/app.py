@@ -16,6 +16,8 @@ from billing.billing_run import Progress, run_month
 from billing.credit_notes import credit_note
 from billing.credits import positive_amount
 from billing.errors import Refused
+from billing.month_readers import MonthReaders
+from billing.moving.closing import left_for
 from billing.payments.crediting import not_the_same
 from billing.payments.linking import link_customer
 from billing.payments.outbox import Delivery, send_due
@@ -36,14 +38,15 @@ from metering.database import make_engine, reading, writing
 from metering.period import DAY_US, SECOND_US, Month
 from metering.settings import Settings
 from metering.store import EventStore
-from metering.store.sql import SqlEventStore
+from metering.store.clickhouse.home import complaint, settle
+from metering.store.opening import open_store
 
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
 
 
 class SchemaMissing(RuntimeError):  # noqa: N818 - reads as what happened
-    """The database is empty or has an older schema."""
+    """The database is empty or has an older schema, or the events are elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Service:
         return self.settings.late_days * DAY_US
 
     def init(self) -> NewKey | None:
-        """Create or upgrade the schema and load the catalogue; the first time, answer an admin key."""
+        """Create or upgrade the schemas and load the catalogue; the first time, answer an admin key."""
         upgrade(self.engine)
+        settle(self.engine, self.store)
         load_shipped(self.engine, self.now())
         return first_admin_key(self.engine, self.now())
 
@@ -74,6 +78,11 @@ class Service:
         """Raises SchemaMissing."""
         if not is_current(self.engine):
             raise SchemaMissing("the database has no schema yet, or an older one; run: billing init")
+        with reading(self.engine) as connection:
+            if place := left_for(connection):
+                raise SchemaMissing(f"this installation has moved to {place}; set BILLING_DATABASE_URL to it")
+        if wrong := complaint(self.engine, self.store):
+            raise SchemaMissing(wrong)
 
     def run_month(
         self,
@@ -97,6 +106,7 @@ class Service:
             account=account,
             early=early,
             bill_incomplete=bill_incomplete,
+            readers=MonthReaders(self.engine, self.store, self.settings),
             progress=progress,
         )
         if send and not early and self.gateway is not None:
@@ -252,8 +262,11 @@ class _Onwards:
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:
-    """Raises DatabaseUrlError, LiveKeyRefused, or Invalid for settings that exclude one another."""
+    """Raises DatabaseUrlError, EventsUrlError, LiveKeyRefused, or Invalid for settings that exclude one
+    another."""
     engine = make_engine(settings.database_url)
+    events_url = settings.events_url.get_secret_value() if settings.events_url else None
+    store = open_store(engine, events_url)
     gateway = None
     if settings.stripe_api_key is not None and settings.stripe_api_key.get_secret_value():
         # The SDK takes a quarter of a second to import: only those pay for it who have Stripe configured.
@@ -268,4 +281,4 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
             pace=pace,
             tax=tax_of(settings.stripe_automatic_tax, settings.stripe_tax_rates),
         )
-    return Service(settings, engine, SqlEventStore(engine), now, gateway)
+    return Service(settings, engine, store, now, gateway)

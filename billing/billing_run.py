@@ -20,12 +20,13 @@ import sqlalchemy as sa
 import structlog
 
 from billing import credit_use
-from billing.billing_batch import bill_batch, in_batches
+from billing.billing_batch import bill_batch
 from billing.billing_month import Computed, compute_invoice
 from billing.completeness import incomplete, sources_by_account
 from billing.errors import BillingError, Refused
 from billing.ids import new_id
 from billing.month_facts import month_facts, standings
+from billing.month_readers import Asked, MonthReaders
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.repository import accounts, invoices, outbox, plans, runs
@@ -55,6 +56,7 @@ def run_month(
     account: str | None = None,
     early: bool = False,
     bill_incomplete: bool = False,
+    readers: MonthReaders | None = None,
     progress: Progress = lambda done, total: None,
 ) -> RunReport:
     """Bill a month, of one account or of all; sending is the outbox's work, after this. An account of which a
@@ -74,8 +76,8 @@ def run_month(
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
     told = 0
-    for batch in in_batches(engine, store, run, known):
-        alone = set(bill_batch(engine, run, batch, catalogue, now, report))
+    for batch in (readers or MonthReaders(engine, store)).batches(Asked(run, catalogue, now), known):
+        alone = set(bill_batch(engine, run, batch, now, report))
         for candidate in batch.ids:
             progress(told, len(known))
             told += 1

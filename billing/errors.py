@@ -5,6 +5,8 @@
     ├── Refused        the state of things does not allow it                (HTTP 409)
     └── Invalid        a value is not usable; `field` names it              (HTTP 422)
 
+MoveDiffers is no operation's: what was copied to another database is not what was there.
+
 Prices have their own tree, `billing.pricing.errors`; payments theirs, `billing.payments.errors`. Only the
 doors know of HTTP status and exit codes.
 """
@@ -29,4 +31,8 @@ class Refused(BillingError):  # noqa: N818
 
 
 class Invalid(BillingError):  # noqa: N818
+    pass
+
+
+class MoveDiffers(Exception):  # noqa: N818
     pass

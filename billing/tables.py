@@ -289,3 +289,11 @@ jobs = sa.Table(
     sa.Column("done_through", sa.Text),
     sa.Column("finished_at", sa.BigInteger),
 )
+
+# At most one row: where the installation has moved to. Never copied.
+moves = sa.Table(
+    "installation_moves",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("moved_at", sa.BigInteger, nullable=False),
+)

@@ -17,10 +17,8 @@ from metering.event import TaskRunEvent
 from metering.sources import Decoded, Rejection
 from metering.store import EventStore
 
-# A commit takes batches until it holds this many events.
-EVENTS_A_COMMIT = 20_000
-# A second commit is prepared beside one that is under way once this many events are waiting for it.
-EVENTS_BESIDE = 2_000
+# A second commit is prepared beside one that is under way once this part of a commit is waiting for it.
+PART_BESIDE = 10
 # Events that may wait for a commit before new batches are turned away.
 EVENTS_WAITING = 400_000
 # An answer names at most so many rejections; it counts them all.
@@ -81,6 +79,7 @@ class GroupCommit:
     def __init__(self, store: EventStore, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
+        self._full = store.events_a_commit
         self._changed = threading.Condition()
         # What follows is read and written with `_changed` held.
         self._queue: deque[_Batch] = deque()
@@ -143,7 +142,7 @@ class GroupCommit:
                 self._changed.wait()
             batches: list[_Batch] = []
             size = 0
-            while self._queue and size < EVENTS_A_COMMIT:
+            while self._queue and size < self._full:
                 batches.append(self._queue.popleft())
                 size += len(batches[-1].events)
             self._queued -= size
@@ -151,7 +150,7 @@ class GroupCommit:
             return batches
 
     def _may_start(self) -> bool:
-        return bool(self._queue) and (not self._committing or self._queued >= EVENTS_BESIDE)
+        return bool(self._queue) and (not self._committing or self._queued * PART_BESIDE >= self._full)
 
     def _commit(self, batches: list[_Batch]) -> None:
         events = [event for batch in batches for event in batch.events]

@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BILLING_", env_file=".env", extra="ignore")
 
     database_url: str = "sqlite:///billing.db"
+    # ClickHouse, where it keeps the events; else the database does.
+    events_url: SecretStr | None = None
     stripe_api_key: SecretStr | None = None
     stripe_api_base: str | None = None
     # One, or while one takes the place of the other two, separated by a comma.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
-from metering.ingestion import EVENTS_A_COMMIT, IngestReport
+from metering.ingestion import IngestReport
 from metering.sources import Admission, Decoded, Format, UndecodableBody, decode, detect
 from metering.store import EventStore
 
@@ -63,10 +63,10 @@ def ingest_stream(
 def _keep(store: EventStore, decoded: Decoded, clock: Callable[[], int]) -> list[bool]:
     events = decoded.events
     accepted: list[bool] = []
-    for start in range(0, len(events), EVENTS_A_COMMIT):
-        accepted += store.append(events[start : start + EVENTS_A_COMMIT], clock())
-    for start in range(0, len(decoded.halves), EVENTS_A_COMMIT):
-        accepted += store.append_halves(decoded.halves[start : start + EVENTS_A_COMMIT], clock())
+    for start in range(0, len(events), store.events_a_commit):
+        accepted += store.append(events[start : start + store.events_a_commit], clock())
+    for start in range(0, len(decoded.halves), store.events_a_commit):
+        accepted += store.append_halves(decoded.halves[start : start + store.events_a_commit], clock())
     return accepted
 
 

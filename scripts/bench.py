@@ -5,6 +5,7 @@ Each figure is the median of three rounds; beside it stands its ratio to a floor
 counts are compared, by account and outcome, with what was generated: a fast wrong answer ends with code 1.
 
     scripts/bench [--events 200000] [--held 0] [--connections 8] [--json FILE] [--database-url URL]
+    scripts/bench --clickhouse [URL]       the store on ClickHouse: a server, or the tests' engine
 """
 
 from __future__ import annotations
@@ -231,7 +232,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="other events")
     parser.add_argument("--json", type=Path, help="write the figures of all rounds there")
     parser.add_argument("--database-url", help="a server, for example of PostgreSQL; default: SQLite")
+    parser.add_argument("--clickhouse", nargs="?", const="", metavar="URL", help="the store on ClickHouse")
     options = parser.parse_args()
+    if options.clickhouse is not None:
+        import bench_clickhouse
+
+        figures = bench_clickhouse.measure(options)
+        medians = bench_clickhouse.report(figures, options)
+        if options.json:
+            options.json.write_text(json.dumps({"median": medians, "rounds": figures}, indent=1))
+        return
     with tempfile.TemporaryDirectory(prefix="billing-bench-") as name:
         report(run(options, Path(name)), options)
 

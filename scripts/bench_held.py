@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bench_load import ACCOUNTS, FLOWS, Ints, Runs, account_name, counts_of, draw
 
 from metering.database import writing
-from metering.period import HOUR_US
+from metering.period import DAY_US, HOUR_US
 from metering.store.counts import months_of
 from metering.store.packed import accept_packed_arrays, pack_rows
 from metering.store.run_key import BUCKET_SHIFT
@@ -20,7 +20,8 @@ _ROWS = 50_000
 _RUN = (
     "bigint", "bigint", "bigint", "bigint", "int", "smallint", "smallint", "int", "int", "bytea",
 )  # fmt: skip
-_HOUR = ("bigint", "int", "int", "int", "smallint")
+_HOUR = ("bigint", "int", "int", "smallint")
+_DAY = ("bigint", "int", "int", "int", "smallint")
 _MONTH = ("bigint", "bigint", "int", "int", "smallint")
 _BUCKET = ("int", "int")
 
@@ -37,6 +38,7 @@ def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
         with writing(engine) as connection:
             _insert(connection, "task_runs", _RUN, _rows(runs, position))
             _insert(connection, "usage_hours", _HOUR, _hours(runs), _ADD_HOUR)
+            _insert(connection, "usage_days", _DAY, _days(runs), _ADD_DAY)
             _insert(connection, "usage_months", _MONTH, _months(runs, position), _ADD_MONTH)
             _insert(connection, "run_buckets", _BUCKET, _buckets(runs), " ON CONFLICT DO NOTHING")
             connection.execute(sa.text("INSERT INTO meter_commits VALUES (:p, 0)"), {"p": position})
@@ -49,8 +51,12 @@ def hold(engine: sa.Engine, quantity: int, seed: int) -> Ints:
 
 
 _ADD_HOUR = (
-    " ON CONFLICT (hour, account_id, label_id, outcome)"
+    " ON CONFLICT (hour, account_id, outcome)"
     " DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity"
+)
+_ADD_DAY = (
+    " ON CONFLICT (day, account_id, label_id, outcome)"
+    " DO UPDATE SET quantity = usage_days.quantity + excluded.quantity"
 )
 _ADD_MONTH = (
     " ON CONFLICT (month, account_id, outcome)"
@@ -115,9 +121,13 @@ def _bucket(runs: Runs) -> Ints:
 
 
 def _hours(runs: Runs) -> list[tuple[int, ...]]:
-    """Counters of the hours, by label and outcome."""
+    return _counted(runs.ended_at // HOUR_US, runs.account + 1, runs.outcome)
+
+
+def _days(runs: Runs) -> list[tuple[int, ...]]:
+    """Counters of the days, by label and outcome."""
     labels = _label(runs.account, runs.flow) + 1
-    return _counted(runs.ended_at // HOUR_US, runs.account + 1, labels, runs.outcome)
+    return _counted(runs.ended_at // DAY_US, runs.account + 1, labels, runs.outcome)
 
 
 def _months(runs: Runs, position: int) -> list[tuple[int, ...]]:

@@ -1,4 +1,5 @@
-"""What the tests share: a real PostgreSQL, fresh databases on both engines, and Hypothesis' profiles."""
+"""What the tests share: a real PostgreSQL and a real ClickHouse, fresh databases and event stores on each
+engine, and Hypothesis' profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from hypothesis import HealthCheck, settings
 from billing.logs import configure
 from billing.schema import upgrade
 from metering.database import make_engine
+from metering.store import EventStore
+from tests.clickhouse.running import require_engine, running_clickhouse
 from tests.postgres import running_postgres
+from tests.stores import Stores
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
@@ -134,3 +138,51 @@ def new_database(request: pytest.FixtureRequest) -> Iterator[NewDatabase]:
 def engine(new_database: NewDatabase) -> sa.Engine:
     """An empty database with the current schema; the test runs once on each engine."""
     return new_database()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a ClickHouse, without a database: the one named by CLICKHOUSE_URL, else its engine behind an
+    endpoint of our own."""
+    require_engine()
+    with running_clickhouse(tmp_path_factory.mktemp("clickhouse")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_stores(sqlite_databases: NewDatabase) -> Stores:
+    return Stores(sqlite_databases)
+
+
+@pytest.fixture(scope="session")
+def postgres_stores(postgres_databases: NewDatabase) -> Stores:
+    return Stores(postgres_databases)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_stores(sqlite_databases: NewDatabase, clickhouse_server: str) -> Stores:
+    """Events in ClickHouse, the order of their commits in SQLite."""
+    return Stores(sqlite_databases, clickhouse_server)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_beside_postgres_stores(postgres_databases: NewDatabase, clickhouse_server: str) -> Stores:
+    return Stores(postgres_databases, clickhouse_server)
+
+
+STORES = ["sqlite", "postgres", "clickhouse", "clickhouse_beside_postgres"]
+
+
+@pytest.fixture(params=STORES)
+def stores(request: pytest.FixtureRequest) -> Stores:
+    """Makes empty event stores; the test runs once on each engine."""
+    found: Stores = request.getfixturevalue(f"{request.param}_stores")
+    return found
+
+
+@pytest.fixture
+def store(stores: Stores) -> Iterator[EventStore]:
+    """An empty event store; the test runs once on each engine."""
+    made = stores.new()
+    yield made
+    made.close()

@@ -13,6 +13,7 @@ from billing.plans import load_shipped
 from metering.event import TaskRunEvent
 from metering.period import Month, parse_instant
 from metering.settings import Settings
+from metering.store import EventStore
 from metering.store.sql import SqlEventStore
 
 OCTOBER = Month.parse("2026-10")
@@ -28,7 +29,7 @@ class World:
     ) -> None:
         self.instant = now
         self.engine = engine
-        self.store = SqlEventStore(engine)
+        self.store: EventStore = SqlEventStore(engine)
         settings = Settings(_env_file=None, database_url=engine.url.render_as_string(hide_password=False))
         self.service = Service(settings, engine, self.store, lambda: self.instant, gateway)
         load_shipped(engine, now)

@@ -57,8 +57,12 @@ def upgrade() -> None:
         " FROM old_task_run_revisions"
     )
     op.execute(
-        "INSERT INTO usage_hours SELECT quantity, hour, account_id, label_id, outcome"
-        " FROM old_usage_hours ORDER BY hour, account_id, label_id, outcome"
+        "INSERT INTO usage_hours SELECT sum(quantity), hour, account_id, outcome"
+        " FROM old_usage_hours GROUP BY hour, account_id, outcome"
+    )
+    op.execute(
+        "INSERT INTO usage_days SELECT sum(quantity), hour / 24 AS day, account_id, label_id, outcome"
+        " FROM old_usage_hours GROUP BY hour / 24, account_id, label_id, outcome"
     )
     op.execute(f"INSERT INTO run_buckets SELECT DISTINCT {month} AS month, bucket FROM task_runs")  # noqa: S608
     # When a month last changed is not known: as if by the last commit.
@@ -82,13 +86,43 @@ def downgrade() -> None:
     op.execute(
         f"INSERT INTO task_run_revisions SELECT {key}, fingerprint, {stated} FROM old_task_run_revisions"  # noqa: S608
     )
+    # By hour and label nothing is counted any more: it is, of the runs.
     op.execute(
-        "INSERT INTO usage_hours SELECT account_id, hour, label_id, outcome, quantity FROM old_usage_hours"
+        "INSERT INTO usage_hours SELECT account_id, ended_at / 3600000000, label_id, outcome, count(*)"
+        " FROM task_runs WHERE revised = 0 GROUP BY 1, 2, 3, 4"
     )
+    add = sa.text(
+        "INSERT INTO usage_hours VALUES (:account, :hour, :label, :outcome, 1)"
+        " ON CONFLICT (account_id, hour, label_id, outcome) DO UPDATE SET quantity = usage_hours.quantity + 1"
+    )
+    for counter in _of_revised():
+        op.get_bind().execute(add, counter)
     for table in ("task_runs", "task_run_revisions", "usage_hours"):
         op.drop_table(f"old_{table}")
+    op.drop_table("usage_days")
     op.drop_table("usage_months")
     op.drop_table("run_buckets")
+
+
+def _of_revised() -> list[dict[str, int]]:
+    """The counters of runs of which several events are known: of each the one that wins (docs/rules.md §2)."""
+    rows = op.get_bind().execute(
+        sa.text(
+            "SELECT e.account_id, e.run_key, e.outcome, e.ended_at, e.duration_us, e.label_id, l.source, l.flow,"
+            " l.workspace FROM (SELECT account_id, run_key, outcome, ended_at, duration_us, label_id FROM task_runs"
+            " WHERE revised = 1 UNION ALL SELECT account_id, run_key, outcome, ended_at, duration_us, label_id"
+            " FROM task_run_revisions) e JOIN meter_labels l ON l.id = e.label_id"
+        )
+    )
+    best: dict[tuple[int, bytes], tuple[Any, ...]] = {}
+    for account, key, outcome, ended_at, duration, label, *names in rows:
+        said = (-outcome, ended_at, duration, *names, label)
+        run = (account, bytes(key))
+        best[run] = min(best.get(run, said), said)
+    return [
+        {"account": account, "hour": said[1] // 3_600_000_000, "label": said[-1], "outcome": -said[0]}
+        for (account, _), said in best.items()
+    ]
 
 
 def _bucket_of(key: bytes) -> int:
@@ -122,8 +156,10 @@ def _create_new() -> None:
     said = ("fingerprint", *_STATED, *_NAMED)
     _create("task_runs", (*said, "revised", "bucket", *_KEY), ("bucket", *_KEY))
     _create("task_run_revisions", (*said, "bucket", *_KEY), (*_KEY, "fingerprint"))
-    hours = ("hour", "account_id", "label_id", "outcome")
+    hours = ("hour", "account_id", "outcome")
     _create("usage_hours", ("quantity", *hours), hours)
+    days = ("day", "account_id", "label_id", "outcome")
+    _create("usage_days", ("quantity", *days), days)
     months = ("month", "account_id", "outcome")
     _create("usage_months", ("quantity", "position", *months), months)
     _create("run_buckets", ("month", "bucket"), ("month", "bucket"))

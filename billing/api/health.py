@@ -11,8 +11,12 @@ from pydantic import BaseModel
 from billing.api.door import Door, TheDoor, answer
 from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
+from billing.moving.closing import left_for
 from billing.schema import is_current
 from metering.database import reading
+from metering.store.clickhouse.errors import EventsUnavailable
+from metering.store.clickhouse.home import complaint
+from metering.store.sql import SqlEventStore
 
 _log = logging.getLogger("billing.api")
 
@@ -42,9 +46,12 @@ async def healthz() -> Response:
     responses=good(Ready) | errors(503),
 )
 def readyz(door: TheDoor) -> Response:
-    """The database is reachable, its schema current, the writer of events alive. If not, the problem's
+    """The database is reachable, its schema current, the writer of events alive, and so is ClickHouse where
+    it keeps the events. If not, the problem's
     `checks` say which."""
     checks = {"database": _database(door), "schema": _schema(door), "writer": _writer(door)}
+    if not isinstance(door.service.store, SqlEventStore):
+        checks["events"] = _events(door)
     schedule = None if door.schedule is None else door.schedule.next_times()
     wrong = [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
     if wrong:
@@ -64,9 +71,21 @@ def _database(door: Door) -> str:
 
 def _schema(door: Door) -> str:
     try:
-        return "ok" if is_current(door.service.engine) else "missing or older; run: billing init"
+        if not is_current(door.service.engine):
+            return "missing or older; run: billing init"
+        with reading(door.service.engine) as connection:
+            place = left_for(connection)
+        return f"moved to {place}; set BILLING_DATABASE_URL to it" if place else "ok"
     except sa.exc.SQLAlchemyError:
         return "cannot be read"
+
+
+def _events(door: Door) -> str:
+    try:
+        return complaint(door.service.engine, door.service.store) or "ok"
+    except (EventsUnavailable, sa.exc.SQLAlchemyError):
+        _log.exception("the events cannot be reached")
+        return "cannot be reached; see the log"
 
 
 def _writer(door: Door) -> str:

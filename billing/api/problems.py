@@ -22,9 +22,11 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from billing.errors import BillingError, Invalid, NotFound, Refused
+from billing.moving.closing import is_closed
 from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, TryAgain
 from billing.pricing.errors import PricingError
 from metering.collecting.errors import PrefectError
+from metering.store.clickhouse.errors import EventsUnavailable
 
 _log = logging.getLogger("billing.api")
 
@@ -41,6 +43,14 @@ _STATUS_OF: Mapping[type[Exception], int] = {
     NeedsOperator: 502,
     PrefectError: 502,
 }
+
+
+_UNREACHABLE = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,
+    EventsUnavailable,
+)
 
 
 class Problem(BaseModel):
@@ -126,7 +136,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
         field = getattr(error, "field", None)
         return problem(status, str(error), request_id=request_id, field=field, headers=headers)
     _log.error("request %s failed", request_id, exc_info=error)
-    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
+    if isinstance(error, _UNREACHABLE) or is_closed(error):
         return problem(
             503,
             "the database cannot be used right now; try again in a moment",
@@ -139,7 +149,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every error of a route as a problem."""
     ours = (ProblemError, BillingError, PricingError, PaymentError, PrefectError)
-    for kind in (*ours, sa.exc.SQLAlchemyError):
+    for kind in (*ours, sa.exc.SQLAlchemyError, EventsUnavailable):
         app.add_exception_handler(kind, _operation_failed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)

@@ -11,12 +11,14 @@ from billing.cli import (
     contracts,
     demo,
     estimate,
+    events,
     halves,
     ingest,
     init,
     invoice_changes,
     invoices,
     keys,
+    move,
     plans,
     preview,
     reconcile,
@@ -35,7 +37,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule):
+for module in (init, demo, serve, schedule, move):
     module.add_to(app)
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)
@@ -51,4 +53,5 @@ for module in (ingest, usage, preview, run, reconcile, estimate):
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(keys.group, name="keys")
+app.add_typer(events.group, name="events")
 sandbox.add_to(app)

@@ -87,18 +87,21 @@ def _usage(error: TyperException) -> Problem:
 
 
 def _of_ours(error: Exception) -> Problem | None:
-    from billing.errors import BillingError
+    from billing.errors import BillingError, MoveDiffers
     from billing.payments.errors import PaymentError
     from billing.pricing.errors import PricingError
     from metering.collecting.errors import NoAddress, PrefectError
     from metering.database import DatabaseUrlError
     from metering.sources import UndecodableBody
+    from metering.store.clickhouse.errors import CopyDiffers, CopyRefused, EventsUnavailable, EventsUrlError
 
     if isinstance(error, NoAddress):
         return Problem(_line(error), USAGE)
-    if isinstance(error, UndecodableBody | PaymentError | PrefectError):
+    if isinstance(error, UndecodableBody | PaymentError | PrefectError | CopyDiffers | MoveDiffers):
         return Problem(_line(error), LOOK)
     if isinstance(error, BillingError | PricingError | DatabaseUrlError):
+        return Problem(_line(error), USAGE)
+    if isinstance(error, EventsUrlError | EventsUnavailable | CopyRefused):
         return Problem(_line(error), USAGE)
     from billing.app import SchemaMissing
 
@@ -123,6 +126,8 @@ def _of_libraries(error: Exception) -> Problem | None:
     from pydantic_settings import SettingsError
     from sqlalchemy.exc import DBAPIError
 
+    from billing.moving.closing import is_closed
+
     if isinstance(error, ValidationError):
         wrong = [
             f"BILLING_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()
@@ -130,6 +135,8 @@ def _of_libraries(error: Exception) -> Problem | None:
         return Problem(_line("; ".join(wrong)), USAGE)
     if isinstance(error, SettingsError):
         return Problem(_line(error), USAGE)
+    if is_closed(error):
+        return Problem(f"the database: {_line(getattr(error, 'orig', error))}", USAGE)
     if isinstance(error, DBAPIError):
         return Problem(f"the database: {_line(error.orig)}; check BILLING_DATABASE_URL and the server", USAGE)
     return None

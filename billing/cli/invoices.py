@@ -109,13 +109,21 @@ def runs(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Read them from the files of billing events archive.")
+    ] = None,
 ) -> None:
     """Write the CSV of every billed task run of an invoice, exactly as its SHA-256 was taken: one line a run
     after a header line."""
+    from billing.invoices import show_invoice
+    from billing.reporting.archive import archived_run_list
     from billing.reporting.proof import invoice_run_list
 
     with open_service() as service:
-        lines = invoice_run_list(service.engine, service.store, id)
+        if archive is None:
+            lines = invoice_run_list(service.engine, service.store, id)
+        else:
+            lines = archived_run_list(show_invoice(service.engine, id), archive)
         if output is None:
             sys.stdout.flush()
             sys.stdout.buffer.writelines(lines)

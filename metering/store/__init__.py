@@ -28,6 +28,10 @@ class EventStore(Protocol):
     def writers(self) -> int:
         """How many threads may do well to append at once. Any number may."""
 
+    @property
+    def events_a_commit(self) -> int:
+        """How many events that wait do well to share a commit. Any number may."""
+
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         """Keep and count events in one transaction. True where an event was accepted, False where it is a
         duplicate. When this returns, what was accepted is on disk and in the next usage answer."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from metering.outcome import Outcome, Statement, winner
 from metering.store.batch import Batch, Integers, in_key_order
-from metering.store.counts import Change, Changes, by_hour, by_month, months_of
+from metering.store.counts import Change, Changes, by_day, by_hour, by_month, months_of
 from metering.store.driver import Driver, RevisionRow, RunKey, RunRow
 from metering.store.names import Label
 from metering.store.run_key import BUCKET_SHIFT
@@ -35,7 +35,9 @@ class Append:
         self._batch = batch
         self._noted = noted
         self._order = in_key_order(batch)
+        # How the counts of held runs change; and what holds of a new run that several events speak of.
         self._moved: list[Change] = []
+        self._decided: dict[int, RunRow | RevisionRow] = {}
 
     def run(self, now: int) -> Appended:
         """Every event is new, until it is found to be another one's sibling."""
@@ -59,10 +61,13 @@ class Append:
 
     def _count(self, new: Integers, position: int) -> set[tuple[int, int]]:
         batch = self._batch
-        named = (batch.ended_at[new], batch.account_id[new], batch.label_id[new], batch.outcome[new])
-        changes = Changes(*named, np.ones(len(new), dtype=np.int64)).and_also(self._moved)
+        plain = new[~np.isin(new, list(self._decided))] if self._decided else new
+        said = (batch.ended_at[plain], batch.account_id[plain], batch.label_id[plain], batch.outcome[plain])
+        decided = [_change(row, 1) for row in self._decided.values()]
+        changes = Changes(*said, np.ones(len(plain), dtype=np.int64)).and_also(self._moved + decided)
         if len(changes.quantity):
             self._driver.add_to_hours(by_hour(changes))
+            self._driver.add_to_days(by_day(changes))
             self._driver.add_to_months(by_month(changes), position)
         pairs = np.unique((months_of(batch.ended_at[new]) << _BUCKET_BITS) + batch.bucket[new])
         found = {(pair >> _BUCKET_BITS, pair & (1 << _BUCKET_BITS) - 1) for pair in pairs.tolist()}
@@ -90,8 +95,10 @@ class Append:
                     added.append(new)
                     accepted.append(place)
             after = self._winner(held)
-            if after is not before:
+            if after is not before and is_held[first]:
                 self._moved += [_change(before, -1), _change(after, 1)]
+            elif after is not before:
+                self._decided[first] = after
         if added:
             self._driver.insert_revisions(added)
         return accepted

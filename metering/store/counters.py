@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from operator import attrgetter
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -14,15 +15,17 @@ from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US, Month, day_of
 from metering.store.buckets import month_numbered
 from metering.store.hours import Hours
+from metering.store.listed import named_hours
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
+from metering.store.question import EVERY_COMMIT, Question
 from metering.usage import Counts, GroupBy, Usage, Window, WindowSize
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 
 
 class Counters:
-    """Reads `usage_hours`, and `usage_months` where it can answer."""
+    """Reads the counters that answer with the fewest rows."""
 
     def __init__(self, engine: sa.Engine, names: Names) -> None:
         self._engine = engine
@@ -64,11 +67,37 @@ class Counters:
             for number, outcome, quantity in totals.by_month(account_id, start, end):
                 yield _Counted(month_numbered(number).start, None, outcome, quantity)
             return
-        hours = Hours(connection)
         for number in totals.months_of(account_id, start, end):
             month = month_numbered(number)
             within = max(start, month.start), min(end, month.end)
-            yield from (_Counted(*row) for row in hours.of_account(account_id, *within, group_by))
+            if group_by is None:
+                yield from (_Counted(*row) for row in Hours(connection).of_account(account_id, *within))
+            else:
+                yield from self._named(connection, account_id, *within, by, group_by)
+
+    def _named(
+        self,
+        connection: sa.Connection,
+        account_id: int,
+        start: int,
+        end: int,
+        by: WindowSize,
+        group_by: GroupBy,
+    ) -> Iterator[_Counted]:
+        """Whole days from their counters, and hours, or those of days that are cut, from the runs."""
+        first, last = start + -start % DAY_US, end - end % DAY_US
+        if by == "hour" or first >= last:
+            first = last = end
+        labels = self._names.labels_of(account_id)
+        names = {number: getattr(label, group_by) for number, label in labels.items()}
+        for cut in ((start, first), (last, end)):
+            if cut[0] < cut[1]:
+                asked = Question(*cut, EVERY_COMMIT)
+                rows = named_hours(connection, account_id, names, asked, attrgetter(group_by))
+                yield from (_Counted(*row) for row in rows)
+        if first < last:
+            days = Hours(connection).named_days(account_id, first, last, group_by)
+            yield from (_Counted(*row) for row in days)
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """See `EventStore.billable_days`."""

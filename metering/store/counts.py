@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metering.period import HOUR_US
+from metering.period import DAY_US, HOUR_US
 from metering.store.batch import Integers
 
 _LABEL_BITS, _OUTCOME_BITS, _ACCOUNT_BITS = 32, 3, 32
@@ -45,6 +45,15 @@ class HourCounts(NamedTuple):
     quantity: Integers
     hour: Integers
     account_id: Integers
+    outcome: Integers
+
+
+class DayCounts(NamedTuple):
+    """Columns of `usage_days`, in key order."""
+
+    quantity: Integers
+    day: Integers
+    account_id: Integers
     label_id: Integers
     outcome: Integers
 
@@ -64,14 +73,21 @@ def months_of(instants: Integers) -> Integers:
 
 
 def by_hour(changes: Changes) -> HourCounts:
-    # A label is of one account, and takes its place in the key; the account is put back, and sorted by.
     hours = changes.ended_at // HOUR_US
-    keys = ((hours << _LABEL_BITS) + changes.label_id << _OUTCOME_BITS) + changes.outcome
+    keys = ((hours << _ACCOUNT_BITS) + changes.account_id << _OUTCOME_BITS) + changes.outcome
+    first, quantity = _summed(keys, changes.quantity)
+    return HourCounts(quantity, hours[first], changes.account_id[first], changes.outcome[first])
+
+
+def by_day(changes: Changes) -> DayCounts:
+    # A label is of one account, and takes its place in the key; the account is put back, and sorted by.
+    days = changes.ended_at // DAY_US
+    keys = ((days << _LABEL_BITS) + changes.label_id << _OUTCOME_BITS) + changes.outcome
     first, quantity = _summed(keys, changes.quantity)
     account_id, label_id = changes.account_id[first], changes.label_id[first]
-    hour, outcome = hours[first], changes.outcome[first]
-    order = np.lexsort((outcome, label_id, account_id, hour))
-    return HourCounts(*(column[order] for column in (quantity, hour, account_id, label_id, outcome)))
+    day, outcome = days[first], changes.outcome[first]
+    order = np.lexsort((outcome, label_id, account_id, day))
+    return DayCounts(*(column[order] for column in (quantity, day, account_id, label_id, outcome)))
 
 
 def by_month(changes: Changes) -> MonthCounts:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import HourCounts, MonthCounts
+from metering.store.counts import DayCounts, HourCounts, MonthCounts
 
 RunKey = tuple[int, int, bytes]
 """Bucket, account, key: what leads to a row of `task_runs`."""
@@ -72,6 +72,7 @@ class Driver(Protocol):
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]: ...
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
     def add_to_hours(self, counts: HourCounts) -> None: ...
+    def add_to_days(self, counts: DayCounts) -> None: ...
     def add_to_months(self, counts: MonthCounts, position: int) -> None: ...
     def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Months, each with a bucket that holds runs which end in it; in order."""

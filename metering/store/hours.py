@@ -1,11 +1,12 @@
-"""Reads the hourly counters. They lie by hour and then by account, so each hour is looked up by itself."""
+"""Reads the counters of hours and days. They lie by time and then by account, so each hour, or day, is looked
+up by itself."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -15,37 +16,41 @@ from metering.usage import GroupBy
 
 # Accounts that lie between others, and are read with them, though nobody asked.
 _GAP = 20
-_DAY = f"u.hour / {DAY_US // HOUR_US}"
 
 _OF_ACCOUNT = "AND u.account_id = :first"
 _OF_ACCOUNTS = "AND u.account_id BETWEEN :first AND :last"
 
+_WIDTHS = {"hour": HOUR_US, "day": DAY_US}
+
 
 class Hours:
-    """Reads `usage_hours` in a transaction. Periods are on whole hours."""
+    """Reads `usage_hours` and `usage_days` in a transaction. Periods are on whole hours, or days."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def of_account(
-        self, account_id: int, start: int, end: int, group_by: GroupBy | None
-    ) -> Iterator[tuple[int, str | None, int, int]]:
-        """The start of each hour, its workspace or flow if asked for, outcome and quantity."""
-        name, join, keys = "NULL", "", "u.hour, u.outcome"
-        if group_by is not None:
-            name, keys = f"l.{group_by}", f"{keys}, l.{group_by}"
-            join = "JOIN meter_labels l ON l.id = u.label_id"
-        columns = f"u.hour, {name}, u.outcome, sum(u.quantity)"
-        query = f"SELECT {columns} {self._from(_OF_ACCOUNT, join)} GROUP BY {keys}"
-        for hour, named, outcome, quantity in self._execute(query, start, end, account_id):
-            yield hour * HOUR_US, named, outcome, int(quantity)
+    def of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, None, int, int]]:
+        """The start of each hour, None, outcome and quantity."""
+        query = f"SELECT u.hour, u.outcome, u.quantity {self._from('hour', _OF_ACCOUNT)}"
+        for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
+            yield hour * HOUR_US, None, outcome, quantity
+
+    def named_days(
+        self, account_id: int, start: int, end: int, group_by: GroupBy
+    ) -> Iterator[tuple[int, str, int, int]]:
+        """The start of each day, its workspace or flow, outcome and quantity."""
+        columns = f"u.day, l.{group_by}, u.outcome"
+        join = "JOIN meter_labels l ON l.id = u.label_id"
+        query = f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNT, join)} GROUP BY {columns}"
+        for day, name, outcome, quantity in self._execute("day", query, start, end, account_id):
+            yield day * DAY_US, name, outcome, int(quantity)
 
     def by_day(self, account_ids: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Account, day (since the epoch), outcome and quantity; of some accounts between these, too."""
-        columns = f"u.account_id, {_DAY}, u.outcome"
-        query = f"SELECT {columns}, sum(u.quantity) {self._from(_OF_ACCOUNTS)} GROUP BY {columns}"
+        columns = "u.account_id, u.day, u.outcome"
+        query = f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNTS)} GROUP BY {columns}"
         for first, last in _stretches(account_ids):
-            for account_id, day, outcome, quantity in self._execute(query, start, end, first, last):
+            for account_id, day, outcome, quantity in self._execute("day", query, start, end, first, last):
                 yield account_id, day, outcome, int(quantity)
 
     def by_account(self, start: int, end: int) -> dict[str, dict[Outcome, int]]:
@@ -61,19 +66,25 @@ class Hours:
             found[account][Outcome(outcome)] = int(quantity)
         return dict(sorted(found.items()))
 
-    def _from(self, of: str, join: str = "") -> str:
+    def _from(self, unit: Literal["hour", "day"], of: str, join: str = "") -> str:
         if self._connection.dialect.name == "postgresql":
-            return f"FROM usage_hours u {join} WHERE u.hour = ANY(CAST(:hours AS int[])) {of}"
+            return f"FROM usage_{unit}s u {join} WHERE u.{unit} = ANY(CAST(:numbers AS int[])) {of}"
         # The hours lead, in a cross join: else all hours between the first and the last are read.
-        return f"FROM json_each(:hours) h CROSS JOIN usage_hours u ON u.hour = h.value {of} {join}"
+        return f"FROM json_each(:numbers) n CROSS JOIN usage_{unit}s u ON u.{unit} = n.value {of} {join}"
 
     def _execute(
-        self, query: str, start: int, end: int, first: int, last: int | None = None
+        self,
+        unit: Literal["hour", "day"],
+        query: str,
+        start: int,
+        end: int,
+        first: int,
+        last: int | None = None,
     ) -> Iterator[Any]:
-        hours = list(range(start // HOUR_US, end // HOUR_US))
+        numbers = list(range(start // _WIDTHS[unit], end // _WIDTHS[unit]))
         postgres = self._connection.dialect.name == "postgresql"
-        given = {"hours": hours if postgres else json.dumps(hours), "first": first, "last": last}
-        return iter(self._connection.execute(sa.text(query), given))
+        given = {"numbers": numbers if postgres else json.dumps(numbers), "first": first, "last": last}
+        return iter(self._connection.execute(sa.text(query), given).fetchall())
 
 
 def _stretches(account_ids: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import HourCounts, MonthCounts
+from metering.store.counts import DayCounts, HourCounts, MonthCounts
 from metering.store.driver import Held, RevisionRow, RunKey, RunRow
 from metering.store.packed import accept_packed_arrays, pack, pack_columns, pack_keys, pack_rows
 from metering.store.tables import COMMIT_LOCK
@@ -30,7 +30,8 @@ _REVISION = {
     "label_id": "int",
     "outcome": "smallint",
 } | _KEY
-_HOUR = {"quantity": "bigint", "hour": "int", "account_id": "int", "label_id": "int", "outcome": "smallint"}
+_HOUR = {"quantity": "bigint", "hour": "int", "account_id": "int", "outcome": "smallint"}
+_DAY = {"quantity": "bigint", "day": "int", "account_id": "int", "label_id": "int", "outcome": "smallint"}
 _MONTH = {"quantity": "bigint", "month": "int", "account_id": "int", "outcome": "smallint"}
 _BUCKET = {"month": "int", "bucket": "int"}
 _ON_KEY = " AND ".join(f"t.{name} = k.{name}" for name in _KEY)
@@ -60,8 +61,13 @@ JOIN task_runs t ON {_ON_KEY}
 """  # noqa: S608
 
 _ADD_TO_HOURS = f"""
-INSERT INTO usage_hours SELECT * FROM {_given(_HOUR)} ON CONFLICT (hour, account_id, label_id, outcome)
+INSERT INTO usage_hours SELECT * FROM {_given(_HOUR)} ON CONFLICT (hour, account_id, outcome)
 DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity
+"""  # noqa: S608
+
+_ADD_TO_DAYS = f"""
+INSERT INTO usage_days SELECT * FROM {_given(_DAY)} ON CONFLICT (day, account_id, label_id, outcome)
+DO UPDATE SET quantity = usage_days.quantity + excluded.quantity
 """  # noqa: S608
 
 _ADD_TO_MONTHS = f"""
@@ -141,6 +147,9 @@ class PostgresDriver:
 
     def add_to_hours(self, counts: HourCounts) -> None:
         self._execute(_ADD_TO_HOURS, pack_columns(_HOUR.values(), counts))
+
+    def add_to_days(self, counts: DayCounts) -> None:
+        self._execute(_ADD_TO_DAYS, pack_columns(_DAY.values(), counts))
 
     def add_to_months(self, counts: MonthCounts, position: int) -> None:
         self._execute(_ADD_TO_MONTHS, [position, *pack_columns(_MONTH.values(), counts)])

@@ -11,3 +11,7 @@ class Question(NamedTuple):
     start: int
     end: int
     cutoff: int
+
+
+# A cutoff above every position.
+EVERY_COMMIT = (1 << 63) - 1

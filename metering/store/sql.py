@@ -43,6 +43,10 @@ class SqlEventStore:
         # by the page: few large commits cost it less than many.
         return 2 if self._engine.dialect.name == "postgresql" else 1
 
+    @property
+    def events_a_commit(self) -> int:
+        return 20_000
+
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         return self._writer.append(events, now) if events else []
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import HourCounts, MonthCounts
+from metering.store.counts import DayCounts, HourCounts, MonthCounts
 from metering.store.driver import Held, RevisionRow, RunKey, RunRow
 
 _NOTED = "the held runs that statements of a connection met"
@@ -95,8 +95,10 @@ class SqliteDriver:
         )
 
     def add_to_hours(self, counts: HourCounts) -> None:
-        add = " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity"
-        self._many("INSERT INTO usage_hours VALUES ", _rows(counts), add)
+        self._many("INSERT INTO usage_hours VALUES ", _rows(counts), _ADD)
+
+    def add_to_days(self, counts: DayCounts) -> None:
+        self._many("INSERT INTO usage_days VALUES ", _rows(counts), _ADD)
 
     def add_to_months(self, counts: MonthCounts, position: int) -> None:
         add = (
@@ -129,6 +131,7 @@ class SqliteDriver:
             yield from self._cursor.fetchall()
 
 
+_ADD = " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity"
 _ON_KEY = "t.bucket = k.column1 AND t.account_id = k.column2 AND t.run_key = k.column3"
 # A held run is told to us by the statement that meets it, and left as it is. To ask for all keys again would
 # take as long as inserting them; to be answered those inserted, the interpreter's lock for each.

@@ -2,9 +2,9 @@
 
 Identity is (account, task run id), for ever. The first event of a run to be committed is its row in
 `task_runs`; further events that differ from it, which are rare, are rows of `task_run_revisions`. Each
-carries the position of its commit, so that any past cutoff can be recomputed. `usage_hours` and
-`usage_months` count the outcomes that hold now and are written in the same transaction, so that no dashboard
-scans events.
+carries the position of its commit, so that any past cutoff can be recomputed. `usage_hours`, `usage_days`
+(which alone tells flows and workspaces apart: by the hour there would be nearly as many rows as runs) and
+`usage_months` count the outcomes that hold now. They are written in the same transaction.
 
 What is written together lies together: runs by their bucket (see `run_key`), which for ids that tell their
 time is a quarter of an hour or so of it, and counters by their hour, each before the account. A commit then
@@ -103,9 +103,20 @@ usage_hours = sa.Table(
     sa.Column("quantity", sa.BigInteger, nullable=False),
     sa.Column("hour", sa.Integer, nullable=False),
     sa.Column("account_id", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.SmallInteger, nullable=False),
+    sa.PrimaryKeyConstraint("hour", "account_id", "outcome"),
+    sqlite_with_rowid=False,
+)
+
+usage_days = sa.Table(
+    "usage_days",
+    metadata,
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("account_id", sa.Integer, nullable=False),
     sa.Column("label_id", sa.Integer, nullable=False),
     sa.Column("outcome", sa.SmallInteger, nullable=False),
-    sa.PrimaryKeyConstraint("hour", "account_id", "label_id", "outcome"),
+    sa.PrimaryKeyConstraint("day", "account_id", "label_id", "outcome"),
     sqlite_with_rowid=False,
 )
 

@@ -4,8 +4,9 @@ them, to the whole batch, or to the process."""
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 
 from billing import accounts as operations
 from billing import closing, contracts, credits, grandfathering, programs, voids
-from billing.billing_batch import BATCH, bill_batch, finalize_many, in_batches
+from billing.billing_batch import bill_batch, finalize_many
 from billing.billing_month import Computed
 from billing.billing_run import compute
 from billing.errors import BillingError
 from billing.invoices import list_invoices
+from billing.month_readers import BATCH, PROCESSES, Asked, Batch, MonthReaders
 from billing.pricing.contract import Contract, Grant, Instalments
 from billing.reporting.proof import verify
 from billing.repository import accounts, plans, runs
@@ -31,6 +33,7 @@ from billing.repository.runs import BillingRun
 from billing.run_report import report_of
 from metering.database import make_engine, reading, writing
 from metering.period import HOUR_US, Month
+from metering.settings import Settings
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import event
@@ -231,14 +234,13 @@ class Read:
         )
         with writing(world.engine) as connection:
             runs.start_or_resume(connection, self.run)
-        (self.batch,) = in_batches(world.engine, world.store, self.run, NAMES)
+        with reading(world.engine) as connection:
+            asked = Asked(self.run, plans.catalogue(connection), world.instant)
+        (self.batch,) = MonthReaders(world.engine, world.store).batches(asked, NAMES)
         self.report = report_of(world.engine, self.run)
 
     def bill(self) -> list[str]:
-        with reading(self.world.engine) as connection:
-            catalogue = plans.catalogue(connection)
-        engine, now = self.world.engine, self.world.instant
-        return bill_batch(engine, self.run, self.batch, catalogue, now, self.report)
+        return bill_batch(self.world.engine, self.run, self.batch, self.world.instant, self.report)
 
     def rest(self) -> None:
         """The run goes on, and bills the others alone."""
@@ -400,3 +402,38 @@ def test_several_runs_at_once(many: bytes, tmp_path: Path) -> None:
     assert verify(engine, store, "2026-10-000007").ok
     _assert_no_gaps(engine)
     engine.dispose()
+
+
+def _asked(world: World) -> Asked:
+    cutoff = world.store.cutoff()
+    run = BillingRun("run", OCTOBER, None, False, cutoff.position, cutoff.committed_at, world.instant)
+    with reading(world.engine) as connection:
+        return Asked(run, plans.catalogue(connection), world.instant)
+
+
+def _totals(batches: Iterable[Batch]) -> list[tuple[str, int]]:
+    read = list(batches)
+    assert [batch.alone for batch in read if batch.alone] == []
+    ready = [each.invoice for batch in read for each in batch.ready]
+    return [(invoice.account, invoice.total) for invoice in ready if invoice is not None]
+
+
+def test_processes_read_what_a_thread_reads(many: bytes, tmp_path: Path) -> None:
+    """Also those that are left when the processes die."""
+    url = _copy(many, tmp_path)
+    world = World(make_engine(url))
+    names = sorted(world.store.accounts_in(OCTOBER.start, OCTOBER.end))
+    expected = [(name, 100) for name in names]
+    asked = _asked(world)
+    settings = Settings(_env_file=None, database_url=url)
+    readers = MonthReaders(world.engine, world.store, settings, batch=200, batches_for_processes=2)
+    assert _totals(MonthReaders(world.engine, world.store).batches(asked, names)) == expected
+    assert _totals(readers.batches(asked, names)) == expected
+    batches = readers.batches(asked, names)
+    first = next(batches)
+    children = multiprocessing.active_children()
+    assert len(children) == PROCESSES
+    for child in children:
+        child.kill()
+    assert _totals([first, *batches]) == expected
+    world.engine.dispose()

@@ -6,12 +6,11 @@ import random
 import threading
 from collections.abc import Sequence
 
-from metering.database import make_engine
 from metering.event import TaskRunEvent
 from metering.run_list import month_usage
-from metering.store.sql import SqlEventStore
-from tests.conftest import NewDatabase
+from metering.store import EventStore
 from tests.events import event
+from tests.stores import Stores
 from tests.world import NOVEMBER_2, OCTOBER
 
 STATES = ["COMPLETED", "FAILED", "ROLLED_BACK", "CACHED"]
@@ -38,30 +37,28 @@ def _split(events: Sequence[TaskRunEvent], chance: random.Random) -> list[list[T
     return [shuffled[start : start + 60] for start in range(0, len(shuffled), 60)]
 
 
-def test_writers_that_send_the_same_events_count_each_run_once(new_database: NewDatabase) -> None:
+def test_writers_that_send_the_same_events_count_each_run_once(stores: Stores) -> None:
     events = _events(1)
-    reference = SqlEventStore(new_database())
+    reference = stores.new()
     accepted_alone = sum(reference.append(events, NOVEMBER_2))
-    engine = new_database()
-    url = engine.url.render_as_string(hide_password=False)
+    store = stores.new()
     accepted: list[int] = []
     seen: list[tuple[int, dict[str, object]]] = []
     errors: list[BaseException] = []
     gate = threading.Barrier(4)
 
     def write(seed: int) -> None:
-        mine = make_engine(url)
-        store = SqlEventStore(mine)
+        mine = stores.again(store)
         gate.wait()
         try:
             for number, batch in enumerate(_split(events, random.Random(seed))):
-                accepted.append(sum(store.append(batch, NOVEMBER_2)))
+                accepted.append(sum(mine.append(batch, NOVEMBER_2)))
                 if number % 7 == seed:
-                    cutoff = store.cutoff().position
-                    seen.append((cutoff, _runs(store, cutoff)))
+                    cutoff = mine.cutoff().position
+                    seen.append((cutoff, _runs(mine, cutoff)))
         except BaseException as error:
             errors.append(error)
-        mine.dispose()
+        mine.close()
 
     threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -70,7 +67,6 @@ def test_writers_that_send_the_same_events_count_each_run_once(new_database: New
         thread.join()
     assert errors == []
     assert sum(accepted) == accepted_alone
-    store = SqlEventStore(engine)
     cutoff = store.cutoff().position
     assert _runs(store, cutoff) == _runs(reference, reference.cutoff().position)
     for account in ("account-0", "account-1", "account-2"):
@@ -84,7 +80,7 @@ def test_writers_that_send_the_same_events_count_each_run_once(new_database: New
         assert _runs(store, position) == then
 
 
-def _runs(store: SqlEventStore, cutoff: int) -> dict[str, object]:
+def _runs(store: EventStore, cutoff: int) -> dict[str, object]:
     return {
         account: list(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
         for account in ("account-0", "account-1", "account-2")

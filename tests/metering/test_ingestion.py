@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from metering.ingestion import EVENTS_BESIDE, GroupCommit, Overloaded
+from metering.ingestion import PART_BESIDE, GroupCommit, Overloaded
 from metering.store.sql import SqlEventStore
 from tests.events import event, runs
 from tests.world import NOVEMBER_2, OCTOBER
@@ -17,7 +17,7 @@ def test_batches_that_overlap_and_arrive_at_once_are_counted_once(engine: sa.Eng
     """Many wait, so commits are under way beside one another where the engine can."""
     store = SqlEventStore(engine)
     writer = GroupCommit(store, lambda: NOVEMBER_2)
-    all_runs = runs(4 * EVENTS_BESIDE)
+    all_runs = runs(4 * store.events_a_commit // PART_BESIDE)
     batches = [all_runs[start : start + 1500] for start in range(0, len(all_runs), 500)]
 
     def send(number: int) -> list[list[bool]]:

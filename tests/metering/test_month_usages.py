@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import uuid
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.event import TaskRunEvent
@@ -18,12 +21,14 @@ from metering.outcome import Outcome
 from metering.period import DAY_US, SECOND_US, Month, parse_instant
 from metering.run_columns import Runs, Tallies, lines
 from metering.run_list import MonthUsage, month_usage, run_list
+from metering.store import EventStore
 from metering.store.months import Months
 from metering.store.names import Names
 from metering.store.question import Question
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
-from tests.conftest import NewDatabase
+from tests.conftest import STORES
+from tests.stores import Stores
 
 OCTOBER = Month.parse("2026-10")
 NOW = parse_instant("2026-11-30T00:00:00Z")
@@ -95,32 +100,64 @@ def _batches(ids: st.SearchStrategy[str]) -> st.SearchStrategy[list[list[TaskRun
     return st.lists(st.lists(events, min_size=1, max_size=12), max_size=5)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def shared_engine(request: pytest.FixtureRequest) -> sa.Engine:
-    new: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
-    return new()
+@pytest.fixture(scope="module", params=STORES)
+def shared_store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    stores: Stores = request.getfixturevalue(f"{request.param}_stores")
+    store = stores.new()
+    yield store
+    store.close()
 
 
+_examples = itertools.count()
+_LETTERS = "abc"
+
+
+def _renamed(batches: list[list[TaskRunEvent]]) -> tuple[dict[str, str], list[list[TaskRunEvent]]]:
+    """Accounts of their own for each example."""
+    number = next(_examples)
+    names = {each: f"{number}{each}" for each in _LETTERS}
+    renamed = [
+        [msgspec.structs.replace(event, account=names[event.account]) for event in batch] for batch in batches
+    ]
+    return names, renamed
+
+
+@settings(max_examples=30)
 @given(batches=_batches(_IDS) | _batches(_IDS | _TEXTS))
 def test_a_month_of_many_accounts_is_the_month_of_each(
-    shared_engine: sa.Engine, batches: list[list[TaskRunEvent]]
+    shared_store: EventStore, batches: list[list[TaskRunEvent]]
 ) -> None:
     """Runs that several events speak of, in other months too, UUIDs and other ids; as of every cutoff."""
-    with shared_engine.begin() as connection:
-        for table in ("task_runs", "task_run_revisions", "usage_hours", "usage_months", "run_buckets"):
-            connection.exec_driver_sql(f"DELETE FROM {table}")
-    store = SqlEventStore(shared_engine)
+    store = shared_store
+    names, batches = _renamed(batches)
     cutoffs = [store.cutoff().position]
     for batch in batches:
         store.append(batch, NOW)
         cutoffs.append(store.cutoff().position)
+    asked = [*names.values(), "never"]
+    since = dict(zip(asked, (OCTOBER.start - DAY_US, OCTOBER.start, OCTOBER.end - DAY_US, 0), strict=True))
     for cutoff in cutoffs:
-        asked = ["a", "b", "c", "never"]
         found = dict(store.month_usages(asked, OCTOBER.start, OCTOBER.end, cutoff))
         assert found == {each: _one_after_the_other(store, each, cutoff) for each in asked}
+        assert store.days_of(since, OCTOBER.end, cutoff) == {
+            each: store.days(each, since[each], OCTOBER.end, cutoff) for each in asked
+        }
+    now = {each: usage.counts for each, usage in found.items()}
+    assert store.accounts_with_runs(asked, OCTOBER.start, OCTOBER.end) == {
+        each for each in asked if now[each].total
+    }
+    assert set(store.accounts_in(OCTOBER.start, OCTOBER.end)) == {
+        *store.counts_by_account(OCTOBER.start, OCTOBER.end)
+    }
+    for each in asked:
+        days = store.billable_days(each, OCTOBER.start, OCTOBER.end)
+        assert sum(days.values()) == now[each].billable
+        assert {f"{day:%Y-%m-%d}": quantity for day, quantity in days.items()} == {
+            day: counts.billable for day, counts in found[each].by_day.items() if counts.billable
+        }
 
 
-def _one_after_the_other(store: SqlEventStore, account: str, cutoff: int) -> MonthUsage:
+def _one_after_the_other(store: EventStore, account: str, cutoff: int) -> MonthUsage:
     return month_usage(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
 
 
@@ -171,3 +208,37 @@ def test_a_large_account_is_read_in_parts(engine: sa.Engine, kind: str) -> None:
     assert found[numbers["large"]] == (None if kind == "both" else expected["large"])
     assert found[numbers["small"]] == expected["small"]
     assert dict(store.month_usages(["small", "large"], *asked)) == expected
+
+
+# More than what comes from ClickHouse at once.
+_BLOCK = 66_000
+
+
+def test_a_large_account_comes_in_blocks(store: EventStore) -> None:
+    """Runs that were revised are where one may end, and the next begin."""
+    chance = random.Random(7)
+    ids = sorted(f"{chance.getrandbits(128):032x}" for _ in range(2 * _BLOCK + 1))
+    named = ["-".join((each[:8], each[8:12], each[12:16], each[16:20], each[20:])) for each in ids]
+    events = [
+        _event("large", run, "FAILED" if number % 7 == 0 else "COMPLETED", OCTOBER.start + number, 2, "")
+        for number, run in enumerate(named)
+    ]
+    store.append(events, NOW)
+    store.append([_event("small", "r", "COMPLETED", OCTOBER.start, 2, "")], NOW)
+    edges = {0, *range(_BLOCK - 3, _BLOCK + 3), *range(2 * _BLOCK - 3, 2 * _BLOCK + 1)}
+    later = [
+        _event(
+            "large",
+            named[number],
+            "ROLLED_BACK" if number % 2 else "COMPLETED",
+            OCTOBER.start + DAY_US + number,
+            3,
+            "",
+        )
+        for number in edges
+    ]
+    store.append(later, NOW)
+    cutoff = store.cutoff().position
+    found = dict(store.month_usages(["small", "large"], OCTOBER.start, OCTOBER.end, cutoff))
+    assert found["large"].counts.total == 2 * _BLOCK + 1
+    assert found == {each: _one_after_the_other(store, each, cutoff) for each in ("small", "large")}

@@ -16,8 +16,9 @@ from metering.pairing.keeping import KEPT_DAYS, keep, settle
 from metering.pairing.state import Waiting
 from metering.period import DAY_US, SECOND_US, Month, parse_instant
 from metering.sources import Admission, decode
-from metering.store.sql import SqlEventStore
+from metering.store import EventStore
 from tests.metering.test_sources_openlineage import SAMPLE
+from tests.stores import Stores
 
 OCTOBER = Month.parse("2026-10")
 NOW = parse_instant("2026-10-03T12:00:00Z")
@@ -33,11 +34,12 @@ def end(number: int, account: str = "acme", said: str = "COMPLETED") -> Half:
 
 
 @pytest.fixture
-def store(engine: sa.Engine) -> SqlEventStore:
-    return SqlEventStore(engine)
+def engine(stores: Stores, store: EventStore) -> sa.Engine:
+    """Halves are in the SQL database, wherever events are."""
+    return stores.engine_of(store)
 
 
-def billable(store: SqlEventStore, account: str = "acme") -> int:
+def billable(store: EventStore, account: str = "acme") -> int:
     return store.usage(account, OCTOBER.start, OCTOBER.end).counts.billable
 
 
@@ -46,7 +48,7 @@ def waiting(engine: sa.Engine) -> list[Waiting]:
         return state.waiting(connection)
 
 
-def test_halves_in_different_requests_are_one_run(engine: sa.Engine, store: SqlEventStore) -> None:
+def test_halves_in_different_requests_are_one_run(engine: sa.Engine, store: EventStore) -> None:
     assert store.append_halves([end(1), start(2)], NOW) == [True, True]
     assert billable(store) == 0
     assert waiting(engine) == [Waiting("acme", 1, 1, BEGIN)]
@@ -55,13 +57,13 @@ def test_halves_in_different_requests_are_one_run(engine: sa.Engine, store: SqlE
     assert waiting(engine) == []
 
 
-def test_accounts_keep_their_halves_to_themselves(engine: sa.Engine, store: SqlEventStore) -> None:
+def test_accounts_keep_their_halves_to_themselves(engine: sa.Engine, store: EventStore) -> None:
     store.append_halves([start(1), end(1, "globex")], NOW)
     assert (billable(store), billable(store, "globex")) == (0, 0)
     assert [each.account for each in waiting(engine)] == ["acme", "globex"]
 
 
-def test_the_sample_file_by_file(store: SqlEventStore) -> None:
+def test_the_sample_file_by_file(store: EventStore) -> None:
     """One event a request, the last first."""
     lines = SAMPLE.read_bytes().splitlines()
     for line in reversed(lines):
@@ -76,7 +78,7 @@ def test_the_sample_file_by_file(store: SqlEventStore) -> None:
     }
 
 
-def test_two_requests_at_once_never_miss_one_another(engine: sa.Engine, store: SqlEventStore) -> None:
+def test_two_requests_at_once_never_miss_one_another(engine: sa.Engine, store: EventStore) -> None:
     """Each run's halves come by two threads at the same moment."""
     rounds, barrier = 40, threading.Barrier(2)
 
@@ -97,7 +99,7 @@ def test_two_requests_at_once_never_miss_one_another(engine: sa.Engine, store: S
     assert store.catch_up(NOW) == 0
 
 
-def test_the_same_batch_from_two_senders_at_once_is_new_once(store: SqlEventStore) -> None:
+def test_the_same_batch_from_two_senders_at_once_is_new_once(store: EventStore) -> None:
     batch = [half for number in range(200) for half in (start(number), end(number))]
     found: list[list[bool]] = []
     threads = [
@@ -112,7 +114,7 @@ def test_the_same_batch_from_two_senders_at_once_is_new_once(store: SqlEventStor
     assert billable(store) == 200
 
 
-def test_what_a_crash_left_is_metered(engine: sa.Engine, store: SqlEventStore) -> None:
+def test_what_a_crash_left_is_metered(engine: sa.Engine, store: EventStore) -> None:
     """Killed once the halves are kept; and once they are metered, before that is noted."""
     keep(engine, [start(1), end(1), end(2, said="FAILED"), start(3)], NOW)
     kept = keep(engine, [start(4), end(4)], NOW)
@@ -125,9 +127,7 @@ def test_what_a_crash_left_is_metered(engine: sa.Engine, store: SqlEventStore) -
     assert store.catch_up(NOW) == 0
 
 
-def test_a_half_that_comes_while_another_is_settled_still_waits(
-    engine: sa.Engine, store: SqlEventStore
-) -> None:
+def test_a_half_that_comes_while_another_is_settled_still_waits(engine: sa.Engine, store: EventStore) -> None:
     """A request settles what it read, and not what has come since."""
     first = keep(engine, [start(1), end(1)], NOW)
     late = Half("acme", "run-1", "COMPLETED", BEGIN + SECOND_US, flow="other")
@@ -140,7 +140,7 @@ def test_a_half_that_comes_while_another_is_settled_still_waits(
 
 
 def test_what_waited_too_long_is_dropped_and_said(
-    engine: sa.Engine, store: SqlEventStore, caplog: pytest.LogCaptureFixture
+    engine: sa.Engine, store: EventStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     later = NOW + KEPT_DAYS * DAY_US
     store.append_halves([start(1), start(2), end(3), start(4), end(4)], NOW)

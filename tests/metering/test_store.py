@@ -1,4 +1,4 @@
-"""The event store, on both engines."""
+"""The event store, on every engine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from metering.database import make_engine, writing
 from metering.outcome import Outcome
 from metering.period import HOUR_US, Month, parse_instant
+from metering.store import EventStore
 from metering.store.postgres_driver import PostgresDriver
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
@@ -19,24 +20,19 @@ OCTOBER = Month.parse("2026-10")
 NOW = parse_instant("2026-11-02T00:00:00Z")
 
 
-@pytest.fixture
-def store(engine: sa.Engine) -> SqlEventStore:
-    return SqlEventStore(engine)
-
-
-def october(store: SqlEventStore, account: str = "acme") -> dict[str, int]:
+def october(store: EventStore, account: str = "acme") -> dict[str, int]:
     counts = store.usage(account, OCTOBER.start, OCTOBER.end).counts
     return {outcome.reason: quantity for outcome, quantity in counts.by_outcome.items()}
 
 
-def test_an_event_is_accepted_once_and_is_a_duplicate_ever_after(store: SqlEventStore) -> None:
+def test_an_event_is_accepted_once_and_is_a_duplicate_ever_after(store: EventStore) -> None:
     assert store.append([event(), event(), event("run-2")], NOW) == [True, False, True]
     assert store.append([event("run-2"), event("run-3"), event()], NOW) == [False, True, False]
     assert october(store) == {"billable": 3}
 
 
 def test_an_event_that_differs_in_a_field_that_decides_nothing_is_accepted_and_counts_nothing(
-    store: SqlEventStore,
+    store: EventStore,
 ) -> None:
     store.append([event(task="load")], NOW)
     assert store.append([event(task="extract")], NOW) == [True]
@@ -44,7 +40,7 @@ def test_an_event_that_differs_in_a_field_that_decides_nothing_is_accepted_and_c
     assert october(store) == {"billable": 1}
 
 
-def test_a_replay_with_another_end_is_not_billed_twice(store: SqlEventStore) -> None:
+def test_a_replay_with_another_end_is_not_billed_twice(store: EventStore) -> None:
     store.append([event(end="2026-10-03T02:00:05Z")], NOW)
     store.append([event(end="2026-10-07T02:00:05Z"), event(end="2026-11-07T02:00:05Z")], NOW)
     usage = store.usage("acme", OCTOBER.start, OCTOBER.end)
@@ -54,7 +50,7 @@ def test_a_replay_with_another_end_is_not_billed_twice(store: SqlEventStore) -> 
     assert store.usage("acme", OCTOBER.end, OCTOBER.next().end).counts.total == 0
 
 
-def test_a_later_event_moves_the_count(store: SqlEventStore) -> None:
+def test_a_later_event_moves_the_count(store: EventStore) -> None:
     store.append([event(state="FAILED", end="2026-10-31T23:59:59Z", flow="etl")], NOW)
     assert october(store) == {"failed": 1}
     store.append([event(end="2026-11-01T00:00:01Z", flow="elt")], NOW)
@@ -65,18 +61,18 @@ def test_a_later_event_moves_the_count(store: SqlEventStore) -> None:
     assert october(store) == {"reversed": 1}
 
 
-def test_events_of_one_run_within_one_batch(store: SqlEventStore) -> None:
+def test_events_of_one_run_within_one_batch(store: EventStore) -> None:
     batch = [event(state="FAILED"), event(state="ROLLED_BACK"), event(), event(state="FAILED")]
     assert store.append(batch, NOW) == [True, True, True, False]
     assert october(store) == {"reversed": 1}
 
 
-def test_the_same_run_id_under_two_accounts_is_two_runs(store: SqlEventStore) -> None:
+def test_the_same_run_id_under_two_accounts_is_two_runs(store: EventStore) -> None:
     store.append([event(account="a"), event(account="b")], NOW)
     assert store.counts_by_account(OCTOBER.start, OCTOBER.end).keys() == {"a", "b"}
 
 
-def test_runs_as_of_a_cutoff_are_those_of_the_commits_before_it(store: SqlEventStore) -> None:
+def test_runs_as_of_a_cutoff_are_those_of_the_commits_before_it(store: EventStore) -> None:
     assert store.cutoff() == (0, None)
     store.append([event("b"), event("a", state="FAILED")], NOW)
     first = store.cutoff()
@@ -97,14 +93,14 @@ def test_runs_as_of_a_cutoff_are_those_of_the_commits_before_it(store: SqlEventS
     ]
 
 
-def test_duplicates_alone_do_not_move_the_cutoff(store: SqlEventStore) -> None:
+def test_duplicates_alone_do_not_move_the_cutoff(store: EventStore) -> None:
     store.append([event()], NOW)
     before = store.cutoff()
     store.append([event()], NOW + 1)
     assert store.cutoff() == before
 
 
-def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: SqlEventStore) -> None:
+def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: EventStore) -> None:
     ids = [
         "00000000-0000-7000-8000-00000000000a",
         "00",
@@ -125,7 +121,7 @@ def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: SqlEventStore) 
     assert got == sorted(ids, key=str.encode)
 
 
-def test_usage_by_hour_day_month_workspace_and_flow(store: SqlEventStore) -> None:
+def test_usage_by_hour_day_month_workspace_and_flow(store: EventStore) -> None:
     store.append(
         [
             event("1", end="2026-10-03T02:10:00Z", workspace="prod", flow="etl"),
@@ -152,7 +148,7 @@ def test_usage_by_hour_day_month_workspace_and_flow(store: SqlEventStore) -> Non
         store.usage("acme", OCTOBER.start + 1, OCTOBER.end)
 
 
-def test_an_account_without_events_has_no_usage(store: SqlEventStore) -> None:
+def test_an_account_without_events_has_no_usage(store: EventStore) -> None:
     assert store.usage("nobody", OCTOBER.start, OCTOBER.end).counts.total == 0
     assert list(store.runs("nobody", OCTOBER.start, OCTOBER.end, 10)) == []
 

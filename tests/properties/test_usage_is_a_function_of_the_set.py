@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.plans import shipped_catalogue
@@ -18,9 +17,9 @@ from billing.pricing.invoice import Basis, compose
 from metering.event import TaskRunEvent
 from metering.period import HOUR_US, SECOND_US, Month, hour_of, parse_instant
 from metering.run_list import month_usage, run_list
-from metering.store.sql import SqlEventStore
+from metering.store import EventStore
 from metering.usage import WindowSize
-from tests.conftest import NewDatabase
+from tests.stores import Stores
 
 OCTOBER = Month.parse("2026-10")
 NOW = parse_instant("2026-11-30T00:00:00Z")
@@ -94,7 +93,7 @@ def _expected(events: Sequence[TaskRunEvent]) -> dict[tuple[int, str, str], dict
     return counts
 
 
-def _send(store: SqlEventStore, batches: Sequence[Sequence[TaskRunEvent]]) -> tuple[str, int]:
+def _send(store: EventStore, batches: Sequence[Sequence[TaskRunEvent]]) -> tuple[str, int]:
     """A new account with these batches; answers it and how many events were accepted."""
     account = f"account-{next(_ACCOUNTS)}"
     accepted = 0
@@ -107,13 +106,13 @@ def _send(store: SqlEventStore, batches: Sequence[Sequence[TaskRunEvent]]) -> tu
     return account, accepted
 
 
-def _usage(store: SqlEventStore, account: str, by: WindowSize, group_by: Any) -> list[tuple[Any, ...]]:
+def _usage(store: EventStore, account: str, by: WindowSize, group_by: Any) -> list[tuple[Any, ...]]:
     usage = store.usage(account, OCTOBER.start, OCTOBER.next().end, by=by, group_by=group_by)
     windows = [(w.start, w.workspace, w.flow, dict(w.counts.by_outcome)) for w in usage.windows]
     return [("total", dict(usage.counts.by_outcome)), *windows]
 
 
-def _invoice(store: SqlEventStore, account: str) -> tuple[Any, ...]:
+def _invoice(store: EventStore, account: str) -> tuple[Any, ...]:
     cutoff = store.cutoff().position
     version = shipped_catalogue()[0]
     usage = month_usage(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff))
@@ -122,16 +121,28 @@ def _invoice(store: SqlEventStore, account: str) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> SqlEventStore:
-    new: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
-    engine: sa.Engine = new()
-    return SqlEventStore(engine)
+def store(request: pytest.FixtureRequest) -> EventStore:
+    stores: Stores = request.getfixturevalue(f"{request.param}_stores")
+    return stores.new()
+
+
+@pytest.fixture(scope="module")
+def clickhouse_store(clickhouse_stores: Stores) -> EventStore:
+    return clickhouse_stores.new()
+
+
+# A question takes ClickHouse milliseconds, however few events it is about: fewer examples in the same time.
+FEWER = settings(max_examples=max(settings().max_examples // 10, 1))
 
 
 @given(case=_two_deliveries())
 def test_any_delivery_of_a_set_gives_the_same_usage_and_the_same_invoice(
-    store: SqlEventStore, case: Any
+    store: EventStore, case: Any
 ) -> None:
+    any_delivery_gives_the_same(store, case)
+
+
+def any_delivery_gives_the_same(store: EventStore, case: Any) -> None:
     events, first, second = case
     one, accepted = _send(store, first)
     two, accepted_again = _send(store, second)
@@ -143,7 +154,11 @@ def test_any_delivery_of_a_set_gives_the_same_usage_and_the_same_invoice(
 
 
 @given(case=_SETS.flatmap(lambda events: st.tuples(st.just(events), _deliveries(events))))
-def test_usage_is_what_the_rules_say_of_the_set(store: SqlEventStore, case: Any) -> None:
+def test_usage_is_what_the_rules_say_of_the_set(store: EventStore, case: Any) -> None:
+    usage_is_what_the_rules_say(store, case)
+
+
+def usage_is_what_the_rules_say(store: EventStore, case: Any) -> None:
     events, batches = case
     account, _ = _send(store, batches)
     expected = _expected(events)
@@ -165,7 +180,11 @@ def test_usage_is_what_the_rules_say_of_the_set(store: SqlEventStore, case: Any)
 
 
 @given(case=_SETS.flatmap(lambda events: st.tuples(st.just(events), _deliveries(events))))
-def test_what_counted_at_a_cutoff_counts_for_ever(store: SqlEventStore, case: Any) -> None:
+def test_what_counted_at_a_cutoff_counts_for_ever(store: EventStore, case: Any) -> None:
+    what_counted_counts_for_ever(store, case)
+
+
+def what_counted_counts_for_ever(store: EventStore, case: Any) -> None:
     """After each batch, the runs as of that moment; recomputed after all of them, they are the same."""
     _, batches = case
     account, _ = _send(store, [])
@@ -183,3 +202,27 @@ def test_what_counted_at_a_cutoff_counts_for_ever(store: SqlEventStore, case: An
     for cutoff, seen, counted in then:
         assert list(store.runs(account, OCTOBER.start, OCTOBER.end, cutoff)) == seen
         assert month_usage(seen).counts == counted
+
+
+@FEWER
+@given(case=_two_deliveries())
+def test_any_delivery_gives_the_same_usage_and_the_same_invoice_on_clickhouse(
+    clickhouse_store: EventStore, case: Any
+) -> None:
+    any_delivery_gives_the_same(clickhouse_store, case)
+
+
+@FEWER
+@given(case=_SETS.flatmap(lambda events: st.tuples(st.just(events), _deliveries(events))))
+def test_usage_is_what_the_rules_say_of_the_set_on_clickhouse(
+    clickhouse_store: EventStore, case: Any
+) -> None:
+    usage_is_what_the_rules_say(clickhouse_store, case)
+
+
+@FEWER
+@given(case=_SETS.flatmap(lambda events: st.tuples(st.just(events), _deliveries(events))))
+def test_what_counted_at_a_cutoff_counts_for_ever_on_clickhouse(
+    clickhouse_store: EventStore, case: Any
+) -> None:
+    what_counted_counts_for_ever(clickhouse_store, case)

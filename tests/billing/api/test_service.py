@@ -15,10 +15,14 @@ from pydantic import SecretStr
 
 from billing.api import make_app
 from billing.api.events import router as events_router
+from billing.moving.copying import move
 from billing.payments.stripe_gateway import StripeGateway
 from metering.database import writing
 from metering.period import SECOND_US
+from metering.store.clickhouse.address import parse_address
+from metering.store.clickhouse.store import ClickHouseEventStore
 from tests.billing.api.client import Client, assert_problem, running
+from tests.clickhouse.running import require_engine
 from tests.conftest import NewDatabase
 from tests.metering.wire import native
 from tests.world import World
@@ -76,6 +80,21 @@ def test_an_older_schema_is_not_ready(client: Client) -> None:
     problem = assert_problem(client.get("/readyz", key=None), 503, says="billing init")
     assert problem["checks"]["database"] == "ok"
     assert client.get("/healthz", key=None).status_code == 200
+
+
+def test_events_that_cannot_be_reached_are_not_ready(sqlite_databases: NewDatabase) -> None:
+    """And whoever asks for them is told to try again."""
+    require_engine()
+    world = World(sqlite_databases())
+    nowhere = ClickHouseEventStore(world.engine, parse_address("clickhouse://u:secret@127.0.0.1:1/d"))
+    world.store = nowhere
+    world.service = replace(world.service, store=nowhere)
+    with running(world) as client:
+        problem = assert_problem(client.get("/readyz", key=None), 503, says="cannot be reached")
+        assert problem["checks"]["database"] == problem["checks"]["writer"] == "ok"
+        sent = client.post("/v1/events", json=native())
+        assert sent.headers["Retry-After"]
+        assert "secret" not in assert_problem(sent, 503, says="again")["detail"]
 
 
 def test_the_schedule_lives_as_long_as_the_application(sqlite_databases: NewDatabase) -> None:
@@ -222,3 +241,15 @@ def test_two_applications_may_share_a_service(sqlite_databases: NewDatabase) -> 
         assert one.post("/v1/events", json=native()).json()["accepted"] == 1
         assert two.post("/v1/events", json=native()).json()["duplicate"] == 1
     assert make_app(world.service).title
+
+
+def test_a_service_whose_installation_moved_sends_its_senders_elsewhere(new_database: NewDatabase) -> None:
+    """It was not told of the move: the database refuses what it would write, and who sent it tries again."""
+    world = World(new_database())
+    with running(world) as client:
+        move(world.engine, new_database(), world.instant)
+        for path, body in (("/v1/events", native()), ("/v1/accounts", {"id": "acme"})):
+            sent = client.post(path, json=body)
+            assert sent.headers["Retry-After"]
+            assert_problem(sent, 503, says="again")
+        assert_problem(client.get("/readyz", key=None), 503, says="moved to")
