@@ -9,6 +9,7 @@ from alembic import context
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables
+import metering.pairing.tables
 import metering.store.clickhouse.tables
 import metering.store.tables
 from metering.database import make_engine, migrating

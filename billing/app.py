@@ -96,6 +96,7 @@ class Service:
         sending: Progress = lambda done, total: None,
     ) -> RunReport:
         """Bill a month and send its invoices, where Stripe is configured. Raises NotFound, Refused."""
+        self.store.catch_up(self.now())
         report = run_month(
             self.engine,
             self.store,

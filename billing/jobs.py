@@ -121,8 +121,8 @@ class Jobs:
 
     def daily(self) -> int:
         """Write down yesterday's drawing and today's expiry of committed runs, invoice what is due of
-        contracts, reward referrals, say which price protections end soon, and forget answers to requests that
-        can no longer be repeated. Answers how many of these."""
+        contracts, reward referrals, say which price protections end soon, and forget what can no longer be of
+        use: answers to requests, halves of runs. Answers how many of the former."""
         with self._lease(DAILY) as lease:
             if lease is None:
                 return 0
@@ -131,6 +131,7 @@ class Jobs:
             for invoice in invoice_contracts(self.service.engine, day_of(now), now=now):
                 log.info("contract invoiced", contract=invoice.contract, invoice=invoice.number)
             log.info("run ledgers", recorded=recorded, rewarded=len(self.service.reward_referrals()))
+            self.service.store.forget_halves(now)
             for ending in protections_ending(self.service.engine, now):
                 log.info("price protection ends soon", **ending)
             with writing(self.service.engine) as connection:

@@ -8,8 +8,10 @@ array, or one object a line.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO
@@ -17,12 +19,32 @@ from typing import BinaryIO
 from metering.sources import UndecodableBody
 from metering.sources.airflow import INSTANCES
 
+_GZIP_MAGIC = b"\x1f\x8b"
 _NEEDED = ("dag_id", "task_id", "state")
 
 
 def instances(source: BinaryIO) -> Iterator[bytes]:
-    """A line of JSON for each task instance of a file. Raises UndecodableBody for a file that holds none."""
-    buffered = io.BufferedReader(source, 1 << 20)  # type: ignore[type-var]
+    """A line of JSON for each task instance of a file, plain or gzip. Raises UndecodableBody for a file that
+    holds none."""
+    try:
+        yield from _instances(_unzipped(io.BufferedReader(source, 1 << 20)))  # type: ignore[arg-type]
+    except EOFError:
+        raise UndecodableBody("the gzip data ends too early; the file was cut short") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UndecodableBody(f"the gzip data is broken ({error})") from None
+    except csv.Error as error:
+        raise UndecodableBody(f"the file is not valid CSV: {error}") from None
+    except RecursionError:
+        raise UndecodableBody("the file is not valid JSON: it is nested too deeply") from None
+
+
+def _unzipped(buffered: io.BufferedReader) -> io.BufferedReader:
+    if buffered.peek(2)[:2] != _GZIP_MAGIC:
+        return buffered
+    return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 20)
+
+
+def _instances(buffered: io.BufferedReader) -> Iterator[bytes]:
     start = buffered.peek(4096)[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if not start:
         raise UndecodableBody(

@@ -41,7 +41,8 @@ class IngestReport:
     errors: list[Rejection] = field(default_factory=list)
 
     def add(self, decoded: Decoded, accepted: Sequence[bool]) -> None:
-        """Count one batch: what decoding made of it, and which of its events the store accepted."""
+        """Count one batch: what decoding made of it, and which of its events, and then of its
+        halves, the store accepted."""
         taken = sum(accepted)
         self.received += decoded.received
         self.accepted += taken

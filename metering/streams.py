@@ -65,6 +65,8 @@ def _keep(store: EventStore, decoded: Decoded, clock: Callable[[], int]) -> list
     accepted: list[bool] = []
     for start in range(0, len(events), store.events_a_commit):
         accepted += store.append(events[start : start + store.events_a_commit], clock())
+    for start in range(0, len(decoded.halves), store.events_a_commit):
+        accepted += store.append_halves(decoded.halves[start : start + store.events_a_commit], clock())
     return accepted
 
 

@@ -34,6 +34,10 @@ class Stores:
         self._places[id(store)] = (engine, address)
         return store
 
+    def engine_of(self, store: EventStore) -> sa.Engine:
+        """The SQL database beside a store's events, or with them."""
+        return self._places[id(store)][0]
+
     def again(self, store: EventStore) -> EventStore:
         """The same store as another process has it."""
         engine, address = self._places[id(store)]

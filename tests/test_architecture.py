@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables
+import metering.pairing.tables
 import metering.store.tables
 
 ROOT = Path(__file__).parent.parent

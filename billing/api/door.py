@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
@@ -15,6 +16,8 @@ from metering.period import SECOND_US
 
 if TYPE_CHECKING:
     from billing.api.metrics import Metrics
+
+_log = logging.getLogger("billing.api")
 
 WEBHOOK_THREADS = 8
 # A key that another process revokes is refused here after at most so long.
@@ -66,6 +69,10 @@ class Door:
         self.webhook_threads = CapacityLimiter(WEBHOOK_THREADS)
 
     def start(self) -> None:
+        try:
+            self.service.store.catch_up(self.service.now())
+        except Exception:  # it is done again before a billing run, and daily
+            _log.exception("what starts and ends of runs came to before a crash is not metered yet")
         self.writer = GroupCommit(self.service.store, self.service.now)
         if self.schedule is not None:
             self.schedule.start()

@@ -4,6 +4,7 @@ are, and the answer comes once what was accepted is durable and counted."""
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -16,13 +17,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from billing.api.auth import Ingester, bearer, key_of
 from billing.api.bodies import read_body
 from billing.api.door import Door, TheDoor, answer, door_of
-from billing.api.examples import CLOUDEVENT, EVENT, INGESTED, PREFECT
+from billing.api.examples import CLOUDEVENT, EVENT, INGESTED, OPENLINEAGE, PREFECT
 from billing.api.openapi import KEYED, errors, good
 from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
+from metering.airflow_files import instances
 from metering.event import TaskRunEvent
 from metering.ingestion import IngestReport, Overloaded
+from metering.pairing.half import Half
 from metering.sources import (
     Admission,
     BodyTooLarge,
@@ -48,6 +51,7 @@ _TYPES: Mapping[str, tuple[Format, Framing]] = {
     "application/x-ndjson": ("task-run", "ndjson"),
     "application/ndjson": ("task-run", "ndjson"),
     "application/jsonl": ("task-run", "ndjson"),
+    "text/csv": ("airflow", "ndjson"),
     "application/cloudevents+json": ("cloudevents", "json"),
     "application/cloudevents-batch+json": ("cloudevents", "json"),
 }
@@ -79,6 +83,7 @@ def _content() -> dict[str, Any]:
         "one event": {"value": EVENT},
         "a batch": {"value": [EVENT, EVENT | {"task_run_id": "run-2", "state": "FAILED"}]},
         "Prefect": {"summary": "with ?format=prefect&account=acme", "value": [PREFECT]},
+        "OpenLineage": {"summary": "with ?format=openlineage&account=acme", "value": OPENLINEAGE},
     }
     cloud = {"examples": {"a CloudEvent": {"value": CLOUDEVENT}}}
     batch = {"examples": {"a batch": {"value": [CLOUDEVENT]}}}
@@ -86,12 +91,16 @@ def _content() -> dict[str, Any]:
     return {
         "application/json": both | {"examples": examples},
         "application/x-ndjson": lines,
+        "text/csv": {"schema": {"type": "string"}, "examples": {"Airflow": {"value": _CSV}}},
         "application/cloudevents+json": one | cloud,
         "application/cloudevents-batch+json": {"schema": {"type": "array"}} | batch,
     }
 
 
 _LINES = '{"account":"acme","task_run_id":"run-1","state":"COMPLETED",…}\n{"account":"acme",…}\n'
+
+
+_CSV = "dag_id,run_id,task_id,start_date,end_date,state\netl,r1,load,2026-10-03 02:00:00,…,success\n"
 
 
 @router.post(
@@ -111,7 +120,7 @@ async def ingest(
     door: TheDoor,
     caller: Ingester,
     format: Annotated[
-        Literal["auto", "task-run", "cloudevents", "prefect"] | None,
+        Literal["auto", "task-run", "cloudevents", "prefect", "openlineage", "airflow"] | None,
         Query(description="What the events are; by default the Content-Type says it."),
     ] = None,
     account: Annotated[
@@ -136,7 +145,7 @@ async def ingest(
     except BodyTooLarge as error:
         raise ProblemError(413, str(error)) from None
     report = IngestReport()
-    report.add(decoded, await _keep(door, decoded.events))
+    report.add(decoded, [*await _keep(door, decoded.events), *await _keep_halves(door, decoded.halves)])
     return answer(report.to_data())
 
 
@@ -203,6 +212,8 @@ def _decode(
 ) -> Decoded:
     if zipped:
         body = gunzip(body, MAX_DECOMPRESSED_BYTES)
+    if format == "airflow":
+        body, framing = b"".join(instances(io.BytesIO(body))), "ndjson"
     if framing is None:
         framing = detect(body).framing
     return decode(body, format=format, framing=framing, admission=admission)
@@ -221,7 +232,24 @@ async def _keep(door: Door, events: Sequence[TaskRunEvent]) -> Sequence[bool]:
     except Overloaded as error:
         raise ProblemError(503, str(error), headers=retry) from None
     except Exception:
-        _log.exception("events could not be kept")
-        raise ProblemError(
-            503, "the events could not be kept; send the batch again in a moment", headers=retry
-        ) from None
+        raise _not_kept() from None
+
+
+async def _keep_halves(door: Door, halves: Sequence[Half]) -> Sequence[bool]:
+    """The same for halves of runs, which are metered with those that were held."""
+    if not halves:
+        return []
+    store, now = door.service.store, door.service.now()
+    try:
+        return await run_in_threadpool(store.append_halves, halves, now)
+    except Exception:
+        raise _not_kept() from None
+
+
+def _not_kept() -> ProblemError:
+    _log.exception("events could not be kept")
+    return ProblemError(
+        503,
+        "the events could not be kept; send the batch again in a moment",
+        headers={"Retry-After": RETRY_SECONDS},
+    )

@@ -84,3 +84,14 @@ CONTRACT: dict[str, Any] = {
     ],
     "services": [{"description": "Onboarding", "price": "1500.00", "due_on": "2027-01-01"}],
 }
+
+_LINEAGE = {
+    "run": {"runId": "0192d3a4-5b6c-7d8e-9f00-112233445566"},
+    "job": {"namespace": "prod", "name": "nightly-etl.load"},
+    "producer": "https://example.com/etl",
+    "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+}
+OPENLINEAGE = [
+    _LINEAGE | {"eventType": "START", "eventTime": "2026-10-03T02:00:00Z"},
+    _LINEAGE | {"eventType": "COMPLETE", "eventTime": "2026-10-03T02:00:04.25Z"},
+]

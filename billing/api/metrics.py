@@ -17,6 +17,7 @@ from billing.repository import outbox
 from billing.sources import list_sources
 from metering.collecting.source import State, state_of
 from metering.database import reading
+from metering.pairing.state import waiting
 from metering.period import SECOND_US
 
 router = APIRouter(tags=["health"])
@@ -32,6 +33,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.registry.register(_Outbox(engine))
         self.registry.register(_Sources(engine))
+        self.registry.register(_Halves(engine))
         self._webhooks = Counter(
             "billing_stripe_webhooks",
             "Webhooks of Stripe, by what came of them",
@@ -80,6 +82,21 @@ class _Sources(Collector):
         yield GaugeMetricFamily(
             "billing_sources_complete_to_seconds", "The earliest watermark, as a Unix time", value=oldest
         )
+
+
+class _Halves(Collector):
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "billing_run_halves", "Halves of runs that wait for their other half", labels=["half"]
+        )
+        with reading(self._engine) as connection:
+            found = waiting(connection)
+        gauge.add_metric(["start"], sum(each.starts for each in found))
+        gauge.add_metric(["end"], sum(each.ends for each in found))
+        yield gauge
 
 
 @router.get(

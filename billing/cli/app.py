@@ -12,6 +12,7 @@ from billing.cli import (
     demo,
     estimate,
     events,
+    halves,
     ingest,
     init,
     invoice_changes,
@@ -41,6 +42,7 @@ for module in (init, demo, serve, schedule, move):
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)
 contract_documents.add_to(contracts.group)
+halves.add_to(sources.group)
 app.add_typer(accounts.group, name="accounts")
 app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 ERRORS_ON_SCREEN = 10
 
-Format = Literal["auto", "task-run", "cloudevents", "prefect", "airflow"]
+Format = Literal["auto", "task-run", "cloudevents", "prefect", "openlineage", "airflow"]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,7 +39,9 @@ def ingest(
     ] = "auto",
     account: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="The account of events that name none (Prefect's never do)."),
+        typer.Option(
+            metavar="ID", help="The account of events that name none (Prefect's and OpenLineage's never do)."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

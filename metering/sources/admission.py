@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metering.event import MAX_ACCOUNT, TaskRunEvent
+from metering.pairing.half import Half
 from metering.period import DAY_US, HOUR_US, MINUTE_US, parse_instant
 from metering.sources.fields import FieldError, is_account
 
@@ -87,12 +88,14 @@ class Rejection:
 
 @dataclass(slots=True)
 class Decoded:
-    """Every event of a body, exactly once: taken, ignored (not final, not about a task run) or rejected."""
+    """Every event of a body, exactly once: taken, ignored (not final, not about a task run) or rejected. Of
+    a format that states starts and ends apart, what is taken are `halves`."""
 
     received: int = 0
     events: list[TaskRunEvent] = field(default_factory=list)
     ignored: int = 0
     rejected: list[Rejection] = field(default_factory=list)
+    halves: list[Half] = field(default_factory=list)
 
 
 def _span(late_us: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metering.event import TaskRunEvent
+from metering.pairing.half import Half
 from metering.sources.admission import Admission, Decoded, Rejection
 from metering.sources.bodies import UndecodableBody
 from metering.sources.cloudevents import FINISHED_TYPE
@@ -15,7 +16,11 @@ from metering.sources.formats import Format, Reader, reader_of
 from metering.sources.task_run_batch import read_batch
 
 # What is in a format whose events never say whose they are.
-WITHOUT_ACCOUNT = {"prefect": "Prefect events", "airflow": "Airflow's task instances"}
+WITHOUT_ACCOUNT = {
+    "prefect": "Prefect events",
+    "openlineage": "OpenLineage's events",
+    "airflow": "Airflow's task instances",
+}
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -66,12 +71,14 @@ def read_with_care(
             continue
         if event is None:
             decoded.ignored += 1
+        elif isinstance(event, Half):
+            decoded.halves.append(event)
         else:
             decoded.events.append(event)
     return decoded
 
 
-def _read(element: Any, admission: Admission, reader: Reader) -> TaskRunEvent | None:
+def _read(element: Any, admission: Admission, reader: Reader) -> TaskRunEvent | Half | None:
     if isinstance(element, dict):
         return reader(element, admission)
     if isinstance(element, JsonError):

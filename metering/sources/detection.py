@@ -51,6 +51,8 @@ def _format(event: Any) -> KnownFormat:
         return "cloudevents"
     if "resource" in event and "event" in event:
         return "prefect"
+    if "eventTime" in event and ("eventType" in event or "producer" in event):
+        return "openlineage"
     if "dag_id" in event and "task_id" in event:
         return "airflow"
     return "task-run"

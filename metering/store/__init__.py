@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome
+from metering.pairing.half import Half
 from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
@@ -34,6 +35,16 @@ class EventStore(Protocol):
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         """Keep and count events in one transaction. True where an event was accepted, False where it is a
         duplicate. When this returns, what was accepted is on disk and in the next usage answer."""
+
+    def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
+        """Keep halves of runs, and keep and count the events that they come to with those held. True where a
+        half was not held. Durable like `append`; not one transaction, so see `catch_up`."""
+
+    def catch_up(self, now: int) -> int:
+        """Count what halves come to that a crash left; how many runs were looked at."""
+
+    def forget_halves(self, now: int) -> None:
+        """Drop halves that came too long ago; the log names accounts of which some still waited."""
 
     def cutoff(self) -> Cutoff:
         """The highest position such that no commit at or below it can still appear."""

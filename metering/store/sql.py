@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from metering.database import reading
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome
+from metering.pairing.half import Half
+from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
 from metering.store.counters import Counters
@@ -47,6 +49,16 @@ class SqlEventStore:
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         return self._writer.append(events, now) if events else []
+
+    def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
+        return keep_and_meter(self._engine, halves, lambda events: self.append(events, now), now)
+
+    def catch_up(self, now: int) -> int:
+        return catch_up(self._engine, lambda events: self.append(events, now))
+
+    def forget_halves(self, now: int) -> None:
+        self.catch_up(now)
+        forget_old(self._engine, now)
 
     @functools.cached_property
     def _writer(self) -> Writer:

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from metering.event import TaskRunEvent
 from metering.outcome import Outcome
+from metering.pairing.half import Half
+from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff, run_key
@@ -55,6 +57,16 @@ class ClickHouseEventStore:
         from metering.store.clickhouse.append import Append
 
         return Append(self.connection, self._journal).run(events, now)
+
+    def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
+        return keep_and_meter(self.engine, halves, lambda events: self.append(events, now), now)
+
+    def catch_up(self, now: int) -> int:
+        return catch_up(self.engine, lambda events: self.append(events, now))
+
+    def forget_halves(self, now: int) -> None:
+        self.catch_up(now)
+        forget_old(self.engine, now)
 
     def cutoff(self) -> Cutoff:
         return self._journal.close()

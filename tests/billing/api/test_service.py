@@ -227,7 +227,8 @@ def test_the_examples_of_events_are_taken(lite: Client) -> None:
     content = route.openapi_extra["requestBody"]["content"]  # type: ignore[attr-defined]
     for kind in ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json"):
         for name, example in content[kind]["examples"].items():
-            query = "?format=prefect&account=acme" if name == "Prefect" else ""
+            apart = {"Prefect": "prefect", "OpenLineage": "openlineage"}
+            query = f"?format={apart[name]}&account=acme" if name in apart else ""
             body = json.dumps(example["value"])
             report = lite.post(f"/v1/events{query}", content=body, headers={"Content-Type": kind}).json()
             assert report["accepted"] + report["duplicate"] == report["received"] > 0, name

@@ -26,7 +26,7 @@ NOUNS = {
     "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
     "collect": {"prefect"},
-    "sources": {"add", "update", "list", "show", "declare", "recover", "remove"},
+    "sources": {"add", "update", "list", "show", "declare", "recover", "remove", "halves"},
 }  # fmt: skip
 VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "reconcile", "stripe-sandbox"}
 
