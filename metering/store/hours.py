@@ -12,10 +12,8 @@ import sqlalchemy as sa
 
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US
+from metering.store.buckets import GAP
 from metering.usage import GroupBy
-
-# Accounts that lie between others, and are read with them, though nobody asked.
-_GAP = 20
 
 _OF_ACCOUNT = "AND u.account_id = :first"
 _OF_ACCOUNTS = "AND u.account_id BETWEEN :first AND :last"
@@ -101,7 +99,7 @@ def _stretches(account_ids: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The first and last of accounts that lie together, of ids in order."""
     first = last = account_ids[0]
     for each in account_ids:
-        if each - last > _GAP:
+        if each - last > GAP:
             yield first, last
             first = each
         last = each

@@ -15,7 +15,7 @@ from metering.database import reading
 from metering.run_columns import Runs, Tallies
 from metering.run_list import MonthUsage
 from metering.store import run_key
-from metering.store.buckets import buckets_between
+from metering.store.buckets import GAP, buckets_between
 from metering.store.month_columns import Columns, Part, PostgresColumns, SqliteColumns
 from metering.store.month_totals import MonthTotals
 from metering.store.question import Question
@@ -25,8 +25,6 @@ from metering.usage import Run
 
 # Runs in a part: about a hundred megabytes while it is worked on.
 PART = 250_000
-# Accounts that lie between others, and are read with them, though nobody asked.
-_GAP = 20
 # Beyond every bucket, and how many parts the keys without a time are cut into at most.
 _LAST_BUCKET, _KEY_PARTS = 1 << 32, 256
 
@@ -84,9 +82,9 @@ def _stretches(ids: Sequence[int], totals: dict[int, int], part: int) -> Iterato
     held = 0
     for each in ids:
         between = 0
-        if some and each - some[-1] <= _GAP:
+        if some and each - some[-1] <= GAP:
             between = sum(totals.get(other, 0) for other in range(some[-1] + 1, each))
-        if some and (held + between + totals[each] > part or each - some[-1] > _GAP):
+        if some and (held + between + totals[each] > part or each - some[-1] > GAP):
             yield some
             some, held, between = [], 0, 0
         some.append(each)

@@ -1,8 +1,9 @@
 """Whatever happens on the way, and whenever the producer is killed, the meter has every event whose call
-returned, once; and nothing that was not sent."""
+returned, once, and nothing that was not sent; an event that was called too large, all alone, is kept apart."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from metering.client.answers import Reply
 from metering.client.courier import Courier
 from metering.client.post import NoAnswer
-from metering.client.spool import Spool
+from metering.client.spool import REJECTED, Spool
 from tests.metering.client.test_courier import NOW, FakeService
 
 # What happens to a request: it is taken, or not taken, or taken and the answer is lost.
@@ -39,12 +40,14 @@ class _Line:
     def __init__(self, service: FakeService, fates: Sequence[str]) -> None:
         self._service = service
         self._fates = list(fates)
-        self.kill_after: int | None = None
+        self.called_too_large: set[bytes] = set()
 
     def __call__(self, body: bytes) -> Reply:
         fate = self._fates.pop(0) if self._fates else "taken"
         if fate == "lost before":
             raise NoAnswer("refused")
+        if fate == "413" and len(body.splitlines()) == 1:
+            self.called_too_large.add(body.rstrip())
         if fate in ("503", "401", "413"):
             return Reply(int(fate), {}, b"")
         if fate == "sign in":
@@ -78,9 +81,10 @@ def test_what_was_sent_is_there_once(deeds: list[tuple[str, int]], fates: list[s
             except _Killed:
                 pass
             spool = _started_again(spool, folder, torn=deed == "killed while it writes")
-        line = _Line(service, [])
-        assert _deliver(spool, line, 1)
-        assert service.held == sent
+        assert _deliver(spool, _Line(service, []), 1)
+        assert _kept_apart(folder) == line.called_too_large
+        assert service.held <= sent
+        assert service.held | line.called_too_large == sent
         assert not list(folder.glob("*.ndjson"))
     finally:
         spool.disown()
@@ -91,6 +95,12 @@ def _deliver(spool: Spool, line: _Line, waits: int) -> bool:
     left = iter(range(waits))
     courier = Courier(spool, line, wait=lambda _: next(left, None) is None, now=lambda: NOW, chance=lambda: 0)
     return courier.deliver()
+
+
+def _kept_apart(folder: Path) -> set[bytes]:
+    file = folder / REJECTED
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {json.loads(line)["event"].encode() for line in lines}
 
 
 def _started_again(spool: Spool, folder: Path, *, torn: bool) -> Spool:

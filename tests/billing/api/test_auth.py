@@ -16,6 +16,7 @@ from metering.settings import Settings
 from tests.billing.api.client import Client, assert_problem, running
 from tests.conftest import NewDatabase
 from tests.events import runs
+from tests.metering.test_sources_openlineage import lineage
 from tests.metering.wire import native
 from tests.world import World
 
@@ -84,6 +85,8 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         client.post("/v1/accounts/other/protection", json={"charge": "1", "until": "2026-12-15"})
         said = {"account": "other", "complete_to": "2026-11-01T00:00:00Z"}
         client.ask("PUT", "/v1/sources/airflow/watermark", json=said)
+        half = lineage("START", "2026-10-03T02:00:00Z")
+        client.post("/v1/events?format=openlineage&account=other", json=half)
         OTHERS["key_id"] = client.key("read", "other").key.id
         yield client
 
