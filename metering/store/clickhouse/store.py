@@ -62,8 +62,8 @@ class ClickHouseEventStore:
     def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
         return list
 
-    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
-        return self.append(prepared, now)
+    def append_prepared(self, prepared: Sequence[Any], now: int) -> list[bool]:
+        return self.append([event for events in prepared for event in events], now)
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         return keep_and_meter(self.engine, halves, lambda events: self.append(events, now), now)
