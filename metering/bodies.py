@@ -121,10 +121,14 @@ class Readers:
             return
         self._pool = starting.result()
 
-    async def close(self) -> None:
-        """End the processes."""
+    async def started(self) -> None:
+        """Wait for processes that are being started, if any are."""
         if self._starting is not None:
             await asyncio.wait([self._starting])
+
+    async def close(self) -> None:
+        """End the processes."""
+        await self.started()
         self._pool = None
         with ThreadPoolExecutor(1) as thread:
             await asyncio.get_running_loop().run_in_executor(thread, self._opened.close)
