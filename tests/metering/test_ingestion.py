@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metering.event import TaskRunEvent
 from metering.ingestion import PART_BESIDE, GroupCommit, Overloaded
 from metering.store.sql import SqlEventStore
-from tests.conftest import NewDatabase
+from tests.conftest import Stores
 from tests.events import event, runs
 from tests.world import NOVEMBER_2, OCTOBER
 
@@ -71,7 +71,7 @@ def test_a_commit_that_fails_tells_who_waits_and_the_next_one_is_kept(engine: sa
     writer.close()
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.lists(st.sampled_from(_SAID), min_size=1, max_size=5)),
@@ -80,10 +80,10 @@ def test_a_commit_that_fails_tells_who_waits_and_the_next_one_is_kept(engine: sa
     )
 )
 def test_what_was_prepared_elsewhere_is_kept_like_events(
-    sqlite_databases: NewDatabase, batches: list[tuple[bool, list[TaskRunEvent]]]
+    stores: Stores, batches: list[tuple[bool, list[TaskRunEvent]]]
 ) -> None:
     """Whoever prepares a batch, and whatever shares its commit: UUIDs and texts, the same run twice."""
-    store, other = SqlEventStore(sqlite_databases()), SqlEventStore(sqlite_databases())
+    store, other = stores.new(), stores.new()
     parts = [store.prepare(events) for _, events in batches]
     together = store.append_prepared(parts, NOVEMBER_2)
     assert together == other.append([event for _, events in batches for event in events], NOVEMBER_2)
@@ -100,3 +100,5 @@ def test_what_was_prepared_elsewhere_is_kept_like_events(
             other.runs(*asked, other.cutoff().position)
         )
         assert store.usage(*asked, group_by="flow") == other.usage(*asked, group_by="flow")
+    store.close()
+    other.close()
