@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from metering.event import TaskRunEvent
 from metering.sources import Decoded, Rejection
@@ -67,7 +68,11 @@ class IngestReport:
 
 
 class _Batch(NamedTuple):
+    """Events, or what `EventStore.prepare` made of so many."""
+
     events: Sequence[TaskRunEvent]
+    prepared: Any
+    quantity: int
     done: Future[list[bool]]
 
 
@@ -103,20 +108,27 @@ class GroupCommit:
         """Ask for a batch to be kept. The future answers, for each event, whether it was accepted, once all
         of them are durable; or it raises what the store raised, and nothing of the batch was kept. Raises
         Overloaded."""
-        done: Future[list[bool]] = Future()
+        return self._submit(_Batch(events, None, len(events), Future()))
+
+    def submit_prepared(self, prepared: Any, quantity: int) -> Future[list[bool]]:
+        """The same with what `EventStore.prepare` made of so many events."""
+        return self._submit(_Batch((), prepared, quantity, Future()))
+
+    def _submit(self, batch: _Batch) -> Future[list[bool]]:
+        done, quantity = batch.done, batch.quantity
         # From here on it cannot be cancelled: who stops waiting must not stop the writer.
         done.set_running_or_notify_cancel()
-        if not events:
+        if not quantity:
             done.set_result([])
             return done
         with self._changed:
             if self._closed:
                 raise Overloaded("the service is stopping; send the batch again")
-            if self._waiting and self._waiting + len(events) > EVENTS_WAITING:
+            if self._waiting and self._waiting + quantity > EVENTS_WAITING:
                 raise Overloaded("too many events are waiting for the disk; send the batch again in a moment")
-            self._waiting += len(events)
-            self._queued += len(events)
-            self._queue.append(_Batch(events, done))
+            self._waiting += quantity
+            self._queued += quantity
+            self._queue.append(batch)
             if self._may_start():
                 self._changed.notify()
         return done
@@ -144,7 +156,7 @@ class GroupCommit:
             size = 0
             while self._queue and size < self._full:
                 batches.append(self._queue.popleft())
-                size += len(batches[-1].events)
+                size += batches[-1].quantity
             self._queued -= size
             self._committing += 1
             return batches
@@ -153,19 +165,28 @@ class GroupCommit:
         return bool(self._queue) and (not self._committing or self._queued * PART_BESIDE >= self._full)
 
     def _commit(self, batches: list[_Batch]) -> None:
-        events = [event for batch in batches for event in batch.events]
+        quantity = sum(batch.quantity for batch in batches)
         try:
-            accepted = self._store.append(events, self._clock())
+            accepted = self._store.append_prepared(list(self._prepared(batches)), self._clock())
         except Exception as error:  # the thread must live; who waits for the batch gets the error
-            self._finished(len(events))
+            self._finished(quantity)
             for batch in batches:
                 batch.done.set_exception(error)
             return
-        self._finished(len(events))
+        self._finished(quantity)
         start = 0
         for batch in batches:
-            batch.done.set_result(accepted[start : start + len(batch.events)])
-            start += len(batch.events)
+            batch.done.set_result(accepted[start : start + batch.quantity])
+            start += batch.quantity
+
+    def _prepared(self, batches: Sequence[_Batch]) -> Iterator[Any]:
+        """What is to be kept, in the order of the batches; small ones that follow one another are prepared
+        together."""
+        for are_events, some in groupby(batches, lambda batch: batch.prepared is None):
+            if are_events:
+                yield self._store.prepare([event for batch in some for event in batch.events])
+            else:
+                yield from (batch.prepared for batch in some)
 
     def _finished(self, quantity: int) -> None:
         with self._changed:

@@ -54,7 +54,7 @@ def ingest_stream(
 def _keep(store: EventStore, piece: Piece, clock: Callable[[], int]) -> list[bool]:
     accepted: list[bool] = []
     if piece.prepared is not None:
-        accepted += store.append_prepared(piece.prepared, clock())
+        accepted += store.append_prepared([piece.prepared], clock())
     halves = piece.decoded.halves
     for start in range(0, len(halves), store.events_a_commit):
         accepted += store.append_halves(halves[start : start + store.events_a_commit], clock())

@@ -105,7 +105,7 @@ class ClickHouseBench:
         commit = self.store.events_a_commit
         said = [Statements.of(events[at : at + commit]) for at in range(0, len(events), commit)]
         with self.measured("columns", load.received):
-            accepted = sum(sum(Append(self.store.connection, self.journal).keep(each, NOW)) for each in said)
+            accepted = sum(sum(Append(self.store.connection, self.journal).run(each, NOW)) for each in said)
         expect("columns", accepted, load.accepted)
         with self.measured("floor", load.received):
             for each in said:

@@ -68,6 +68,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
         try:
             yield
         finally:
+            await door.readers.close()
             await run_in_threadpool(door.stop)
 
     app = FastAPI(

@@ -11,6 +11,7 @@ from fastapi import Depends, Request, Response
 
 from billing.app import Service
 from billing.repository.keys import ApiKey
+from metering.bodies import Readers
 from metering.ingestion import GroupCommit
 from metering.period import SECOND_US
 
@@ -64,6 +65,7 @@ class Door:
         self.schedule = schedule
         self.metrics = metrics
         self.keyring = Keyring()
+        self.readers = Readers()
         self.writer: GroupCommit | None = None
         # Webhooks wait for Stripe: they take no threads from those who only ask us.
         self.webhook_threads = CapacityLimiter(WEBHOOK_THREADS)
@@ -73,6 +75,7 @@ class Door:
             self.service.store.catch_up(self.service.now())
         except Exception:  # it is done again before a billing run, and daily
             _log.exception("what starts and ends of runs came to before a crash is not metered yet")
+        self.readers = Readers()
         self.writer = GroupCommit(self.service.store, self.service.now)
         if self.schedule is not None:
             self.schedule.start()

@@ -4,7 +4,6 @@ are, and the answer comes once what was accepted is durable and counted."""
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -22,29 +21,21 @@ from billing.api.openapi import KEYED, errors, good
 from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
-from metering.airflow_files import instances
-from metering.event import TaskRunEvent
+from metering.bodies import Asked, Read
 from metering.ingestion import IngestReport, Overloaded
 from metering.pairing.half import Half
 from metering.sources import (
     Admission,
     BodyTooLarge,
-    Decoded,
     Format,
     Framing,
     UndecodableBody,
-    decode,
-    detect,
-    gunzip,
 )
 
 _log = logging.getLogger("billing.api")
 
 PATH = "/v1/events"
 MAX_BODY_BYTES = 32 << 20
-MAX_DECOMPRESSED_BYTES = 64 << 20
-# From about two thousand events on, decoding would keep other requests waiting.
-_IN_A_THREAD_FROM_BYTES = 512 << 10
 
 _TYPES: Mapping[str, tuple[Format, Framing]] = {
     "application/json": ("task-run", "json"),
@@ -133,19 +124,18 @@ async def ingest(
     `duplicate`. A key bound to an account writes events of that account only."""
     wanted_format, framing = _kind(request, format)
     zipped = _is_zipped(request)
-    admission = _admission(door, caller, account)
+    asked = Asked(
+        wanted_format, framing, zipped, _admission(door, caller, account), door.service.store.prepare
+    )
     body = await read_body(request, MAX_BODY_BYTES)
     try:
-        if zipped or len(body) > _IN_A_THREAD_FROM_BYTES:
-            decoded = await run_in_threadpool(_decode, body, zipped, wanted_format, framing, admission)
-        else:
-            decoded = _decode(body, zipped, wanted_format, framing, admission)
+        read = await door.readers.read(asked, body)
     except UndecodableBody as error:
         raise ProblemError(422, str(error), field="body") from None
     except BodyTooLarge as error:
         raise ProblemError(413, str(error)) from None
     report = IngestReport()
-    report.add(decoded, [*await _keep(door, decoded.events), *await _keep_halves(door, decoded.halves)])
+    report.add(read.decoded, [*await _keep(door, read), *await _keep_halves(door, read.decoded.halves)])
     return answer(report.to_data())
 
 
@@ -207,28 +197,21 @@ def _admission(door: Door, caller: ApiKey, account: str | None) -> Admission:
         raise Invalid(f"account: {error}", field="account") from None
 
 
-def _decode(
-    body: bytes, zipped: bool, format: Format, framing: Framing | None, admission: Admission
-) -> Decoded:
-    if zipped:
-        body = gunzip(body, MAX_DECOMPRESSED_BYTES)
-    if format == "airflow":
-        body, framing = b"".join(instances(io.BytesIO(body))), "ndjson"
-    if framing is None:
-        framing = detect(body).framing
-    return decode(body, format=format, framing=framing, admission=admission)
-
-
-async def _keep(door: Door, events: Sequence[TaskRunEvent]) -> Sequence[bool]:
+async def _keep(door: Door, read: Read) -> Sequence[bool]:
     """Which events were accepted, once they are durable. Raises ProblemError (503): nothing was kept, or we
     cannot know; sent again, nothing is counted twice."""
-    if not events:
+    if not read.quantity:
         return []
     retry = {"Retry-After": RETRY_SECONDS}
     if door.writer is None:
         raise ProblemError(503, "the service is not running; send the batch again later", headers=retry)
     try:
-        return await asyncio.wrap_future(door.writer.submit(events))
+        waiting = (
+            door.writer.submit(read.decoded.events)
+            if read.prepared is None
+            else door.writer.submit_prepared(read.prepared, read.quantity)
+        )
+        return await asyncio.wrap_future(waiting)
     except Overloaded as error:
         raise ProblemError(503, str(error), headers=retry) from None
     except Exception:

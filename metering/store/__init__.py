@@ -41,8 +41,8 @@ class EventStore(Protocol):
         """What of `append` needs no database: a function of a module, which another process may call with at
         least one event. What it makes can be sent between processes."""
 
-    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
-        """`append` of what `prepare` made of events."""
+    def append_prepared(self, prepared: Sequence[Any], now: int) -> list[bool]:
+        """`append`, in one transaction, of what `prepare` made of each of some batches."""
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         """Keep halves of runs, and keep and count the events that they come to with those held. True where a

@@ -55,8 +55,9 @@ class Append:
                 accepted[self._revise(position, lead, is_held, differing.tolist())] = True
         if not accepted.any():
             return Appended(accepted.tolist(), set())
-        buckets = self._count(leads[~is_held[leads]], position)
-        self._driver.record_commit(position, now)
+        with self._driver.together():
+            buckets = self._count(leads[~is_held[leads]], position)
+            self._driver.record_commit(position, now)
         return Appended(accepted.tolist(), buckets)
 
     def _count(self, new: Integers, position: int) -> set[tuple[int, int]]:

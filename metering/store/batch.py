@@ -76,18 +76,34 @@ def columns_of(events: Sequence[TaskRunEvent]) -> Columns:
     )
 
 
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Several batches as one, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    numbers: dict[Place, int] = {}
+    place = [
+        np.array([numbers.setdefault(each, len(numbers)) for each in part.places], dtype=np.int64)[part.place]
+        for part in parts
+    ]
+    raw = [part.raw for part in parts if part.raw is not None]
+    are_uuids = len(raw) == len(parts)
+    return Columns(
+        list(numbers),
+        np.concatenate(place),
+        np.concatenate(raw) if are_uuids else None,
+        [] if are_uuids else [key for part in parts for key in _keys(part)],
+        *(np.concatenate(columns) for columns in zip(*(part[4:] for part in parts), strict=True)),
+    )
+
+
 _place_of = attrgetter("account", "workspace", "flow", "source")
 
 
 def batch_of(columns: Columns, numbers: Sequence[tuple[int, int]]) -> Batch:
     """Columns and, of each place, the numbers of its account and its label."""
     named = np.array(numbers, dtype=np.int64)
-    keys = columns.texts
-    if columns.raw is not None:
-        text = columns.raw.tobytes()
-        keys = [text[start : start + UUID_BYTES] for start in range(0, len(text), UUID_BYTES)]
     return Batch(
-        keys,
+        _keys(columns),
         columns.raw,
         columns.bucket,
         named[columns.place, 0],
@@ -97,6 +113,13 @@ def batch_of(columns: Columns, numbers: Sequence[tuple[int, int]]) -> Batch:
         columns.duration_us,
         columns.fingerprint,
     )
+
+
+def _keys(columns: Columns) -> list[bytes]:
+    if columns.raw is None:
+        return columns.texts
+    text = columns.raw.tobytes()
+    return [text[start : start + UUID_BYTES] for start in range(0, len(text), UUID_BYTES)]
 
 
 def _raw(keys: Sequence[bytes]) -> NDArray[np.uint8] | None:

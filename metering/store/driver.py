@@ -8,6 +8,7 @@ taking back the interpreter's lock, is paid once for hundreds of events.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from metering.store.batch import Batch, Integers
@@ -63,6 +64,9 @@ class Driver(Protocol):
         """The id of each row of a table of names, by its other columns (name → type); new ones get one."""
 
     def next_position(self) -> int: ...
+    def together(self) -> AbstractContextManager[object]:
+        """Statements within answer nothing, and need not wait for one another."""
+
     def insert_runs(self, batch: Batch, leads: Integers, position: int) -> Held:
         """Insert the events at these places, which are in key order, where their run is new."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,12 @@ def _given(columns: Mapping[str, str], ordinality: str = "") -> str:
     """The rows of a parameter for each column, as a table."""
     return f"unnest({', '.join(f'%b::{kind}[]' for kind in columns.values())}){ordinality}"
 
+
+# First the lock, then the position: who holds the lock alone sees no position that is to come.
+_NEXT_POSITION = """
+WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s) AS done)
+SELECT nextval('meter_positions') FROM locked WHERE done IS NOT NULL
+"""
 
 # Keeps what is new, and answers the places of what was held. The rows are joined to those that were kept
 # by hashing them, which costs a fifth of looking each one up.
@@ -85,9 +92,8 @@ class PostgresDriver:
 
     def __init__(self, connection: sa.Connection) -> None:
         raw: Any = connection.connection.driver_connection
-        self._cursor = raw.cursor()
+        self._cursor, self._pipeline = raw.cursor(), raw.pipeline
         accept_packed_arrays(self._cursor)
-        self._cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (COMMIT_LOCK,))
 
     def numbers(
         self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
@@ -103,8 +109,11 @@ class PostgresDriver:
         return {row[:-1]: row[-1] for row in self._cursor.fetchall()}
 
     def next_position(self) -> int:
-        self._cursor.execute("SELECT nextval('meter_positions')")
+        self._cursor.execute(_NEXT_POSITION, (COMMIT_LOCK,))
         return int(self._cursor.fetchone()[0])
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._pipeline()  # type: ignore[no-any-return]
 
     def insert_runs(self, batch: Batch, leads: Integers, position: int) -> Held:
         said = (batch.fingerprint, batch.ended_at, batch.duration_us, batch.label_id, batch.outcome)

@@ -48,7 +48,7 @@ class SqlEventStore:
         return 20_000
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        return self.append_prepared(self.prepare(events), now) if events else []
+        return self.append_prepared([self.prepare(events)], now) if events else []
 
     @property
     def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
@@ -57,8 +57,10 @@ class SqlEventStore:
 
         return columns_of
 
-    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
-        return self._writer.append(prepared, now)
+    def append_prepared(self, prepared: Sequence[Any], now: int) -> list[bool]:
+        from metering.store.batch import joined
+
+        return self._writer.append(joined(prepared), now)
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         return keep_and_meter(self._engine, halves, lambda events: self.append(events, now), now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -37,6 +38,9 @@ class SqliteDriver:
             connection.info[_NOTED] = _Noted()
             raw.create_function("note_held", 3, connection.info[_NOTED].note)
         self._noted: _Noted = connection.info[_NOTED]
+
+    def together(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def numbers(
         self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]

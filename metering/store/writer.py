@@ -32,33 +32,35 @@ class Writer:
         numbers = [known.get(place) for place in columns.places]
         missing = {place for place, number in zip(columns.places, numbers, strict=True) if number is None}
         if self._engine.dialect.name == "postgresql":
-            batch = batch_of(columns, _numbers(columns.places, numbers, self._learn(missing)))
+            learned = self._learn(missing)
+            batch = batch_of(columns, _numbers(columns.places, numbers, learned))
+            label_of = functools.partial(self._label, learned)
             with writing(self._engine) as connection:
-                done = Append(PostgresDriver(connection), self._names.label, batch, self._buckets).run(now)
+                done = Append(PostgresDriver(connection), label_of, batch, self._buckets).run(now)
         else:
             # What can be made before the database is ours is made before.
             made = None if missing else batch_of(columns, _numbers(columns.places, numbers, NOTHING))
-            with self._turn:
-                with writing(self._engine) as connection:
-                    driver = SqliteDriver(connection)
-                    learned = self._names.learn(missing, driver) if missing else NOTHING
-                    batch = made or batch_of(columns, _numbers(columns.places, numbers, learned))
-                    label_of = functools.partial(self._label, learned)
-                    done = Append(driver, label_of, batch, self._buckets).run(now)
-                self._names.remember(learned)
+            with self._turn, writing(self._engine) as connection:
+                driver = SqliteDriver(connection)
+                learned = self._names.learn(missing, driver) if missing else NOTHING
+                batch = made or batch_of(columns, _numbers(columns.places, numbers, learned))
+                label_of = functools.partial(self._label, learned)
+                done = Append(driver, label_of, batch, self._buckets).run(now)
+        self._names.remember(learned)
         # Noted for good, now that it is committed.
         self._buckets |= done.buckets
         return done.accepted
 
     def _learn(self, missing: set[Place]) -> Known:
         """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's
-        names while they hold the locks of runs and counters. A name without events is harmless."""
+        names while they hold the locks of runs and counters. A name without events is harmless. So it does
+        not wait for the disk: the commit of the events does, and brings there what was committed before it.
+        Until then the names are not remembered, for PostgreSQL may lose them."""
         if not missing:
             return NOTHING
         with writing(self._engine) as connection:
-            learned = self._names.learn(missing, PostgresDriver(connection))
-        self._names.remember(learned)
-        return learned
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            return self._names.learn(missing, PostgresDriver(connection))
 
     def _label(self, learned: Known, number: int) -> Label:
         return learned.labels.get(number) or self._names.label(number)

@@ -6,11 +6,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from metering.event import TaskRunEvent
 from metering.ingestion import PART_BESIDE, GroupCommit, Overloaded
 from metering.store.sql import SqlEventStore
+from tests.conftest import Stores
 from tests.events import event, runs
 from tests.world import NOVEMBER_2, OCTOBER
+
+_UUID = "0199a3a4-5b6c-7d8e-9f00-1122334455"
+# Runs of either kind of id, in two accounts and two flows; of some, two things are said.
+_SAID = [
+    event(run, account=account, flow=flow, duration_us=duration_us)
+    for run in ("run-1", "run-2", f"{_UUID}01", f"{_UUID}02")
+    for account in ("acme", "globex")
+    for flow, duration_us in (("a", 2_000_000), ("b", 500_000))
+]
 
 
 def test_batches_that_overlap_and_arrive_at_once_are_counted_once(engine: sa.Engine) -> None:
@@ -56,3 +69,36 @@ def test_a_commit_that_fails_tells_who_waits_and_the_next_one_is_kept(engine: sa
     usage = store.usage("acme", OCTOBER.start, OCTOBER.end, by="month", group_by="flow")
     assert [(window.flow, window.counts.billable) for window in usage.windows] == [("new", 1)]
     writer.close()
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.lists(st.sampled_from(_SAID), min_size=1, max_size=5)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_was_prepared_elsewhere_is_kept_like_events(
+    stores: Stores, batches: list[tuple[bool, list[TaskRunEvent]]]
+) -> None:
+    """Whoever prepares a batch, and whatever shares its commit: UUIDs and texts, the same run twice."""
+    store, other = stores.new(), stores.new()
+    parts = [store.prepare(events) for _, events in batches]
+    together = store.append_prepared(parts, NOVEMBER_2)
+    assert together == other.append([event for _, events in batches for event in events], NOVEMBER_2)
+    writer = GroupCommit(store, lambda: NOVEMBER_2)
+    again = [
+        writer.submit_prepared(part, len(events)) if elsewhere else writer.submit(events)
+        for part, (elsewhere, events) in zip(parts, batches, strict=True)
+    ]
+    assert [each.result() for each in again] == [[False] * len(events) for _, events in batches]
+    writer.close()
+    for account in ("acme", "globex"):
+        asked = account, OCTOBER.start, OCTOBER.end
+        assert list(store.runs(*asked, store.cutoff().position)) == list(
+            other.runs(*asked, other.cutoff().position)
+        )
+        assert store.usage(*asked, group_by="flow") == other.usage(*asked, group_by="flow")
+    store.close()
+    other.close()

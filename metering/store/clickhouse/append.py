@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metering.event import TaskRunEvent
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.block import (
     COLUMNS,
@@ -34,11 +33,7 @@ class Append:
         self._connection = connection
         self._journal = journal
 
-    def run(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        return self.keep(Statements.of(events), now)
-
-    def keep(self, batch: Statements, now: int) -> list[bool]:
-        """What `run` does with events that are columns already."""
+    def run(self, batch: Statements, now: int) -> list[bool]:
         seen = self._journal.seen()
         accepted = ~batch.repeat()
         if seen.high:

@@ -55,6 +55,15 @@ class Names(NamedTuple):
     def where(self, chosen: NDArray[Any]) -> Names:
         return Names(self.texts, self.places[chosen])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Names]) -> Names:
+        place = _Places()
+        places = [
+            np.fromiter(map(place.__getitem__, part.texts), np.uint32, len(part.texts))[part.places]
+            for part in parts
+        ]
+        return cls(list(place), np.concatenate(places))
+
 
 class Statements(NamedTuple):
     """Columns of equal length, in the order of the events. Keys are `run_key`'s: 16 bytes each where all are
@@ -101,6 +110,19 @@ class Statements(NamedTuple):
             np.array(duration_us, dtype=np.int64),
             *map(Names.of, names),
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Statements]) -> Statements:
+        """Several batches as one, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        columns: list[Any] = [
+            Names.joined(column) if isinstance(column[0], Names) else np.concatenate(column)
+            for column in zip(*parts, strict=True)
+        ]
+        if any(part.run_key.dtype == object for part in parts):
+            columns[1] = keys_of([key for part in parts for key in part.run_key.tolist()])
+        return cls(*columns)
 
     @property
     def rows(self) -> int:

@@ -52,18 +52,20 @@ class ClickHouseEventStore:
         return 100_000
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        if not events:
-            return []
-        from metering.store.clickhouse.append import Append
-
-        return Append(self.connection, self._journal).run(events, now)
+        return self.append_prepared([self.prepare(events)], now) if events else []
 
     @property
     def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
-        return list
+        # Takes a tenth of a second to import, for numpy: only those wait for it who bring events.
+        from metering.store.clickhouse.statements import Statements
 
-    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
-        return self.append(prepared, now)
+        return Statements.of
+
+    def append_prepared(self, prepared: Sequence[Any], now: int) -> list[bool]:
+        from metering.store.clickhouse.append import Append
+        from metering.store.clickhouse.statements import Statements
+
+        return Append(self.connection, self._journal).run(Statements.joined(prepared), now)
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         return keep_and_meter(self.engine, halves, lambda events: self.append(events, now), now)

@@ -12,8 +12,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from billing.api.events import MAX_BODY_BYTES, MAX_DECOMPRESSED_BYTES
+from billing.api.events import MAX_BODY_BYTES
 from billing.api.middleware import MAX_DOCUMENT_BYTES
+from metering.bodies import MAX_DECOMPRESSED_BYTES
 from metering.database import reading, writing
 from metering.store.tables import task_runs
 from tests.billing.api.client import Client, assert_problem
