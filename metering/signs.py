@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, NamedTuple, get_args
 
@@ -27,8 +27,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Shares nearer to 0 or 1 than this are as good as 0 or 1: none of a thousand runs is as usual as ten.
 _SOFT = 0.01
-# Fewer runs than these say nothing.
+# Fewer runs than these say nothing; a window on them is a small part.
 LEAST_RUNS = 500
+LEAST_WINDOW = 100
 # A sign is of at least so many runs beyond what is usual, and of at least this part of all.
 LEAST_EXCESS = 100
 LEAST_PART = 0.05
@@ -63,7 +64,7 @@ class Portion(NamedTuple):
 
     @property
     def says_something(self) -> bool:
-        return self.whole >= LEAST_RUNS
+        return self.whole >= (LEAST_WINDOW if self.window else LEAST_RUNS) and self.of >= LEAST_RUNS
 
     @property
     def may_be_a_sign(self) -> bool:
@@ -97,8 +98,8 @@ class Norm(NamedTuple):
 class Sign:
     """`part` of `whole` runs; `excess` of the part are beyond what is usual. `own` and `others` are None
     where there is too little to say what is usual; `far_from` names which of them the share is far from.
-    `late` is of back-dated runs: after the month's end, and with an id younger than their end. `accounts`
-    are the others that have the same ids."""
+    Of back-dated runs, `after_month` were told after the month's end; of the billable runs, `younger` have an
+    id made after they ended. `accounts` are the others that have the same ids."""
 
     account: str
     kind: Kind
@@ -115,6 +116,9 @@ class Sign:
     @property
     def share(self) -> float:
         return self.part / self.whole if self.whole else 0.0
+
+    def with_lateness(self, after_month: int, younger: int) -> Sign:
+        return replace(self, after_month=after_month, younger=younger)
 
 
 _OF_OUTCOME: Mapping[Kind, Outcome] = {
@@ -139,7 +143,7 @@ def outcome_portion(kind: Kind, counts: Counts) -> Portion:
 
 
 def near_portion(figures: RunFigures, counts: Counts) -> Portion:
-    """Of the completions within a tenth of a second of one second, those up to it. Durations that nobody
+    """Of the completions of 0.9 to 1.1 seconds, those that took up to one. Durations that nobody
     shapes lie about as often on either side; the bands are `NEAR_A_SECOND`."""
     _, below, above, _ = figures.bands
     return Portion(below, below + above, well_ended(counts), window=True)
