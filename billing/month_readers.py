@@ -7,16 +7,11 @@ The books of a batch are read in as many queries as those of one account.
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,6 +22,7 @@ from billing.billing_month import Computed, compute_invoice
 from billing.month_facts import month_facts, standings
 from billing.pricing.catalogue import Catalogue
 from billing.repository.runs import BillingRun
+from metering.processes import helpers, interrupts_held_back
 from metering.settings import Settings
 from metering.store import EventStore
 
@@ -78,7 +74,7 @@ class MonthReaders:
             with ThreadPoolExecutor(1, thread_name_prefix="billing-reads-ahead") as thread:
                 yield from self._ahead(asked, parts, lambda part: thread.submit(self._read, asked, part), 1)
         else:
-            with _processes(self.settings) as pool:
+            with helpers(PROCESSES, _open, self.settings) as pool:
                 yield from self._ahead(
                     asked, parts, lambda part: pool.submit(_read_there, asked, part), PROCESSES + 1
                 )
@@ -91,7 +87,7 @@ class MonthReaders:
         quantity: int,
     ) -> Iterator[Batch]:
         upcoming = iter(parts)
-        with _held_back_interrupts():
+        with interrupts_held_back():
             waiting = deque((part, self._submitted(part, submit)) for part in islice(upcoming, quantity))
         while waiting:
             part, reading = waiting.popleft()
@@ -146,12 +142,6 @@ def read_batch(engine: sa.Engine, store: EventStore, asked: Asked, ids: Sequence
     return Batch(ids, ready, alone)
 
 
-def _processes(settings: Settings) -> Executor:
-    # Begun anew, not forked: a copy of a process with threads may wait for a lock that nobody holds.
-    fresh = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(PROCESSES, mp_context=fresh, initializer=_open, initargs=(settings,))
-
-
 class _Here:
     """What a process that reads has opened."""
 
@@ -164,28 +154,9 @@ def _open(settings: Settings) -> None:
     from billing import logs
     from billing.app import make_service
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.configure()
     service = make_service(settings)
     _Here.engine, _Here.store = service.engine, service.store
-
-
-def _end_with_parent() -> None:
-    """A process that reads is of no use once the run was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this is a process that reads"
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-@contextmanager
-def _held_back_interrupts() -> Iterator[None]:
-    """Processes that are started meanwhile never see Ctrl-C: the run does, and ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_there(asked: Asked, ids: Sequence[str]) -> Batch:

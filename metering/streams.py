@@ -14,10 +14,11 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from metering.ingestion import IngestReport
-from metering.sources import Admission, Decoded, Format, UndecodableBody, decode, detect
+from metering.pieces import Piece, Task, read_pieces
+from metering.sources import Format, UndecodableBody, detect
 from metering.store import EventStore
 
-PIECE_BYTES = 2 << 20
+PIECE_BYTES = 4 << 20
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -45,28 +46,18 @@ def ingest_stream(
         known, framing = detect(first + rest) if rest else (known, framing)
         pieces = iter([rest] if rest and framing == "ndjson" else [])
         first = first if framing == "ndjson" else first + rest
-    index = 0
-    for piece in chain([first], pieces):
-        if index and piece.isspace():
-            continue
-        decoded = decode(
-            piece,
-            format=known if format == "auto" else format,
-            framing=framing,
-            admission=Admission(now=clock(), default_account=account),
-            first_index=index,
-        )
-        index += decoded.received
-        report.add(decoded, _keep(store, decoded, clock))
+    task = Task(known if format == "auto" else format, framing, account, store.prepare)
+    for piece in read_pieces(task, chain([first], pieces), clock):
+        report.add(piece.decoded, _keep(store, piece, clock))
 
 
-def _keep(store: EventStore, decoded: Decoded, clock: Callable[[], int]) -> list[bool]:
-    events = decoded.events
+def _keep(store: EventStore, piece: Piece, clock: Callable[[], int]) -> list[bool]:
     accepted: list[bool] = []
-    for start in range(0, len(events), store.events_a_commit):
-        accepted += store.append(events[start : start + store.events_a_commit], clock())
-    for start in range(0, len(decoded.halves), store.events_a_commit):
-        accepted += store.append_halves(decoded.halves[start : start + store.events_a_commit], clock())
+    if piece.prepared is not None:
+        accepted += store.append_prepared(piece.prepared, clock())
+    halves = piece.decoded.halves
+    for start in range(0, len(halves), store.events_a_commit):
+        accepted += store.append_halves(halves[start : start + store.events_a_commit], clock())
     return accepted
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns
@@ -36,6 +36,14 @@ class EventStore(Protocol):
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         """Keep and count events in one transaction. True where an event was accepted, False where it is a
         duplicate. When this returns, what was accepted is on disk and in the next usage answer."""
+
+    @property
+    def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
+        """What of `append` needs no database: a function of a module, which another process may call with at
+        least one event. What it makes can be sent between processes."""
+
+    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
+        """`append` of what `prepare` made of events."""
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         """Keep halves of runs, and keep and count the events that they come to with those held. True where a

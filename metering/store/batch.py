@@ -4,7 +4,7 @@ for each event would cost more than the disk."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from metering.event import TaskRunEvent, fingerprints
 from metering.outcome import OUTCOMES, THRESHOLD_US
 from metering.store import run_key
+from metering.store.names import Place
 from metering.store.run_key import BUCKET_SHIFT, NO_TIME, UUID_BYTES
 
 Integers = NDArray[np.int64]
@@ -21,9 +22,24 @@ Integers = NDArray[np.int64]
 _RANKS = {key: int(outcome) for key, outcome in OUTCOMES.items()}
 
 
+class Columns(NamedTuple):
+    """Events in the order in which they came, before their names have numbers. Another process may have
+    made them. `places` are different ones, and `place` says which is each event's. `raw` are the keys as a
+    table of 16 bytes each; where some id is no UUID it is None, and `texts` are the keys."""
+
+    places: list[Place]
+    place: Integers
+    raw: NDArray[np.uint8] | None
+    texts: list[bytes]
+    bucket: Integers
+    outcome: Integers
+    ended_at: Integers
+    duration_us: Integers
+    fingerprint: Integers
+
+
 class Batch(NamedTuple):
-    """Events in the order in which they came. `raw` are the keys as a table of 16 bytes each; None where
-    some id is no UUID."""
+    """The same with the numbers of accounts and labels, and all keys."""
 
     keys: list[bytes]
     raw: NDArray[np.uint8] | None
@@ -36,10 +52,10 @@ class Batch(NamedTuple):
     fingerprint: Integers
 
 
-def batch_of(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) -> Batch:
-    """Events and, of each, the numbers of its account and its label."""
-    named = np.fromiter(chain.from_iterable(places), np.int64, 2 * len(places)).reshape(-1, 2)
-    ended_at = [event.ended_at for event in events]
+def columns_of(events: Sequence[TaskRunEvent]) -> Columns:
+    """At least one event, as columns."""
+    numbers: dict[Place, int] = {}
+    place = [numbers.setdefault(each, len(numbers)) for each in map(_place_of, events)]
     durations = [event.duration_us for event in events]
     outcomes = [
         _RANKS[event.state, duration > THRESHOLD_US]
@@ -47,17 +63,39 @@ def batch_of(events: Sequence[TaskRunEvent], places: Sequence[tuple[int, int]]) 
     ]
     keys = run_key.encode_all([event.task_run_id for event in events])
     raw = _raw(keys)
-    # Each column in a piece of its own: columns of a table are slower to work with.
-    return Batch(
-        keys,
+    return Columns(
+        list(numbers),
+        np.array(place, dtype=np.int64),
         raw,
+        keys if raw is None else [],
         np.array([run_key.bucket(key) for key in keys]) if raw is None else _buckets(raw),
-        named[:, 0].copy(),
-        named[:, 1].copy(),
         np.array(outcomes, dtype=np.int64),
-        np.array(ended_at, dtype=np.int64),
+        np.array([event.ended_at for event in events], dtype=np.int64),
         np.array(durations, dtype=np.int64),
         np.array(fingerprints(events), dtype=np.int64),
+    )
+
+
+_place_of = attrgetter("account", "workspace", "flow", "source")
+
+
+def batch_of(columns: Columns, numbers: Sequence[tuple[int, int]]) -> Batch:
+    """Columns and, of each place, the numbers of its account and its label."""
+    named = np.array(numbers, dtype=np.int64)
+    keys = columns.texts
+    if columns.raw is not None:
+        text = columns.raw.tobytes()
+        keys = [text[start : start + UUID_BYTES] for start in range(0, len(text), UUID_BYTES)]
+    return Batch(
+        keys,
+        columns.raw,
+        columns.bucket,
+        named[columns.place, 0],
+        named[columns.place, 1],
+        columns.outcome,
+        columns.ended_at,
+        columns.duration_us,
+        columns.fingerprint,
     )
 
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Sequence
-from operator import attrgetter
 
 import sqlalchemy as sa
 
 from metering.database import writing
-from metering.event import TaskRunEvent
 from metering.store.append import Append
-from metering.store.batch import batch_of
+from metering.store.batch import Columns, batch_of
 from metering.store.names import NOTHING, Known, Label, Names, Place
 from metering.store.postgres_driver import PostgresDriver
 from metering.store.sqlite_driver import SqliteDriver
 
 
 class Writer:
-    """`append` is `EventStore.append`, for any number of threads."""
+    """Any number of threads may append. The columns are of one event at least."""
 
     def __init__(self, engine: sa.Engine, names: Names) -> None:
         self._engine = engine
@@ -29,22 +27,22 @@ class Writer:
         # Months and buckets that are noted; forgetting costs only a statement.
         self._buckets: set[tuple[int, int]] = set()
 
-    def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        places: list[Place] = list(map(_place_of, events))
-        numbers = list(map(self._names.known().places.get, places))
-        missing = {place for place, number in zip(places, numbers, strict=True) if number is None}
+    def append(self, columns: Columns, now: int) -> list[bool]:
+        known = self._names.known().places
+        numbers = [known.get(place) for place in columns.places]
+        missing = {place for place, number in zip(columns.places, numbers, strict=True) if number is None}
         if self._engine.dialect.name == "postgresql":
-            batch = batch_of(events, _numbers(places, numbers, self._learn(missing)))
+            batch = batch_of(columns, _numbers(columns.places, numbers, self._learn(missing)))
             with writing(self._engine) as connection:
                 done = Append(PostgresDriver(connection), self._names.label, batch, self._buckets).run(now)
         else:
             # What can be made before the database is ours is made before.
-            made = None if missing else batch_of(events, _numbers(places, numbers, NOTHING))
+            made = None if missing else batch_of(columns, _numbers(columns.places, numbers, NOTHING))
             with self._turn:
                 with writing(self._engine) as connection:
                     driver = SqliteDriver(connection)
                     learned = self._names.learn(missing, driver) if missing else NOTHING
-                    batch = made or batch_of(events, _numbers(places, numbers, learned))
+                    batch = made or batch_of(columns, _numbers(columns.places, numbers, learned))
                     label_of = functools.partial(self._label, learned)
                     done = Append(driver, label_of, batch, self._buckets).run(now)
                 self._names.remember(learned)
@@ -64,9 +62,6 @@ class Writer:
 
     def _label(self, learned: Known, number: int) -> Label:
         return learned.labels.get(number) or self._names.label(number)
-
-
-_place_of = attrgetter("account", "workspace", "flow", "source")
 
 
 def _numbers(

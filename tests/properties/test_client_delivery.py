@@ -1,5 +1,5 @@
 """Whatever happens on the way, and whenever the producer is killed, the meter has every event whose call
-returned, once, and nothing that was not sent; an event that was called too large, all alone, is kept apart."""
+returned, once, and nothing that was not sent; an event that was called too large, alone, is kept apart."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -60,6 +60,13 @@ class ClickHouseEventStore:
         from metering.store.clickhouse.append import Append
 
         return Append(self.connection, self._journal).run(events, now)
+
+    @property
+    def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
+        return list
+
+    def append_prepared(self, prepared: Any, now: int) -> list[bool]:
+        return self.append(prepared, now)
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
         return keep_and_meter(self.engine, halves, lambda events: self.append(events, now), now)

@@ -122,10 +122,10 @@ def test_old_events_may_come_from_an_operator_and_accounts_may_be_named(cli: Cli
 class TestPieces:
     """A file longer than a piece, without the command around it."""
 
-    BROKEN = 40_000
+    BROKEN = 80_000
 
     def body(self) -> bytes:
-        made = lines(*(event(number) for number in range(50_000))).split(b"\n")
+        made = lines(*(event(number) for number in range(100_000))).split(b"\n")
         made[self.BROKEN] = b"broken"
         return b"\n".join(made)
 
@@ -145,14 +145,14 @@ class TestPieces:
         body = self.body()
         assert len(body) > 3 * PIECE_BYTES
         report = self.ingest(world, gzip.compress(body, 1) if compressed else body)
-        assert (report.received, report.accepted, report.rejected) == (50_000, 49_999, 1)
+        assert (report.received, report.accepted, report.rejected) == (100_000, 99_999, 1)
         assert [each.index for each in report.errors] == [self.BROKEN]
 
     def test_an_array_longer_than_a_piece(self, sqlite_databases: object) -> None:
         world = World(sqlite_databases())  # type: ignore[operator]
-        body = json.dumps([event(number) for number in range(15_000)], indent=1).encode()
+        body = json.dumps([event(number) for number in range(30_000)], indent=1).encode()
         assert len(body) > PIECE_BYTES
-        assert self.ingest(world, body).accepted == 15_000
+        assert self.ingest(world, body).accepted == 30_000
 
     def test_what_was_read_before_the_break_is_counted(self, sqlite_databases: object) -> None:
         world = World(sqlite_databases())  # type: ignore[operator]
@@ -160,5 +160,5 @@ class TestPieces:
         cut = gzip.compress(self.body(), 1)[:-1000]
         with pytest.raises(UndecodableBody):
             ingest_stream(world.store, io.BytesIO(cut), report, clock=lambda: world.instant)
-        assert 0 < report.accepted < 50_000
+        assert 0 < report.accepted < 100_000
         assert world.store.usage("acme", 0, world.instant).counts.billable == report.accepted
