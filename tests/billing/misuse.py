@@ -17,9 +17,11 @@ CHEATS = {
     "undoer": "reversed_share",
     "splitter": "just_under_a_second",
     "latecomer": "backdated",
+    "newcomer": "backdated",
     "twin-1": "shared_run_id",
     "twin-2": "shared_run_id",
 }
+LATE = {"latecomer", "newcomer"}
 MONTHS = [Month.parse(text) for text in ("2026-07", "2026-08", "2026-09", "2026-10")]
 RUNS = 1500
 _LONG, _SHORT = 5 * SECOND_US, 200_000
@@ -33,7 +35,7 @@ def send_months(store: EventStore, accounts: Sequence[str] = (*HONEST, *CHEATS))
         for place, account in enumerate(accounts):
             cheats = account in CHEATS and month == OCTOBER
             for number, each in enumerate(_month(account, place, month, cheats=cheats)):
-                late = cheats and account == "latecomer" and number >= 100
+                late = cheats and account in LATE and number >= 100
                 day = (OCTOBER.end + 10 * DAY_US if late else each.ended_at) // DAY_US
                 due[day].append(each)
     for day in sorted(due):
@@ -55,7 +57,7 @@ def _month(account: str, place: int, month: Month, *, cheats: bool) -> Iterator[
             duration = _SHORT
         elif hundredth < 40:
             duration = SECOND_US - 50_000 if hundredth % 2 else SECOND_US + 50_000
-        if cheats and hundredth >= 20:
+        if cheats and hundredth >= 20 and not 40 <= hundredth < 50:
             if account == "cacher":
                 state, duration = "CACHED", _SHORT
             elif account == "undoer":
@@ -69,6 +71,6 @@ def _month(account: str, place: int, month: Month, *, cheats: bool) -> Iterator[
 
 def _id(owner: str, month: Month, ended: int, number: int) -> str:
     """A UUIDv7 of when the run began; what is back-dated began later than it says."""
-    made = ended - 6 * SECOND_US + (20 * DAY_US if owner == "latecomer" and month == OCTOBER else 0)
+    made = ended - 6 * SECOND_US + (20 * DAY_US if owner in LATE and month == OCTOBER else 0)
     tail = uuid.uuid5(uuid.NAMESPACE_OID, f"{owner} {month} {number}").int & (1 << 62) - 1
     return str(uuid.UUID(int=(made // 1000) << 80 | 7 << 76 | 2 << 62 | tail))

@@ -44,7 +44,7 @@ def _with_months(engine: sa.Engine, store: EventStore) -> World:
     world.service = Service(service.settings, engine, store, service.now, None)
     load_plan_text(engine, json.dumps(PLAN), "cent.json", OCTOBER.end)
     for account in (*HONEST, *(each for each in CHEATS if each != "twin-2")):
-        since = "2026-11" if account == "latecomer" else "2026-07"
+        since = "2026-11" if account == "newcomer" else "2026-07"
         world.account(account, plan="cent", since=since)
     send_months(store)
     return world
@@ -78,14 +78,18 @@ def test_what_the_figures_say(world: World) -> None:
     found = find_anomalies(world.service, OCTOBER).signs
     signs = {(each.sign.account, each.sign.kind): each for each in found}
     cacher = signs["cacher", "cached_share"]
-    assert (cacher.sign.part, cacher.sign.whole, cacher.sign.far_from) == (1290, 1500, ("own", "others"))
+    assert (cacher.sign.part, cacher.sign.whole, cacher.sign.far_from) == (1140, 1500, ("own", "others"))
     assert cacher.sign.own is not None and cacher.sign.own.of == 3
-    # Six in a hundred are usual. The first 100 of what would be billable are free.
-    assert (cacher.sign.excess, cacher.value) == (1200, 1100)
-    late = signs["latecomer", "backdated"]
-    assert (late.sign.part, late.sign.after_month, late.sign.younger) == (910, 910, 975)
-    # Its billing began in November: there all but 100 would have cost, in October nothing does.
-    assert late.value == 810
+    # Six in a hundred are usual. Of its 150 billable runs 100 were free: these would not have been.
+    assert (cacher.sign.excess, cacher.value) == (1050, 1050)
+    late, new = signs["latecomer", "backdated"], signs["newcomer", "backdated"]
+    for each in (late, new):
+        assert each.sign.part == each.sign.after_month == each.sign.excess
+        assert each.sign.younger == each.sign.whole
+    # In November 100 of them would be free, in October hardly any is.
+    assert late.value == 0
+    # Its billing began in November: in October none costs anything.
+    assert new.value == new.sign.part - 100
     twin = signs["twin-1", "shared_run_id"]
     assert (twin.sign.part, twin.sign.excess, twin.sign.accounts) == (1500, 885, ("twin-2",))
 
