@@ -136,10 +136,10 @@ class Jobs:
             self.service.store.forget_halves(now)
             for ending in protections_ending(self.service.engine, now):
                 log.info("price protection ends soon", **ending)
-            self._warn_of_signs(Month.of(now))
             with writing(self.service.engine) as connection:
                 forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US)
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
+            self._warn_of_signs(Month.of(now))  # the last: it looks, and nothing waits for it
             return forgotten
 
     def _warn_of_signs(self, month: Month) -> None:

@@ -71,7 +71,7 @@ def test_a_share_far_from_the_others_is_a_sign_from_the_first_month() -> None:
     assert sign.own is not None and round(sign.own.median, 2) == 0.6
 
 
-def test_where_nobody_has_any_a_twelfth_is_far() -> None:
+def test_where_nobody_has_any_an_eighth_is_far() -> None:
     now = {f"a{number}": whole(0.0, 1000 * (number + 1)) for number in range(20)} | {"cheat": whole(0.13)}
     assert [each.account for each in far_shares("reversed_share", now, {})] == ["cheat"]
 
@@ -146,7 +146,7 @@ def test_more_of_it_is_never_less_of_a_sign(now: Mapping[str, Portion], more: in
 
 class Population:
     """Honest accounts: each has a share of its own, anywhere from next to nothing to nearly all, which drifts
-    from month to month by a third of its odds; sizes from a hundred to a million runs; chance with clumps,
+    from month to month by a quarter of its odds; sizes from a hundred to a million runs; chance with clumps,
     as runs come in flows."""
 
     def __init__(self, seed: int, *, centre: float = -3.0, width: float = 1.0) -> None:
