@@ -17,6 +17,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from billing.anomalies import accounts_with_signs
 from billing.app import Service
 from billing.collecting import collect_due
 from billing.contract_invoices import invoice_contracts
@@ -121,8 +122,9 @@ class Jobs:
 
     def daily(self) -> int:
         """Write down yesterday's drawing and today's expiry of committed runs, invoice what is due of
-        contracts, reward referrals, say which price protections end soon, and forget what can no longer be of
-        use: answers to requests, halves of runs. Answers how many of the former."""
+        contracts, reward referrals, say which price protections end soon and how many accounts show signs of
+        misuse, and forget what can no longer be of use: answers to requests, halves of runs. Answers how many
+        of the former."""
         with self._lease(DAILY) as lease:
             if lease is None:
                 return 0
@@ -137,7 +139,21 @@ class Jobs:
             with writing(self.service.engine) as connection:
                 forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US)
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
+            self._warn_of_signs(Month.of(now))  # the last: it looks, and nothing waits for it
             return forgotten
+
+    def _warn_of_signs(self, month: Month) -> None:
+        """What is handed in late falls into the month before as well: its signs are shown, too."""
+        before = month.previous()
+        shown = {each: accounts_with_signs(self.service, each) for each in (before, month)}
+        if any(shown.values()):
+            look = month if shown[month] else before
+            log.warning(
+                "accounts show signs of misuse",
+                accounts=shown[month],
+                accounts_of_month_before=shown[before],
+                look=f"billing anomalies --month {look}",
+            )
 
     def stripe_events(self) -> int:
         """Take in what Stripe says happened and no webhook told. Answers how many events concerned us."""

@@ -29,6 +29,7 @@ TAGS = [
     {"name": "invoices", "description": "What was billed, and the proof of it."},
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
+    {"name": "anomalies", "description": "Signs of misuse: figures to look at, never an accusation."},
     {"name": "keys", "description": "Who may do what."},
     {"name": "stripe", "description": "What Stripe tells us."},
     {"name": "health", "description": "For whoever runs the service."},

@@ -6,6 +6,7 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    anomalies,
     collect,
     contract_documents,
     contracts,
@@ -48,7 +49,7 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, usage, preview, run, reconcile, estimate):
+for module in (ingest, usage, preview, run, reconcile, anomalies, estimate):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
+from metering.figures import Asked, RunFigures, SharedRuns
 from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.run_list import MonthUsage
@@ -92,6 +93,15 @@ class EventStore(Protocol):
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,
         where all their runs moved elsewhere), from the hourly counters."""
+
+    def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
+        """Of all accounts, or some: how long their runs of a period of whole days took, and when they were
+        told, now. Accounts without runs in it are left out. Reads the runs of the period, and those of which
+        several events are known; what it holds is a row an account."""
+
+    def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
+        """Run ids of a period of whole months that several accounts have. UUIDs only: other ids, such as
+        `run-1`, are the same by chance. An id without a time in it is compared within the period."""
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         """The outcome, by all events committed so far, of those of some task runs that are held."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from metering.database import reading
 from metering.event import TaskRunEvent
+from metering.figures import Asked, RunFigures, SharedRuns
 from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
@@ -22,6 +23,7 @@ from metering.store.listed import listed_days, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
 from metering.store.question import Question
+from metering.store.signs import run_figures, shared_runs
 from metering.store.tables import COMMIT_LOCK, commits
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
@@ -95,6 +97,15 @@ class SqlEventStore:
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return self._counters.by_account(start, end)
+
+    def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
+        numbers = None if accounts is None else sorted(self._names.account_ids(accounts).values())
+        with reading(self._engine) as connection:
+            return run_figures(connection, asked, numbers)
+
+    def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
+        with reading(self._engine) as connection:
+            return shared_runs(connection, start, end)
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         account_id = self._names.account_id(account)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 from freezegun import freeze_time
+from structlog.testing import capture_logs
 
 import billing.tables
 from billing.app import Service
@@ -30,7 +32,9 @@ from billing.sources import add_source, list_sources, server_of
 from metering import clock
 from metering.database import reading, writing
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Month, format_instant, parse_instant
+from tests.billing.misuse import HONEST, send_months
 from tests.billing.payments.till import Till
+from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.metering.prefect_double import prefect_double
 from tests.world import World
@@ -273,3 +277,22 @@ def test_nothing_is_collected_once_the_service_stops(world: World) -> None:
     work = _jobs(world)
     work.stopping.set()
     assert work.collect() == 0
+
+
+def test_accounts_that_show_signs_of_misuse_are_counted_once_a_day(sqlite_databases: NewDatabase) -> None:
+    world = World(sqlite_databases())
+    world.service = replace(world.service, now=clock.now_instant)
+    send_months(world.store, (*HONEST, "cacher", "latecomer"))
+    with freeze_time("2026-10-05T00:10:00Z"), capture_logs() as logs:
+        _jobs(world).daily()
+    (warning,) = [each for each in logs if each["log_level"] == "warning"]
+    assert warning["event"] == "accounts show signs of misuse"
+    assert (warning["accounts"], warning["accounts_of_month_before"]) == (2, 0)
+    assert warning["look"] == "billing anomalies --month 2026-10"
+    with freeze_time("2026-11-15T00:10:00Z"), capture_logs() as logs:
+        _jobs(world).daily()
+    (warning,) = [each for each in logs if each["log_level"] == "warning"]
+    assert (warning["accounts"], warning["look"]) == (0, "billing anomalies --month 2026-10")
+    with freeze_time("2027-02-15T00:10:00Z"), capture_logs() as logs:
+        _jobs(world).daily()
+    assert all(each["log_level"] == "info" for each in logs)

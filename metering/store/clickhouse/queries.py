@@ -7,9 +7,13 @@ period, and of those all that is said.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from metering.figures import YOUNGER_US, Asked, LastCommits
 from metering.outcome import Outcome
 from metering.store.clickhouse.journal import Seen
-from metering.store.clickhouse.schema import MARKS, RUN_MONTH, STATEMENTS
+from metering.store.clickhouse.schema import CREATED_MS, IS_V7, MARKS, RUN_MONTH, STATEMENTS
+from metering.store.run_key import BUCKET_SHIFT
 
 # The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
 # Microseconds since 1970 fit into 56 bits for two thousand years.
@@ -177,6 +181,51 @@ def accounts_of_source(seen: Seen) -> str:
     return (
         f"SELECT DISTINCT account FROM {STATEMENTS} WHERE source = {{source:String}} AND {counted(seen)}"
         " ORDER BY account"
+    )
+
+
+def run_figures(seen: Seen, asked: Asked, commits: LastCommits, given: str | None = None) -> str:
+    """Rows of (account, the bands, and the rest of a `RunFigures`), of the accounts in the table `given`."""
+    which = _among(given) if given else "1"
+    runs = (
+        f"SELECT account, run_key, min({_STRENGTH}) AS won, min(position) AS told,"
+        f" argMin(duration_us, ({_STRENGTH}, duration_us)) AS duration FROM {STATEMENTS}"
+        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
+    )
+    edges = ["-1", *map(str, asked.edges), str(2**63 - 1)]
+    bands = [
+        f"countIf(outcome IN ({int(Outcome.BILLABLE)}, {int(Outcome.TOO_SHORT)})"
+        f" AND duration > {above} AND duration <= {up_to})"
+        for above, up_to in pairwise(edges)
+    ]
+    in_time = f"[{', '.join(map(str, commits.in_time))}][intDiv(ended - {asked.start}, 24 * {_HOUR}) + 1]"
+    billable = f"outcome = {int(Outcome.BILLABLE)}"
+    late = f"{billable} AND told > {in_time}"
+    shift = 16 + BUCKET_SHIFT
+    made = f"toInt64(bitShiftLeft(bitShiftRight({CREATED_MS}, {shift}), {shift})) * 1000"
+    return (
+        f"SELECT account, {', '.join(bands)}, countIf({late}),"
+        f" countIf({late} AND told > {commits.of_period}),"
+        f" countIf({billable} AND {IS_V7} AND {made} > ended + {YOUNGER_US})"
+        f" FROM (SELECT account, run_key, duration, told, {_ENDED_AT} AS ended, {_OUTCOME} AS outcome"
+        f" FROM ({runs}) WHERE ended >= {{start:Int64}} AND ended < {{end:Int64}})"
+        " GROUP BY account SETTINGS optimize_aggregation_in_order = 1"
+    )
+
+
+def shared_runs(seen: Seen) -> str:
+    """Rows of (accounts, runs, billable) of a `SharedRuns`. Ids of which no time is known are compared with
+    those of the period only. What does not fit into memory is sorted on disk."""
+    first = "argMin(outcome, position) AS outcome, argMin(ended_at, position) AS ended"
+    here = "ended >= {start:Int64} AND ended < {end:Int64}"
+    return (
+        f"SELECT accounts, count() AS runs, sum(billed) AS billable FROM ("
+        f"SELECT arraySort(groupArray(account)) AS accounts, min(outcome = {int(Outcome.BILLABLE)}) AS billed"
+        f" FROM (SELECT account, run_key, any(run_month) AS made, {first} FROM {STATEMENTS}"
+        f" WHERE length(run_key) = 16 AND {counted(seen)} AND {_partitions(seen, '1')}"
+        f" GROUP BY account, run_key) WHERE made <> 0 OR ({here})"
+        f" GROUP BY run_key HAVING count() > 1 AND max({here}))"
+        " GROUP BY accounts ORDER BY accounts SETTINGS max_bytes_before_external_group_by = 1000000000"
     )
 
 

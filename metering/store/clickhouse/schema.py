@@ -20,10 +20,14 @@ HOMES = "meter_homes"
 
 # The month (as 202610) in which a run was created, where its id is a UUID of version 7 of a sane year; else
 # 0. It never changes for a run, so all that is said of one lies in one partition, however late it comes.
-_CREATED_MS = "reinterpretAsUInt64(reverse(substring(run_key, 1, 6)))"
+CREATED_MS = "reinterpretAsUInt64(reverse(substring(run_key, 1, 6)))"
+IS_V7 = (
+    "(length(run_key) = 16 AND bitShiftRight(reinterpretAsUInt8(substring(run_key, 7, 1)), 4) = 7"
+    " AND bitShiftRight(reinterpretAsUInt8(substring(run_key, 9, 1)), 6) = 2)"
+)
 RUN_MONTH = f"""if(length(run_key) = 16 AND bitShiftRight(reinterpretAsUInt8(substring(run_key, 7, 1)), 4) = 7
-        AND {_CREATED_MS} BETWEEN 1577836800000 AND 2524607999999,
-        toUInt32(toYYYYMM(fromUnixTimestamp64Milli(toInt64({_CREATED_MS}), 'UTC'))), toUInt32(0))"""
+        AND {CREATED_MS} BETWEEN 1577836800000 AND 2524607999999,
+        toUInt32(toYYYYMM(fromUnixTimestamp64Milli(toInt64({CREATED_MS}), 'UTC'))), toUInt32(0))"""
 # One row an event that was accepted. Ordered for what is asked of one account.
 _COLUMNS = f"""
     account String CODEC(ZSTD(1)),

@@ -14,7 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metering.database import reading
 from metering.event import TaskRunEvent
+from metering.figures import Asked, RunFigures, SharedRuns, last_commits
 from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
@@ -26,6 +28,7 @@ from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection
 from metering.store.clickhouse.journal import Journal, Seen
 from metering.store.counters import check_hours, window_start
+from metering.store.signs import last_of_day
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
 
@@ -212,6 +215,22 @@ class ClickHouseEventStore:
         for key, position, strength, here in rows:
             said[key].append((position, strength, bool(here)))
         return any(_held_here(statements) for statements in said.values())
+
+    def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
+        if accounts is not None and not accounts:
+            return {}
+        seen = self._journal.seen()
+        with reading(self.engine) as connection:
+            commits = last_commits(asked, last_of_day(connection))
+        query = queries.run_figures(seen, asked, commits, GIVEN if accounts else None)
+        given = _accounts(accounts) if accounts else None
+        rows = self.connection.rows(query, given=given, start=asked.start, end=asked.end)
+        bands = len(asked.edges) + 1
+        return {account: RunFigures(tuple(sums[:bands]), *sums[bands:]) for account, *sums in rows}
+
+    def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
+        rows = self.connection.rows(queries.shared_runs(self._journal.seen()), start=start, end=end)
+        return [SharedRuns(tuple(accounts), runs, billable) for accounts, runs, billable in rows]
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:

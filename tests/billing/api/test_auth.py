@@ -20,6 +20,8 @@ from tests.metering.test_sources_openlineage import lineage
 from tests.metering.wire import native
 from tests.world import World
 
+# What is read of all accounts at once, by the operator alone.
+ADMINS = {"/v1/anomalies"}
 PUBLIC = {"/healthz", "/metrics", "/readyz", "/v1/stripe/webhook"}
 # What another account has, by the parameter that would name it.
 OTHERS = {
@@ -67,7 +69,7 @@ def routes() -> list[tuple[str, str]]:
 
 
 ROUTES = [(method, path) for method, path in routes() if path not in PUBLIC]
-READS = [path for method, path in ROUTES if method == "GET"]
+READS = [path for method, path in ROUTES if method == "GET" and path not in ADMINS]
 WRITES = [(method, path) for method, path in ROUTES if method != "GET" and path != "/v1/events"]
 
 
@@ -152,6 +154,13 @@ def test_a_read_key_changes_nothing(two: Client, method: str, path: str, account
 @pytest.mark.parametrize("path", READS)
 def test_a_read_key_reads_everything(two: Client, path: str) -> None:
     assert two.get(fill(path), key=two.key("read").secret).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted(ADMINS))
+def test_what_is_the_operators_takes_an_admin_key(two: Client, path: str) -> None:
+    assert two.get(path).status_code == 200
+    for account in (None, "acme"):
+        assert_problem(two.get(path, key=two.key("read", account).secret), 403, says="'admin'")
 
 
 @pytest.mark.parametrize("path", READS)

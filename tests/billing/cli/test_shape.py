@@ -28,7 +28,18 @@ NOUNS = {
     "collect": {"prefect"},
     "sources": {"add", "update", "list", "show", "declare", "recover", "remove", "halves"},
 }  # fmt: skip
-VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "reconcile", "stripe-sandbox"}
+VERBS = {
+    "init",
+    "demo",
+    "serve",
+    "ingest",
+    "usage",
+    "preview",
+    "run",
+    "reconcile",
+    "anomalies",
+    "stripe-sandbox",
+}
 
 
 def every_command() -> Iterator[tuple[str, Any]]:
