@@ -127,12 +127,20 @@ class QuantityStore:
             tuple(Window(at, Counts(dict(windows[at]))) for at in sorted(windows)),
         )
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
         for cohort in self._runs.get(account, ()):
             held = cohort.as_of(cutoff)
             if held is not None and start <= held.ended_at < end:
                 for number in range(cohort.first, cohort.end):
-                    yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+                    if run_id(number) >= from_id:
+                        yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        wanted = set(task_run_ids)
+        ever = (0, Month(9998, 12).end)
+        return {
+            run.task_run_id: run for run in self.runs(account, *ever, cutoff) if run.task_run_id in wanted
+        }
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int

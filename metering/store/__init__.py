@@ -62,9 +62,14 @@ class EventStore(Protocol):
     ) -> Usage:
         """Usage now, from the hourly counters. `start` and `end` must be on whole hours (ValueError)."""
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
         """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
-        ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
+        ascending by the bytes of `task_run_id`. Streams; memory stays flat. With `from_id` those whose id is
+        not before it: what is before is not read."""
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        """Those of some task runs that are held, by their id, judged by the events committed up to `cutoff`,
+        whenever they ended."""
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int

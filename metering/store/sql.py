@@ -18,10 +18,10 @@ from metering.run_list import MonthUsage, month_usage
 from metering.store import Cutoff
 from metering.store.counters import Counters
 from metering.store.held import held_runs
-from metering.store.listed import listed_days, listed_runs
+from metering.store.listed import found_runs, listed_days, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
-from metering.store.question import Question
+from metering.store.question import EVER, Question
 from metering.store.tables import COMMIT_LOCK, commits
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
 
@@ -107,13 +107,21 @@ class SqlEventStore:
     def accounts_of_source(self, source: str) -> list[str]:
         return self._names.accounts_of_source(source)
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff))
+            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff), from_id)
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return {}
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            return found_runs(connection, account_id, labels, task_run_ids, Question(*EVER, cutoff))
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         account_id = self._names.account_id(account)

@@ -30,6 +30,10 @@ _TASK_RUN_ID = (
 )
 
 
+# The columns of a `Run`.
+_RUN = f"SELECT {_TASK_RUN_ID} AS task_run_id, outcome, ended_at, duration_us, workspace, flow, source"
+
+
 def counted(seen: Seen) -> str:
     """The condition that a row counts."""
     hidden = f" AND position NOT IN ({', '.join(map(str, seen.hidden))})" if seen.hidden else ""
@@ -71,13 +75,17 @@ def days(seen: Seen) -> str:
 
 
 def runs(seen: Seen, *, uuids: bool) -> str:
-    """Rows of a `Run`, ascending by key: of those whose id is a UUID, or of the others. The order is that of
-    the subquery, which a filter keeps; ordered again, all of them would be held in memory."""
-    kind = f"length(run_key) {'=' if uuids else '<>'} 16"
-    return (
-        f"SELECT {_TASK_RUN_ID} AS task_run_id, outcome, ended_at, duration_us, workspace, flow, source"
-        f" FROM ({_winners(seen, kind)}) WHERE {_PERIOD}"
-    )
+    """Rows of a `Run`, ascending by key from {from_key} (in hex) on: of those whose id is a UUID, or of the
+    others. The order is that of the subquery, which a filter keeps; ordered again, all of them would be held
+    in memory."""
+    kind = f"length(run_key) {'=' if uuids else '<>'} 16 AND run_key >= unhex({{from_key:String}})"
+    return f"{_RUN} FROM ({_winners(seen, kind)}) WHERE {_PERIOD}"
+
+
+def found(seen: Seen, given: str) -> str:
+    """Rows of a `Run`: those of {account} in the table `given` that are held."""
+    here = f"run_month IN (SELECT {RUN_MONTH} FROM {given})"
+    return f"{_RUN} FROM ({_winners(seen, f'run_key IN (SELECT run_key FROM {given})', here)})"
 
 
 def by_account(seen: Seen) -> str:
@@ -193,12 +201,12 @@ def _strongest(seen: Seen, which: str = _ACCOUNT, *, partitions: bool = True) ->
     )
 
 
-def _winners(seen: Seen, also: str = "1") -> str:
+def _winners(seen: Seen, also: str = "1", where: str | None = None) -> str:
     """For each run of {account} the statement that holds. Rows are stored in the order of runs, so that this
     streams."""
     return (
         "SELECT run_key, outcome, ended_at, duration_us, workspace, flow, source"
-        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND {also}"
+        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {where or _partitions(seen)} AND {also}"
         f" ORDER BY account, run_key, {_STRENGTH}, duration_us, toString(source), toString(flow),"
         " toString(workspace) LIMIT 1 BY run_key"
     )

@@ -107,14 +107,24 @@ class ClickHouseEventStore:
             tuple(_window(key, windows[key], group_by) for key in sorted(windows)),
         )
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
         seen = self._journal.seen(cutoff)
         # Keys of either kind are in the order of their ids.
+        begins = {True: run_key.least_uuid(from_id), False: b"\0" + from_id.encode()}
+        asked = {"account": account, "start": start, "end": end}
         streams = [
-            self._stream(queries.runs(seen, uuids=uuids), account=account, start=start, end=end)
-            for uuids in (True, False)
+            self._stream(queries.runs(seen, uuids=uuids), from_key=begin.hex(), **asked)
+            for uuids, begin in begins.items()
+            if begin is not None
         ]
         yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        if not task_run_ids:
+            return {}
+        query = queries.found(self._journal.seen(cutoff), GIVEN)
+        rows = self.connection.rows(query, given=_keys(task_run_ids), account=account)
+        return {row[0]: Run(row[0], Outcome(row[1]), *row[2:]) for row in rows}
 
     def _stream(self, query: str, **parameters: Any) -> Iterator[Run]:
         last = b""
@@ -214,11 +224,8 @@ class ClickHouseEventStore:
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:
             return {}
-        from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
-        from metering.store.clickhouse.statements import keys_of
-
-        given = (KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids))))
         query = queries.held(self._journal.seen(), GIVEN)
+        given = _keys(task_run_ids)
         rows = self.connection.rows(query, binary=["run_key"], given=given, account=account)
         return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
 
@@ -244,6 +251,13 @@ def _accounts(names: Sequence[str]) -> tuple[str, bytes]:
     from metering.store.clickhouse.block import ACCOUNT_STRUCTURE, account_block
 
     return ACCOUNT_STRUCTURE, account_block(names)
+
+
+def _keys(task_run_ids: Sequence[str]) -> tuple[str, bytes]:
+    from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
+    from metering.store.clickhouse.statements import keys_of
+
+    return KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids)))
 
 
 def _held_here(statements: Sequence[tuple[int, int, bool]]) -> bool:
