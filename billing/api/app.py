@@ -15,12 +15,14 @@ from billing.api import (
     billing_runs,
     contract_documents,
     contracts,
+    disputes,
     events,
     halves,
     health,
     invoice_changes,
     invoices,
     keys,
+    links,
     metrics,
     plans,
     problems,
@@ -34,6 +36,8 @@ from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
+from billing.links import PLACE
+from billing.pages import make_pages
 
 _NOUNS = (
     events,
@@ -50,6 +54,8 @@ _NOUNS = (
     reconciliations,
     sources,
     halves,
+    disputes,
+    links,
     keys,
     stripe_webhook,
     health,
@@ -85,5 +91,6 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)
+    app.mount(PLACE.rstrip("/"), make_pages(service))
     complete(app)
     return app

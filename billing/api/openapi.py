@@ -27,6 +27,8 @@ TAGS = [
     {"name": "plans", "description": "Price schedules; a version never changes."},
     {"name": "contracts", "description": "Committed usage: task runs that are paid for in advance."},
     {"name": "invoices", "description": "What was billed, and the proof of it."},
+    {"name": "disputes", "description": "What customers say is billed wrongly, and the answers."},
+    {"name": "links", "description": "The way to the customer's pages."},
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
     {"name": "keys", "description": "Who may do what."},

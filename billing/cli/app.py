@@ -10,6 +10,7 @@ from billing.cli import (
     contract_documents,
     contracts,
     demo,
+    disputes,
     estimate,
     events,
     halves,
@@ -18,6 +19,7 @@ from billing.cli import (
     invoice_changes,
     invoices,
     keys,
+    links,
     move,
     plans,
     preview,
@@ -52,6 +54,8 @@ for module in (ingest, usage, preview, run, reconcile, estimate):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
+app.add_typer(disputes.group, name="disputes")
+app.add_typer(links.group, name="links")
 app.add_typer(keys.group, name="keys")
 app.add_typer(events.group, name="events")
 sandbox.add_to(app)
