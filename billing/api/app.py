@@ -15,6 +15,7 @@ from billing.api import (
     billing_runs,
     contract_documents,
     contracts,
+    corrections,
     events,
     halves,
     health,
@@ -37,6 +38,7 @@ from billing.app import Service
 
 _NOUNS = (
     events,
+    corrections,
     accounts,
     account_terms,
     account_credit,
