@@ -15,6 +15,7 @@ from billing.api import (
     billing_runs,
     contract_documents,
     contracts,
+    corrections,
     disputes,
     events,
     halves,
@@ -41,6 +42,7 @@ from billing.pages import make_pages
 
 _NOUNS = (
     events,
+    corrections,
     accounts,
     account_terms,
     account_credit,

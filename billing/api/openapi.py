@@ -20,6 +20,7 @@ in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the ne
 
 TAGS = [
     {"name": "events", "description": "What ran: the meter's input."},
+    {"name": "corrections", "description": "The operator's own word on task runs."},
     {"name": "sources", "description": "Where task runs come from, and to when that is complete."},
     {"name": "accounts", "description": "Who is billed."},
     {"name": "credit", "description": "What accounts have in hand, and the referrals that earn it."},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
-from metering.outcome import Outcome
+from metering.outcome import Action, Outcome
 from metering.pairing.half import Half
 from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
@@ -19,6 +20,23 @@ class Cutoff(NamedTuple):
 
     position: int
     committed_at: int | None
+
+
+class Correction(NamedTuple):
+    """The operator's own word on task runs, and who says so and why."""
+
+    action: Action
+    reason: str
+    author: str
+
+
+class Verdict(enum.Enum):
+    """What became of a run that was to be corrected. `UNCHANGED`: it is, or is not, reversed already, and
+    nothing was recorded."""
+
+    CORRECTED = enum.auto()
+    UNCHANGED = enum.auto()
+    NOT_HELD = enum.auto()
 
 
 class EventStore(Protocol):
@@ -99,7 +117,15 @@ class EventStore(Protocol):
         where all their runs moved elsewhere), from the hourly counters."""
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
-        """The outcome, by all events committed so far, of those of some task runs that are held."""
+        """The outcome, by all events and corrections committed so far, of those of some task runs that are
+        held."""
+
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        """Record the correction of those runs whose outcome it changes, and count them anew, in one
+        transaction, which has a position among the commits. Answers what became of each; a run that is named
+        twice is corrected once. On disk, and in the next usage answer, when this returns."""
 
     def has_account(self, account: str) -> bool:
         """Whether an event of the account was ever handed in."""

@@ -15,7 +15,7 @@ from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff
+from metering.store import Correction, Cutoff, Verdict, run_key
 from metering.store.counters import Counters
 from metering.store.held import held_runs
 from metering.store.listed import found_runs, listed_days, listed_runs
@@ -100,6 +100,16 @@ class SqlEventStore:
             return {}
         with reading(self._engine) as connection:
             return held_runs(connection, account_id, task_run_ids)
+
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return [Verdict.NOT_HELD] * len(task_run_ids)
+        keys = run_key.encode_all(task_run_ids)
+        found = self._writer.correct(account_id, keys, correction, now)
+        return [found[key] for key in keys]
 
     def has_account(self, account: str) -> bool:
         return self._names.account_id(account) is not None

@@ -34,6 +34,7 @@ OTHERS = {
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
+    "/v1/corrections": {"account": "other", "task_run_ids": ["x"], "action": "reverse", "reason": "x"},
     "/v1/accounts": {"id": "new"},
     "/v1/accounts/{account_id}/plan": {"plan": "standard", "from": "2026-12"},
     "/v1/accounts/{account_id}/protection": {"charge": "1", "until": "2027-12-01"},
@@ -77,8 +78,10 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
     world = World(sqlite_databases())
     world.account("acme")
     world.account("other", plan="standard")
-    world.send(runs(3), runs(4, account="other"))
+    world.send(runs(3), runs(4, account="other"), runs(1, account="other", prefix="wrong"))
     with running(world) as client:
+        wrong = BODIES["/v1/corrections"] | {"task_run_ids": ["wrong-0000000"]}
+        client.post("/v1/corrections", json=wrong)
         report = client.post("/v1/billing-runs", json={"month": "2026-10"}).json()
         OTHERS["run_id"] = report["id"]
         client.post("/v1/contracts", json=CONTRACT | {"id": "other-2027", "account": "other"})

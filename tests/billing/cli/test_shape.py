@@ -26,9 +26,21 @@ NOUNS = {
     "invoices": {"list", "show", "verify", "runs", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
     "collect": {"prefect"},
+    "corrections": {"list"},
     "sources": {"add", "update", "list", "show", "declare", "recover", "remove", "halves"},
 }  # fmt: skip
-VERBS = {"init", "demo", "serve", "ingest", "usage", "preview", "run", "reconcile", "stripe-sandbox"}
+VERBS = {
+    "init",
+    "demo",
+    "serve",
+    "ingest",
+    "correct",
+    "usage",
+    "preview",
+    "run",
+    "reconcile",
+    "stripe-sandbox",
+}
 
 
 def every_command() -> Iterator[tuple[str, Any]]:
