@@ -31,6 +31,7 @@ OTHERS = {
     "contract_id": "other-2027",
     "program": "academia",
     "source": "airflow",
+    "dispute_id": "dsp_of_other",
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
@@ -58,6 +59,9 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/accounts/{account_id}/links": {},
+    "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
+    "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},
 }
 
 
@@ -90,6 +94,7 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         client.ask("PUT", "/v1/sources/airflow/watermark", json=said)
         half = lineage("START", "2026-10-03T02:00:00Z")
         client.post("/v1/events?format=openlineage&account=other", json=half)
+        OTHERS["dispute_id"] = client.post("/v1/disputes", json=BODIES["/v1/disputes"]).json()["id"]
         OTHERS["key_id"] = client.key("read", "other").key.id
         yield client
 
