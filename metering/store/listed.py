@@ -26,7 +26,12 @@ _BUCKETS = 96
 
 
 def listed_runs(
-    connection: sa.Connection, account_id: int, labels: Mapping[int, Label], asked: Question
+    connection: sa.Connection,
+    account_id: int,
+    labels: Mapping[int, Label],
+    asked: Question,
+    *,
+    as_sent: bool = False,
 ) -> Iterator[Run]:
     """All runs of the account, ascending by the bytes of their id. Streams."""
     buckets = buckets_between(connection, asked.start, asked.end)
@@ -42,7 +47,7 @@ def listed_runs(
     # Keys of either kind are in the order of their ids; they and the revised runs, which are few, are merged.
     streams: list[Iterator[Run]] = [
         (_run(row, labels) for row in with_time()),
-        iter(revised_runs(connection, [account_id], *asked).get(account_id, [])),
+        iter(revised_runs(connection, [account_id], *asked, as_sent=as_sent).get(account_id, [])),
     ]
     if NO_TIME in buckets:
         for kind in (is_uuid, ~is_uuid):

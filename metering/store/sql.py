@@ -117,13 +117,16 @@ class SqlEventStore:
     def accounts_of_source(self, source: str) -> list[str]:
         return self._names.accounts_of_source(source)
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False
+    ) -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff))
+            asked = Question(start, end, cutoff)
+            yield from listed_runs(connection, account_id, labels, asked, as_sent=as_sent)
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         account_id = self._names.account_id(account)
