@@ -127,7 +127,7 @@ class QuantityStore:
             tuple(Window(at, Counts(dict(windows[at]))) for at in sorted(windows)),
         )
 
-    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
+    def runs(self, account: str, start: int, end: int, cutoff: int, *, from_id: str = "") -> Iterator[Run]:
         for cohort in self._runs.get(account, ()):
             held = cohort.as_of(cutoff)
             if held is not None and start <= held.ended_at < end:

@@ -61,8 +61,8 @@ def test_quantities_are_kept_as_events_are(
                     real.runs(account, start, end, theirs)
                 )
                 later = "run-0000000002"
-                assert list(fake.runs(account, start, end, ours, later)) == list(
-                    real.runs(account, start, end, theirs, later)
+                assert list(fake.runs(account, start, end, ours, from_id=later)) == list(
+                    real.runs(account, start, end, theirs, from_id=later)
                 )
                 assert fake.days(account, start, end, ours) == real.days(account, start, end, theirs)
             ids = [run_id(number) for number in (0, 3, 7)]

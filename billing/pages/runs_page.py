@@ -75,7 +75,7 @@ def month_so_far(visit: Visit) -> Response:
 def _show(visit: Visit, month: Month, cutoff: int, invoice: Invoice | None) -> Response:
     wanted = _filter(visit)
     start = max(visit.query("from"), wanted.id, key=str.encode)
-    runs = visit.service.store.runs(visit.account.id, month.start, month.end, cutoff, start)
+    runs = visit.service.store.runs(visit.account.id, month.start, month.end, cutoff, from_id=start)
     page = run_page(runs, wanted)
     asked = {"outcome": visit.query("outcome") or "billable", "flow": wanted.flow, "id": wanted.id}
     more = None if page.next_id is None else "?" + urlencode(asked | {"from": page.next_id})

@@ -80,14 +80,17 @@ class EventStore(Protocol):
     ) -> Usage:
         """Usage now, from the hourly counters. `start` and `end` must be on whole hours (ValueError)."""
 
-    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
-        """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
-        ascending by the bytes of `task_run_id`. Streams; memory stays flat. With `from_id` those whose id is
-        not before it: what is before is not read."""
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
+        """All task runs that end in the period, judged by the events and corrections committed up to `cutoff`
+        (a position), ascending by the bytes of `task_run_id`. `as_sent`: by the events alone, for whoever
+        compares with their source. `from_id`: those whose id is not before it; what is before is not read.
+        Streams; memory stays flat."""
 
     def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
-        """Those of some task runs that are held, by their id, judged by the events committed up to `cutoff`,
-        whenever they ended."""
+        """Those of some task runs that are held, by their id, judged by the events and corrections committed
+        up to `cutoff`, whenever they ended."""
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int
@@ -117,8 +120,8 @@ class EventStore(Protocol):
         where all their runs moved elsewhere), from the hourly counters."""
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
-        """The outcome, by all events and corrections committed so far, of those of some task runs that are
-        held."""
+        """The outcome of those of some task runs that are held, by all events committed so far, and by them
+        alone: a source is compared with what it sent, whatever the operator said since."""
 
     def correct(
         self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int

@@ -42,13 +42,12 @@ class Correcting:
         self._label_of = label_of
         self._account_id = account_id
 
-    def run(self, keys: Iterable[bytes], asked: Correction, now: int) -> dict[bytes, Verdict]:
+    def run(self, keys: Sequence[bytes], asked: Correction, now: int) -> dict[bytes, Verdict]:
         found: dict[bytes, Verdict] = {}
         wanted = sorted((run_key.bucket(key), self._account_id, key) for key in set(keys))
         said = self._said(wanted)
         actions = self._actions([key for key, rows in said.items() if _is_revised(rows)])
         moved: list[Change] = []
-        corrected: list[RunKey] = []
         for key in wanted:
             if key not in said:
                 found[key[2]] = Verdict.NOT_HELD
@@ -59,8 +58,8 @@ class Correcting:
                 continue
             after = holds(said[key], asked.action, self._label_of)
             moved += [change(before, -1), change(after, 1)]
-            corrected.append(key)
             found[key[2]] = Verdict.CORRECTED
+        corrected = [key for key in dict.fromkeys(keys) if found[key] is Verdict.CORRECTED]
         if corrected:
             self._keep(corrected, moved, asked, now)
         return found
@@ -78,12 +77,15 @@ class Correcting:
     def _actions(self, revised: Sequence[RunKey]) -> dict[RunKey, Action]:
         return last_actions(self._driver.corrections(revised)) if revised else {}
 
-    def _keep(self, keys: Sequence[RunKey], moved: Sequence[Change], asked: Correction, now: int) -> None:
+    def _keep(self, keys: Sequence[bytes], moved: Sequence[Change], asked: Correction, now: int) -> None:
         # The position comes after the locks of the runs: the last correction of a run has the highest.
         position = self._driver.next_position()
         said = (int(asked.action), asked.author, asked.reason)
         self._driver.insert_corrections(
-            [CorrectionRow(position, now, place, *said, *key) for place, key in enumerate(keys)]
+            [
+                CorrectionRow(position, now, place, *said, run_key.bucket(key), self._account_id, key)
+                for place, key in enumerate(keys)
+            ]
         )
         changes = Changes(*np.array(moved, dtype=np.int64).T)
         self._driver.add_to_hours(by_hour(changes))

@@ -50,18 +50,6 @@ def of_accounts(
     return found
 
 
-def of_runs(connection: sa.Connection, account_id: int, keys: Sequence[bytes]) -> dict[bytes, Action]:
-    """What holds now of those of some runs of an account that were corrected."""
-    query = sa.select(corrections.c.run_key, corrections.c.action).order_by(corrections.c.position)
-    query = query.where(corrections.c.account_id == account_id)
-    found: dict[bytes, Action] = {}
-    for at in range(0, len(keys), _PART):
-        some = corrections.c.run_key.in_(keys[at : at + _PART])
-        for key, action in connection.execute(query.where(some)):
-            found[bytes(key)] = _ACTIONS[action]
-    return found
-
-
 def by_name(
     connection: sa.Connection, cutoff: int, names: Sequence[str] | None = None
 ) -> dict[str, dict[bytes, Action]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 import sqlalchemy as sa
 
-from metering.outcome import Outcome, Statement, judged
-from metering.store import corrections, run_key
+from metering.outcome import Outcome
+from metering.store import run_key
 from metering.store.tables import revisions, task_runs
 
 # Ids that one query asks for.
@@ -17,8 +16,7 @@ _PART = 500
 
 
 def held_runs(connection: sa.Connection, account_id: int, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
-    """The outcome of each that is held: the highest of what its events say, unless the operator says
-    otherwise (docs/rules.md §2)."""
+    """The outcome of each that is held: the highest of what its events say (docs/rules.md §2)."""
     ids = {run_key.encode(each): each for each in task_run_ids}
     found: dict[str, Outcome] = {}
     for bucket, part in key_parts(ids):
@@ -28,22 +26,7 @@ def held_runs(connection: sa.Connection, account_id: int, task_run_ids: Sequence
             for key, outcome in connection.execute(query.where(*where)):
                 task_run_id = ids[bytes(key)]
                 found[task_run_id] = max(Outcome(outcome), found.get(task_run_id, Outcome.FAILED))
-    corrected = corrections.of_runs(connection, account_id, [run_key.encode(each) for each in found])
-    for key, said in _said(connection, account_id, list(corrected)).items():
-        found[ids[key]] = judged(said, corrected[key]).outcome
     return found
-
-
-def _said(connection: sa.Connection, account_id: int, keys: Sequence[bytes]) -> dict[bytes, list[Statement]]:
-    """What is said of some runs, as far as their outcome depends on it."""
-    said: dict[bytes, list[Statement]] = defaultdict(list)
-    for bucket, part in key_parts(keys):
-        for table in (task_runs, revisions):
-            query = sa.select(table.c.run_key, table.c.outcome, table.c.ended_at, table.c.duration_us)
-            where = (table.c.bucket == bucket, table.c.account_id == account_id, table.c.run_key.in_(part))
-            for key, outcome, ended_at, duration_us in connection.execute(query.where(*where)):
-                said[bytes(key)].append(Statement(Outcome(outcome), ended_at, duration_us, "", "", ""))
-    return said
 
 
 def key_parts(keys: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:

@@ -31,17 +31,24 @@ def listed_runs(
     account_id: int,
     labels: Mapping[int, Label],
     asked: Question,
+    *,
+    as_sent: bool = False,
     from_id: str = "",
 ) -> Iterator[Run]:
     """All runs of the account whose id is not before `from_id`, ascending by the bytes of their id.
     Streams."""
-    merged = _merged(connection, account_id, labels, asked, from_id)
+    merged = _merged(connection, account_id, labels, asked, as_sent, from_id)
     begin = from_id.encode()
     return merged if not begin else (run for run in merged if run.task_run_id.encode() >= begin)
 
 
 def _merged(
-    connection: sa.Connection, account_id: int, labels: Mapping[int, Label], asked: Question, from_id: str
+    connection: sa.Connection,
+    account_id: int,
+    labels: Mapping[int, Label],
+    asked: Question,
+    as_sent: bool,
+    from_id: str,
 ) -> Iterator[Run]:
     """The same, and some that are before it."""
     buckets = buckets_between(connection, asked.start, asked.end)
@@ -63,7 +70,7 @@ def _merged(
     # Keys of either kind are in the order of their ids; they and the revised runs, which are few, are merged.
     streams: list[Iterator[Run]] = [
         (_run(row, labels) for row in with_time()),
-        iter(revised_runs(connection, [account_id], *asked).get(account_id, [])),
+        iter(revised_runs(connection, [account_id], *asked, as_sent=as_sent).get(account_id, [])),
     ]
     if NO_TIME in buckets:
         for kind in (is_uuid & uuid_here, ~is_uuid & text_here):

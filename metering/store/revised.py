@@ -19,18 +19,24 @@ _ACCOUNTS = 1000
 
 
 def revised_runs(
-    connection: sa.Connection, account_ids: Sequence[int], start: int, end: int, cutoff: int
+    connection: sa.Connection,
+    account_ids: Sequence[int],
+    start: int,
+    end: int,
+    cutoff: int,
+    *,
+    as_sent: bool = False,
 ) -> dict[int, list[Run]]:
     """Those of some accounts that end in the period, judged by the events and corrections committed up to
     `cutoff`, each account's ascending by the bytes of its id. Never reads more runs than were ever revised or
-    corrected."""
+    corrected. `as_sent`: by the events alone."""
     said: dict[tuple[int, bytes], list[Statement]] = defaultdict(list)
     for at in range(0, len(account_ids), _ACCOUNTS):
         some = account_ids[at : at + _ACCOUNTS]
         for query in (_first(some, cutoff), _further(some, cutoff)):
             for account_id, key, outcome, *rest in connection.execute(query):
                 said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
-    actions = of_accounts(connection, account_ids, cutoff)
+    actions = {} if as_sent else of_accounts(connection, account_ids, cutoff)
     found: dict[int, list[Run]] = defaultdict(list)
     for (account_id, key), statements in said.items():
         best = judged(statements, actions.get((account_id, key)))

@@ -117,13 +117,16 @@ class SqlEventStore:
     def accounts_of_source(self, source: str) -> list[str]:
         return self._names.accounts_of_source(source)
 
-    def runs(self, account: str, start: int, end: int, cutoff: int, from_id: str = "") -> Iterator[Run]:
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff), from_id)
+            asked = Question(start, end, cutoff)
+            yield from listed_runs(connection, account_id, labels, asked, as_sent=as_sent, from_id=from_id)
 
     def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
         account_id = self._names.account_id(account)

@@ -89,7 +89,8 @@ revisions = sa.Table(
 )
 
 # The operator's own word on runs: only ever added to, and of each run the last one holds. `place` numbers the
-# rows of a commit. A run that has one is `revised`. Where events are kept in ClickHouse, these are kept here.
+# rows of a commit, in the order in which the runs were named. A run that has one is `revised`. Where events
+# are kept in ClickHouse, these are kept here.
 corrections = sa.Table(
     "task_run_corrections",
     metadata,

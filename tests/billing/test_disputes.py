@@ -74,7 +74,8 @@ def answer(
 
 
 def outcomes(world: World, each: Dispute) -> list[Outcome]:
-    return list(world.store.held(each.account, each.runs).values())
+    found = world.store.find(each.account, each.runs, world.store.cutoff().position)
+    return [run.outcome for run in found.values()]
 
 
 def test_a_correction_reaches_usage_and_the_next_invoice_as_a_credit(engine: sa.Engine) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.database import make_engine, writing
-from metering.outcome import Outcome
+from metering.outcome import Action, Outcome
 from metering.period import HOUR_US, Month, parse_instant
-from metering.store import EventStore, run_key
+from metering.store import Correction, EventStore, run_key
 from metering.store.postgres_driver import PostgresDriver
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
@@ -125,7 +125,7 @@ def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: EventStore) -> 
     everywhere = [*ids, "", "0", "0192d3a4-5", "0192d3a4-5b6c-7d8e-9f00-112233445567", "g", "0192d3a4.", "􏿿"]
     cutoff = store.cutoff().position
     for begin in everywhere:
-        listed = store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff, begin)
+        listed = store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff, from_id=begin)
         assert [r.task_run_id for r in listed] == [each for each in got if each.encode() >= begin.encode()]
 
 
@@ -238,6 +238,19 @@ def test_held_runs_are_told_with_the_highest_of_what_was_said(store: SqlEventSto
     }
     assert store.held("acme", []) == {}
     assert store.held("nobody", ["run-1"]) == {}
+
+
+def test_what_is_listed_from_an_id_on_and_found_by_ids_is_corrected_too(store: EventStore) -> None:
+    store.append([event(run) for run in ("run-1", "run-2", "run-3")], NOW)
+    before = store.cutoff().position
+    store.correct("acme", ["run-1", "run-3"], Correction(Action.REVERSE, "a test", "us"), NOW)
+    after = store.cutoff().position
+    for cutoff, outcome in ((before, Outcome.BILLABLE), (after, Outcome.REVERSED)):
+        listed = store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff, from_id="run-2")
+        expected = [("run-2", Outcome.BILLABLE), ("run-3", outcome)]
+        assert [(run.task_run_id, run.outcome) for run in listed] == expected
+        found = store.find("acme", ["run-3", "run-2", "run-4"], cutoff)
+        assert {name: run.outcome for name, run in found.items()} == dict(expected)
 
 
 @given(st.text("0129af-g./A\U0001f600", max_size=6), st.text("0af", min_size=1, max_size=3))

@@ -141,10 +141,10 @@ def said_in_columns(seen: Seen, given: str) -> str:
 
 
 def once_there(seen: Seen) -> str:
-    """Rows of (run_key, position, strength) of {account}: all that is said of runs of which a statement ends
-    in the period."""
+    """Rows of (run_key, position, outcome, end, duration) of {account}: all that is said of runs of which a
+    statement ends in the period."""
     return (
-        f"SELECT run_key, position, {_STRENGTH} AS strength, {_PERIOD} AS here FROM {STATEMENTS}"
+        f"SELECT run_key, position, outcome, ended_at, duration_us FROM {STATEMENTS}"
         f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND run_key IN"
         f" (SELECT run_key FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_PERIOD})"
     )
@@ -174,6 +174,17 @@ def held(seen: Seen, given: str) -> str:
         f"SELECT run_key, {TOP} - bitShiftRight(min({_STRENGTH}), 56) AS outcome FROM {STATEMENTS}"
         f" WHERE {_ACCOUNT} AND {counted(seen)} AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
         f" AND run_key IN (SELECT run_key FROM {given}) GROUP BY run_key"
+    )
+
+
+def said_of(seen: Seen, given: str) -> str:
+    """Rows of (account, run_key, and the fields of a `Statement`): all that is said of the runs in the table
+    `given`."""
+    return (
+        "SELECT account, run_key, outcome, ended_at, duration_us, source, flow, workspace"
+        f" FROM {STATEMENTS} WHERE {_among(given)} AND {counted(seen)}"
+        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
+        f" AND (account, run_key) IN (SELECT account, run_key FROM {given})"
     )
 
 
