@@ -217,7 +217,7 @@ def test_sqlite_finds_held_runs_by_their_key(sqlite_databases: NewDatabase) -> N
     sa.event.listen(engine, "begin", lambda c: c.connection.driver_connection.set_trace_callback(said.append))
     assert store.append([event("a"), event("b"), event("b", state="CRASHED")], NOW) == [False, False, True]
     selects = [text for text in said if text.startswith("SELECT") and "task_run" in text]
-    assert len(selects) == 2
+    assert len(selects) == 3
     with engine.connect() as connection:
         for text in selects:
             plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
