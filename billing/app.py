@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
 from billing.billing_run import Progress, run_month
+from billing.corrections import correct
 from billing.credit_notes import credit_note
 from billing.credits import positive_amount
+from billing.disputes import answer_dispute
 from billing.errors import Refused
 from billing.month_readers import MonthReaders
 from billing.moving.closing import left_for
@@ -28,6 +30,7 @@ from billing.programs import grant_referral_rewards
 from billing.repository import invoices, outbox, runs
 from billing.repository.accounts import Account
 from billing.repository.credit_notes import CreditNote
+from billing.repository.disputes import Dispute
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
@@ -224,6 +227,28 @@ class Service:
         approval.failed += [(invoice.account, message) for message in delivery.problems.values()]
         with reading(self.engine) as connection:
             return invoices.get(connection, invoice.id) or invoice
+
+    def answer_dispute(
+        self, dispute_id: str, *, reply: str, reverse_runs: Sequence[str] | None, by: str
+    ) -> Dispute:
+        """Answer a dispute: reverse some of its runs (empty: all), or decline (None). Raises NotFound,
+        Invalid, Refused."""
+
+        def reverse(account: str, runs: Sequence[str], reason: str, author: str) -> None:
+            done = correct(
+                self.engine, self.store, account, runs, "reverse", reason, author=author, now=self.now()
+            )
+            assert not done.errors, "the runs of a dispute are held, for ever"
+
+        return answer_dispute(
+            self.engine,
+            dispute_id,
+            reply=reply,
+            reverse_runs=reverse_runs,
+            by=by,
+            now=self.now(),
+            reverse=reverse,
+        )
 
     def send_due(self) -> Delivery:
         """Send whatever is due, of any month; nothing where Stripe is not configured."""

@@ -1,7 +1,8 @@
-"""From events to outcomes (docs/rules.md §2): what one event says, and which event of a run wins.
+"""From events to outcomes (docs/rules.md §2): what one event says, which event of a run wins, and what the
+operator's correction makes of it.
 
-Both are functions of values alone, so that usage is a function of the *set* of events held: their
-order, batching, duplication and lateness cannot change it.
+All are functions of values alone, so that usage is a function of the *set* of events held, and of the last
+correction of each run: the events' order, batching, duplication and lateness cannot change it.
 """
 
 from __future__ import annotations
@@ -104,3 +105,40 @@ def winner(statements: Iterable[Statement]) -> Statement:
     """The statement that holds for a run: highest outcome, then earliest end, shortest duration, smallest
     source, flow and workspace as text. Raises ValueError for a run without statements."""
     return min(statements, key=precedence)
+
+
+class Action(enum.IntEnum):
+    """What the operator says of a run, whatever its events say."""
+
+    REVERSE = 1
+    RESTORE = 2
+
+    @property
+    def text(self) -> str:
+        """The name on the command line and in answers, e.g. `reverse`."""
+        return self.name.lower()
+
+
+def judged(statements: Iterable[Statement], correction: Action | None) -> Statement:
+    """What holds for a run under the last correction recorded for it, if there is one. Reversed, it stays
+    where its winner is. Restored, what says `reversed` is set aside; where nothing else is said, it is read
+    as a completion. Raises ValueError for a run without statements.
+
+    >>> rolled_back = Statement(Outcome.REVERSED, 0, 5_000_000, "", "", "")
+    >>> judged([rolled_back], Action.RESTORE).outcome.reason
+    'billable'
+    >>> judged([rolled_back, rolled_back._replace(outcome=Outcome.FAILED)], Action.RESTORE).outcome.reason
+    'failed'
+    """
+    said = list(statements)
+    if correction is Action.RESTORE:
+        said = [each for each in said if each.outcome is not Outcome.REVERSED] or [
+            each._replace(outcome=OUTCOMES["COMPLETED", each.duration_us > THRESHOLD_US]) for each in said
+        ]
+    best = winner(said)
+    return best._replace(outcome=Outcome.REVERSED) if correction is Action.REVERSE else best
+
+
+def changes_nothing(holds: Outcome, action: Action) -> bool:
+    """Whether a correction says what holds already: nothing is recorded then."""
+    return (holds is Outcome.REVERSED) == (action is Action.REVERSE)

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     stripe_live: Literal["yes", "no"] = "no"
     stripe_automatic_tax: Literal["on", "off"] = "off"
     stripe_tax_rates: str = ""
+    # Where customers reach the service, for links; and the sites that may show the pages in a frame.
+    public_url: str = Field("http://127.0.0.1:8000", pattern="^https?://[^/]+")
+    embed_origins: str = Field("", pattern=r"^(https?://[A-Za-z0-9.*:_-]+ ?)*$")
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns, last_commits
-from metering.outcome import Outcome, Statement, classify, winner
+from metering.outcome import Action, Outcome, Statement, changes_nothing, classify, judged
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff
+from metering.store import Correction, Cutoff, Verdict
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
 DURATION_US = 5 * SECOND_US
@@ -72,15 +72,22 @@ def events_of(batch: Batch) -> list[TaskRunEvent]:
 
 @dataclass(frozen=True)
 class _Cohort:
-    """Runs `[first, end)` of which the same was said, with the position of each commit that said it."""
+    """Runs `[first, end)` of which the same was said, with the position of each commit that said it; and that
+    were corrected in the same way."""
 
     first: int
     end: int
     said: tuple[tuple[int, Statement], ...] = ()
+    corrected: tuple[tuple[int, Action], ...] = ()
 
-    def as_of(self, cutoff: int) -> Statement | None:
+    def as_of(self, cutoff: int, *, as_sent: bool = False) -> Statement | None:
         said = [statement for position, statement in self.said if position <= cutoff]
-        return winner(said) if said else None
+        actions = [action for position, action in self.corrected if position <= cutoff and not as_sent]
+        return judged(said, actions[-1] if actions else None) if said else None
+
+    @property
+    def positions(self) -> list[int]:
+        return sorted(position for position, _ in (*self.said, *self.corrected))
 
 
 @dataclass
@@ -101,6 +108,31 @@ class QuantityStore:
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
         raise NotImplementedError("quantities are sent in batches, with `receive`")
+
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        """The ids of neighbours come one after the other."""
+        verdicts: list[Verdict] = []
+        position = len(self._commits) + 1
+        for first, end in _stretches([int(run.removeprefix("run-")) for run in task_run_ids]):
+            self._cut(account, first)
+            self._cut(account, end)
+            cohorts = self._runs[account]
+            for at, cohort in enumerate(cohorts):
+                if first <= cohort.first and cohort.end <= end:
+                    held = cohort.as_of(position)
+                    assert held is not None
+                    same = changes_nothing(held.outcome, correction.action)
+                    verdict = Verdict.UNCHANGED if same else Verdict.CORRECTED
+                    verdicts += [verdict] * (cohort.end - cohort.first)
+                    if not same:
+                        corrected = (*cohort.corrected, (position, correction.action))
+                        cohorts[at] = replace(cohort, corrected=corrected)
+        assert len(verdicts) == len(task_run_ids), "only runs that were sent are corrected"
+        if Verdict.CORRECTED in verdicts:
+            self._commits.append(now)
+        return verdicts
 
     def catch_up(self, now: int) -> int:
         """No halves of runs are ever received."""
@@ -128,12 +160,22 @@ class QuantityStore:
             tuple(Window(at, Counts(dict(windows[at]))) for at in sorted(windows)),
         )
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
         for cohort in self._runs.get(account, ()):
-            held = cohort.as_of(cutoff)
+            held = cohort.as_of(cutoff, as_sent=as_sent)
             if held is not None and start <= held.ended_at < end:
                 for number in range(cohort.first, cohort.end):
-                    yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+                    if run_id(number) >= from_id:
+                        yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        wanted = set(task_run_ids)
+        ever = (0, Month(9998, 12).end)
+        return {
+            run.task_run_id: run for run in self.runs(account, *ever, cutoff) if run.task_run_id in wanted
+        }
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int
@@ -232,8 +274,17 @@ class QuantityStore:
 
 def _was_in(cohort: _Cohort, start: int, end: int) -> bool:
     """Whether the runs counted in the period as of any commit."""
-    held = (cohort.as_of(position) for position, _ in cohort.said)
+    held = (cohort.as_of(position) for position in cohort.positions)
     return any(each is not None and start <= each.ended_at < end for each in held)
+
+
+def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Numbers that follow one another, as the first and the end."""
+    first = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+            yield numbers[first], numbers[at - 1] + 1
+            first = at
 
 
 def _window(instant: int, by: WindowSize) -> int:
@@ -271,6 +322,12 @@ class Sender:
         if quantity:
             raise ValueError(f"{self.account} lacks {quantity:,} {outcome.reason} runs on {day}")
         return self._say(found, to, to_day)
+
+    def corrected(self, quantity: int, day: date, outcome: Outcome, *, to: Outcome) -> list[str]:
+        """The ids of so many of the runs that now have `outcome` on `day`, which the operator's word changes.
+        Raises ValueError if there are not so many."""
+        pieces = self.again(quantity, day, outcome, to=to, to_day=day)
+        return [run_id(number) for piece in pieces for number in range(piece.first, piece.end)]
 
     def held(self, day: date, outcome: Outcome = Outcome.BILLABLE) -> int:
         return sum(end - first for first, end, *what in self._sent if what == [outcome, day])

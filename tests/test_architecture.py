@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import billing.customer_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

@@ -19,9 +19,10 @@ from billing.reporting.proof import verify
 from billing.schema import is_current, upgrade
 from metering.database import make_engine, migrating, reading, writing
 from metering.event import TaskRunEvent
+from metering.outcome import Action
 from metering.period import HOUR_US, Month
 from metering.run_list import MonthUsage, month_usage
-from metering.store import run_key
+from metering.store import Correction, Verdict, run_key
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
 from tests.conftest import NewDatabase
@@ -172,6 +173,22 @@ def test_a_schema_is_taken_back_with_what_it_holds(empty: sa.Engine) -> None:
     again = SqlEventStore(empty)
     assert {account: list(again.runs(account, *year, 2)) for account in before} == before
     assert again.usage("acme", *year, by="hour", group_by="flow") == usage
+
+
+def test_a_schema_with_corrections_is_not_taken_back(empty: sa.Engine) -> None:
+    """An older version would bill what was reversed; without any it may be taken back."""
+    upgrade(empty)
+    store = SqlEventStore(empty)
+    store.append(BEFORE, NOW)
+    with migrating(empty) as connection:
+        command.downgrade(_config(connection), "0007")
+        command.upgrade(_config(connection), "head")
+    ids = [each.task_run_id for each in BEFORE if each.account == "acme"]
+    asked = Correction(Action.REVERSE, "a dispute", "ann")
+    assert Verdict.CORRECTED in store.correct("acme", ids, asked, NOW)
+    with pytest.raises(RuntimeError, match="task runs were corrected"), migrating(empty) as connection:
+        command.downgrade(_config(connection), "0007")
+    assert is_current(empty)
 
 
 def _hold_as_before(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metering.period import Month, day_start
 from metering.store.sql import SqlEventStore
-from tests.quantities import STATE, Batch, QuantityStore, events_of
+from tests.quantities import STATE, Batch, QuantityStore, events_of, run_id
 
 DAYS = [date(2026, 9, 28) + timedelta(days=number) for number in range(6)]
 EVER = (Month(2026, 9).start, Month(2026, 10).end)
@@ -60,7 +60,13 @@ def test_quantities_are_kept_as_events_are(
                 assert list(fake.runs(account, start, end, ours)) == list(
                     real.runs(account, start, end, theirs)
                 )
+                later = "run-0000000002"
+                assert list(fake.runs(account, start, end, ours, from_id=later)) == list(
+                    real.runs(account, start, end, theirs, from_id=later)
+                )
                 assert fake.days(account, start, end, ours) == real.days(account, start, end, theirs)
+            ids = [run_id(number) for number in (0, 3, 7)]
+            assert fake.find(account, ids, ours) == real.find(account, ids, theirs)
     for account in ("acme", "beta", "nobody"):
         assert fake.has_account(account) == real.has_account(account)
         for by in ("hour", "day", "month"):

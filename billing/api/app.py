@@ -16,12 +16,15 @@ from billing.api import (
     billing_runs,
     contract_documents,
     contracts,
+    corrections,
+    disputes,
     events,
     halves,
     health,
     invoice_changes,
     invoices,
     keys,
+    links,
     metrics,
     plans,
     problems,
@@ -35,9 +38,12 @@ from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
+from billing.links import PLACE
+from billing.pages import make_pages
 
 _NOUNS = (
     events,
+    corrections,
     accounts,
     account_terms,
     account_credit,
@@ -52,6 +58,8 @@ _NOUNS = (
     anomalies,
     sources,
     halves,
+    disputes,
+    links,
     keys,
     stripe_webhook,
     health,
@@ -88,5 +96,6 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)
+    app.mount(PLACE.rstrip("/"), make_pages(service))
     complete(app)
     return app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated
 
@@ -17,11 +16,9 @@ from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import MonthQuery, month_of
 from billing.api.shapes import InvoiceAnswer, InvoiceSummary
 from billing.invoices import STATUSES, invoice_data, invoice_summary, list_invoices, show_invoice
-from billing.reporting.proof import invoice_run_list, verify
+from billing.reporting.proof import invoice_run_list, sendable, verify
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
-
-_BLOCK_BYTES = 64 << 10
 
 InvoicePath = Annotated[str, Path(description="The invoice's id or number.", examples=["2026-10-000001"])]
 
@@ -89,7 +86,7 @@ def invoices_runs(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Res
     header."""
     service = door.service
     invoice = show_invoice(service.engine, invoice_id, account=caller.account)
-    blocks = _blocks(invoice_run_list(service.engine, service.store, invoice.id))
+    blocks = sendable(invoice_run_list(service.engine, service.store, invoice.id))
     first = next(blocks)  # what fails, fails before the answer begins
     name = f"{invoice.number or invoice.id}-runs.csv"
     return StreamingResponse(
@@ -109,17 +106,6 @@ def invoices_verify(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> R
     service = door.service
     invoice = show_invoice(service.engine, invoice_id, account=caller.account)
     return answer(verify(service.engine, service.store, invoice.id).to_data())
-
-
-def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines in pieces that are worth sending."""
-    held = bytearray()
-    for line in lines:
-        held += line
-        if len(held) >= _BLOCK_BYTES:
-            yield bytes(held)
-            held.clear()
-    yield bytes(held)
 
 
 def _nothing(_item: object) -> str:

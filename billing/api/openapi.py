@@ -20,6 +20,7 @@ in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the ne
 
 TAGS = [
     {"name": "events", "description": "What ran: the meter's input."},
+    {"name": "corrections", "description": "The operator's own word on task runs."},
     {"name": "sources", "description": "Where task runs come from, and to when that is complete."},
     {"name": "accounts", "description": "Who is billed."},
     {"name": "credit", "description": "What accounts have in hand, and the referrals that earn it."},
@@ -27,6 +28,8 @@ TAGS = [
     {"name": "plans", "description": "Price schedules; a version never changes."},
     {"name": "contracts", "description": "Committed usage: task runs that are paid for in advance."},
     {"name": "invoices", "description": "What was billed, and the proof of it."},
+    {"name": "disputes", "description": "What customers say is billed wrongly, and the answers."},
+    {"name": "links", "description": "The way to the customer's pages."},
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
     {"name": "anomalies", "description": "Signs of misuse: figures to look at, never an accusation."},

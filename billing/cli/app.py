@@ -10,7 +10,9 @@ from billing.cli import (
     collect,
     contract_documents,
     contracts,
+    corrections,
     demo,
+    disputes,
     estimate,
     events,
     halves,
@@ -19,6 +21,7 @@ from billing.cli import (
     invoice_changes,
     invoices,
     keys,
+    links,
     move,
     plans,
     preview,
@@ -49,10 +52,13 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, usage, preview, run, reconcile, anomalies, estimate):
+for module in (ingest, corrections, usage, preview, run, reconcile, anomalies, estimate):
     module.add_to(app)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
+app.add_typer(disputes.group, name="disputes")
+app.add_typer(links.group, name="links")
 app.add_typer(keys.group, name="keys")
 app.add_typer(events.group, name="events")
+app.add_typer(corrections.group, name="corrections")
 sandbox.add_to(app)

@@ -19,6 +19,7 @@ from billing.demo import agreed, synthetic
 from billing.demo.customer import CustomerAtStripe
 from billing.demo.workspace import Workspace
 from billing.invoices import show_invoice
+from billing.links import create_link
 from billing.payments import webhooks
 from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
 from billing.plans import show_plan
@@ -28,6 +29,7 @@ from billing.programs import apply_program
 from billing.reporting.contract_page import contract_page
 from billing.reporting.contract_report import ContractReport
 from billing.repository.invoices import Invoice
+from metering import clock
 from metering.ingestion import IngestReport
 from metering.outcome import Outcome
 from metering.period import HOUR_US, SECOND_US, Month, day_of
@@ -104,6 +106,12 @@ class DemoMonth:
         path = self.workspace.folder / f"{agreed.CONTRACT}.html"
         path.write_text(contract_page(report, customer), "utf-8")
         return report, path
+
+    def link(self, account: str) -> str:
+        """The way to a customer's pages, where `billing serve` serves them on its usual port. It is looked at
+        in our time, not the demo's."""
+        made = create_link(self.service.engine, account, now=clock.now_instant())
+        return made.url(self.service.settings.public_url)
 
     def write_late_events(self) -> Path:
         """What arrives after the month was invoiced, as a file."""

@@ -102,7 +102,7 @@ class Screen:
     def differences(self, report: Reconciliation) -> None:
         self._console.print(differences_table(report.differences))
 
-    def further(self, workspace: Workspace, month: Month, number: str) -> None:
+    def further(self, workspace: Workspace, month: Month, number: str, link: str) -> None:
         billing = _program()
         self.section("Look further", "These commands work on the demo's data:")
         self.text(
@@ -116,6 +116,12 @@ class Screen:
             f"  {billing} reconcile {month}",
             f"  {billing} ingest {workspace.folder / f'{month}.ndjson.gz'}  # all duplicates",
             f"  {billing} serve",
+        )
+        self.text(
+            "",
+            "While that serves, the pages of a customer, with its disputes and run lists, are at",
+            "",
+            f"  {link}",
         )
 
 

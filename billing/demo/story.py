@@ -50,7 +50,8 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
         figures["late"] = _late(demo, screen)
         unnoticed = next(each for each in report.invoices if each.account == UNNOTICED_ACCOUNT)
         figures["reconciled"] = _reconciled(demo, screen, unnoticed)
-        screen.further(demo.workspace, demo.month, mine.number or mine.id)
+        figures["link"] = demo.link(PAYING_ACCOUNT)
+        screen.further(demo.workspace, demo.month, mine.number or mine.id, demo.link(PAYING_ACCOUNT))
     note(f"All of this took {(now_instant() - began) / SECOND_US:.1f} s.")
     return figures
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+import billing.customer_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

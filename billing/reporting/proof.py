@@ -22,6 +22,8 @@ from metering.period import day_of
 from metering.run_list import month_usage, run_list
 from metering.store import EventStore
 
+_BLOCK_BYTES = 64 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -60,6 +62,17 @@ def invoice_run_list(engine: sa.Engine, store: EventStore, id_or_number: str) ->
     if invoice.cutoff is None:
         raise Invalid(f"invoice {invoice.number} is for a contract, and has no task runs", field="id")
     return run_list(store.runs(invoice.account, invoice.month.start, invoice.month.end, invoice.cutoff))
+
+
+def sendable(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in pieces that are worth sending."""
+    held = bytearray()
+    for line in lines:
+        held += line
+        if len(held) >= _BLOCK_BYTES:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
 
 
 def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verification:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns
-from metering.outcome import Outcome
+from metering.outcome import Action, Outcome
 from metering.pairing.half import Half
 from metering.run_list import MonthUsage
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
@@ -20,6 +21,23 @@ class Cutoff(NamedTuple):
 
     position: int
     committed_at: int | None
+
+
+class Correction(NamedTuple):
+    """The operator's own word on task runs, and who says so and why."""
+
+    action: Action
+    reason: str
+    author: str
+
+
+class Verdict(enum.Enum):
+    """What became of a run that was to be corrected. `UNCHANGED`: it is, or is not, reversed already, and
+    nothing was recorded."""
+
+    CORRECTED = enum.auto()
+    UNCHANGED = enum.auto()
+    NOT_HELD = enum.auto()
 
 
 class EventStore(Protocol):
@@ -63,9 +81,17 @@ class EventStore(Protocol):
     ) -> Usage:
         """Usage now, from the hourly counters. `start` and `end` must be on whole hours (ValueError)."""
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
-        """All task runs that end in the period, judged by the events committed up to `cutoff` (a position),
-        ascending by the bytes of `task_run_id`. Streams; memory stays flat."""
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
+        """All task runs that end in the period, judged by the events and corrections committed up to `cutoff`
+        (a position), ascending by the bytes of `task_run_id`. `as_sent`: by the events alone, for whoever
+        compares with their source. `from_id`: those whose id is not before it; what is before is not read.
+        Streams; memory stays flat."""
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        """Those of some task runs that are held, by their id, judged by the events and corrections committed
+        up to `cutoff`, whenever they ended."""
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int
@@ -104,7 +130,15 @@ class EventStore(Protocol):
         `run-1`, are the same by chance. An id without a time in it is compared within the period."""
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
-        """The outcome, by all events committed so far, of those of some task runs that are held."""
+        """The outcome of those of some task runs that are held, by all events committed so far, and by them
+        alone: a source is compared with what it sent, whatever the operator said since."""
+
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        """Record the correction of those runs whose outcome it changes, and count them anew, in one
+        transaction, which has a position among the commits. Answers what became of each; a run that is named
+        twice is corrected once. On disk, and in the next usage answer, when this returns."""
 
     def has_account(self, account: str) -> bool:
         """Whether an event of the account was ever handed in."""

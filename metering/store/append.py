@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metering.outcome import Outcome, Statement, winner
+from metering.outcome import Action
 from metering.store.batch import Batch, Integers, in_key_order
+from metering.store.correcting import change, holds, key_of, last_actions
 from metering.store.counts import Change, Changes, by_day, by_hour, by_month, months_of
 from metering.store.driver import Driver, RevisionRow, RunKey, RunRow
 from metering.store.names import Label
@@ -38,6 +39,8 @@ class Append:
         # How the counts of held runs change; and what holds of a new run that several events speak of.
         self._moved: list[Change] = []
         self._decided: dict[int, RunRow | RevisionRow] = {}
+        # The corrections of runs that have any.
+        self._actions: dict[RunKey, Action] = {}
 
     def run(self, now: int) -> Appended:
         """Every event is new, until it is found to be another one's sibling."""
@@ -64,7 +67,7 @@ class Append:
         batch = self._batch
         plain = new[~np.isin(new, list(self._decided))] if self._decided else new
         said = (batch.ended_at[plain], batch.account_id[plain], batch.label_id[plain], batch.outcome[plain])
-        decided = [_change(row, 1) for row in self._decided.values()]
+        decided = [change(row, 1) for row in self._decided.values()]
         changes = Changes(*said, np.ones(len(plain), dtype=np.int64)).and_also(self._moved + decided)
         if len(changes.quantity):
             self._driver.add_to_hours(by_hour(changes))
@@ -88,17 +91,17 @@ class Append:
         accepted: list[int] = []
         for first in sorted(said, key=self._key):
             held = known[first]
-            before = self._winner(held)
+            before = self._holds(first, held)
             for place in said[first]:
                 new = self._revision(place, position)
                 if new.fingerprint not in held:
                     held[new.fingerprint] = new
                     added.append(new)
                     accepted.append(place)
-            after = self._winner(held)
-            if after is not before and is_held[first]:
-                self._moved += [_change(before, -1), _change(after, 1)]
-            elif after is not before:
+            after = self._holds(first, held)
+            if after != before and is_held[first]:
+                self._moved += [change(before, -1), change(after, 1)]
+            elif after != before:
                 self._decided[first] = after
         if added:
             self._driver.insert_revisions(added)
@@ -117,22 +120,17 @@ class Append:
         }
         rows = list(self._driver.held_runs(sorted(places))) if places else []
         for row in rows:
-            known[places[_key_of(row)]] = {row.fingerprint: row}
-        revised = [_key_of(row) for row in rows if row.revised]
+            known[places[key_of(row)]] = {row.fingerprint: row}
+        revised = [key_of(row) for row in rows if row.revised]
         for old in self._driver.held_revisions(revised) if revised else ():
-            known[places[_key_of(old)]][old.fingerprint] = old
+            known[places[key_of(old)]][old.fingerprint] = old
+        if revised:
+            self._actions = last_actions(self._driver.corrections(revised))
         return known
 
-    def _winner(self, rows: dict[int, RunRow | RevisionRow]) -> RunRow | RevisionRow:
-        said = [(self._statement(row), row) for row in rows.values()]
-        best = winner(statement for statement, _ in said)
-        return next(row for statement, row in said if statement == best)
-
-    def _statement(self, row: RunRow | RevisionRow) -> Statement:
-        label = self._label_of(row.label_id)
-        return Statement(
-            Outcome(row.outcome), row.ended_at, row.duration_us, label.source, label.flow, label.workspace
-        )
+    def _holds(self, first: int, rows: dict[int, RunRow | RevisionRow]) -> RunRow | RevisionRow:
+        action = self._actions.get(self._key(first)) if self._actions else None
+        return holds(rows.values(), action, self._label_of)
 
     def _key(self, place: int) -> RunKey:
         batch = self._batch
@@ -152,11 +150,3 @@ class Append:
 
 
 _BUCKET_BITS = 32 - BUCKET_SHIFT
-
-
-def _key_of(row: RunRow | RevisionRow) -> RunKey:
-    return row.bucket, row.account_id, row.run_key
-
-
-def _change(row: RunRow | RevisionRow, quantity: int) -> Change:
-    return Change(row.ended_at, row.account_id, row.label_id, row.outcome, quantity)

@@ -47,6 +47,20 @@ class RevisionRow(NamedTuple):
     run_key: bytes
 
 
+class CorrectionRow(NamedTuple):
+    """A row of `task_run_corrections`, in the order of its columns."""
+
+    position: int
+    recorded_at: int
+    place: int
+    action: int
+    author: str
+    reason: str
+    bucket: int
+    account_id: int
+    run_key: bytes
+
+
 class Held(NamedTuple):
     """Runs of a batch that were held before: the places of their events, and the fingerprint of each run's
     first event, which is there for ever."""
@@ -75,6 +89,10 @@ class Driver(Protocol):
 
     def held_revisions(self, keys: Sequence[RunKey]) -> Iterable[RevisionRow]: ...
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None: ...
+    def corrections(self, keys: Sequence[RunKey]) -> Iterable[CorrectionRow]:
+        """All that were recorded of some runs, of which at least one is given."""
+
+    def insert_corrections(self, rows: Sequence[CorrectionRow]) -> None: ...
     def add_to_hours(self, counts: HourCounts) -> None: ...
     def add_to_days(self, counts: DayCounts) -> None: ...
     def add_to_months(self, counts: MonthCounts, position: int) -> None: ...

@@ -19,7 +19,7 @@ def held_runs(connection: sa.Connection, account_id: int, task_run_ids: Sequence
     """The outcome of each that is held: the highest of what its events say (docs/rules.md §2)."""
     ids = {run_key.encode(each): each for each in task_run_ids}
     found: dict[str, Outcome] = {}
-    for bucket, part in _parts(ids):
+    for bucket, part in key_parts(ids):
         for table in (task_runs, revisions):
             query = sa.select(table.c.run_key, sa.func.max(table.c.outcome)).group_by(table.c.run_key)
             where = (table.c.bucket == bucket, table.c.account_id == account_id, table.c.run_key.in_(part))
@@ -29,7 +29,7 @@ def held_runs(connection: sa.Connection, account_id: int, task_run_ids: Sequence
     return found
 
 
-def _parts(keys: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+def key_parts(keys: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """Keys by bucket: those that are asked for together were mostly made together."""
     for bucket, some in groupby(sorted(keys, key=run_key.bucket), key=run_key.bucket):
         while part := list(islice(some, _PART)):

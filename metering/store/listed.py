@@ -14,6 +14,7 @@ from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.store import run_key
 from metering.store.buckets import buckets_between, in_numbers
+from metering.store.held import key_parts
 from metering.store.names import Label
 from metering.store.question import Question
 from metering.store.revised import revised_runs
@@ -26,28 +27,77 @@ _BUCKETS = 96
 
 
 def listed_runs(
-    connection: sa.Connection, account_id: int, labels: Mapping[int, Label], asked: Question
+    connection: sa.Connection,
+    account_id: int,
+    labels: Mapping[int, Label],
+    asked: Question,
+    *,
+    as_sent: bool = False,
+    from_id: str = "",
 ) -> Iterator[Run]:
-    """All runs of the account, ascending by the bytes of their id. Streams."""
+    """All runs of the account whose id is not before `from_id`, ascending by the bytes of their id.
+    Streams."""
+    merged = _merged(connection, account_id, labels, asked, as_sent, from_id)
+    begin = from_id.encode()
+    return merged if not begin else (run for run in merged if run.task_run_id.encode() >= begin)
+
+
+def _merged(
+    connection: sa.Connection,
+    account_id: int,
+    labels: Mapping[int, Label],
+    asked: Question,
+    as_sent: bool,
+    from_id: str,
+) -> Iterator[Run]:
+    """The same, and some that are before it."""
     buckets = buckets_between(connection, asked.start, asked.end)
     plain = sa.select(task_runs).where(*_plain(account_id, asked)).execution_options(yield_per=5000)
     no_time = plain.where(task_runs.c.bucket == NO_TIME).order_by(task_runs.c.run_key)
     is_uuid = sa.func.length(task_runs.c.run_key) == UUID_BYTES
+    least = run_key.least_uuid(from_id)
+    uuid_here = task_runs.c.run_key >= least if least is not None else sa.false()
+    text_here = task_runs.c.run_key >= b"\0" + from_id.encode()
 
     def with_time() -> Iterator[sa.Row[Any]]:
-        for some in _parts([each for each in buckets if each != NO_TIME]):
-            query = plain.where(in_numbers(connection, task_runs.c.bucket, some))
+        if least is None:
+            return
+        first = max(NO_TIME + 1, run_key.bucket_from(least))
+        for some in _parts([each for each in buckets if each >= first]):
+            query = plain.where(in_numbers(connection, task_runs.c.bucket, some), uuid_here)
             yield from connection.execute(query.order_by(task_runs.c.bucket, task_runs.c.run_key))
 
     # Keys of either kind are in the order of their ids; they and the revised runs, which are few, are merged.
     streams: list[Iterator[Run]] = [
         (_run(row, labels) for row in with_time()),
-        iter(revised_runs(connection, [account_id], *asked).get(account_id, [])),
+        iter(revised_runs(connection, [account_id], *asked, as_sent=as_sent).get(account_id, [])),
     ]
     if NO_TIME in buckets:
-        for kind in (is_uuid, ~is_uuid):
+        for kind in (is_uuid & uuid_here, ~is_uuid & text_here):
             streams.append(_run(row, labels) for row in connection.execute(no_time.where(kind)))
     yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+
+
+def found_runs(
+    connection: sa.Connection,
+    account_id: int,
+    labels: Mapping[int, Label],
+    task_run_ids: Sequence[str],
+    asked: Question,
+) -> dict[str, Run]:
+    """Those of some runs that are held, by id."""
+    found: dict[str, Run] = {}
+    for bucket, part in key_parts(run_key.encode_all(sorted(set(task_run_ids)))):
+        query = sa.select(task_runs).where(*_plain(account_id, asked))
+        query = query.where(task_runs.c.bucket == bucket, task_runs.c.run_key.in_(part))
+        for row in connection.execute(query):
+            run = _run(row, labels)
+            found[run.task_run_id] = run
+    wanted = set(task_run_ids) - found.keys()
+    if wanted:
+        revised = revised_runs(connection, [account_id], *asked).get(account_id, ())
+        found |= {run.task_run_id: run for run in revised if run.task_run_id in wanted}
+    return found
 
 
 def listed_days(connection: sa.Connection, account_id: int, asked: Question) -> dict[date, Counts]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
 from metering.store.counts import DayCounts, HourCounts, MonthCounts
-from metering.store.driver import Held, RevisionRow, RunKey, RunRow
+from metering.store.driver import CorrectionRow, Held, RevisionRow, RunKey, RunRow
 from metering.store.packed import accept_packed_arrays, pack, pack_columns, pack_keys, pack_rows
 from metering.store.tables import COMMIT_LOCK
 
@@ -30,6 +30,14 @@ _REVISION = {
     "position": "bigint",
     "label_id": "int",
     "outcome": "smallint",
+} | _KEY
+_CORRECTION = {
+    "position": "bigint",
+    "recorded_at": "bigint",
+    "place": "int",
+    "action": "smallint",
+    "author": "text",
+    "reason": "text",
 } | _KEY
 _HOUR = {"quantity": "bigint", "hour": "int", "account_id": "int", "outcome": "smallint"}
 _DAY = {"quantity": "bigint", "day": "int", "account_id": "int", "label_id": "int", "outcome": "smallint"}
@@ -149,6 +157,19 @@ class PostgresDriver:
             f"INSERT INTO task_run_revisions SELECT * FROM {_given(_REVISION)}",  # noqa: S608
             pack_rows(_REVISION.values(), rows),
         )
+        self._mark_revised(rows)
+
+    def corrections(self, keys: Sequence[RunKey]) -> Iterable[CorrectionRow]:
+        return (CorrectionRow(*row) for row in self._where_key("task_run_corrections", keys))
+
+    def insert_corrections(self, rows: Sequence[CorrectionRow]) -> None:
+        self._execute(
+            f"INSERT INTO task_run_corrections SELECT * FROM {_given(_CORRECTION)}",  # noqa: S608
+            pack_rows(_CORRECTION.values(), rows),
+        )
+        self._mark_revised(rows)
+
+    def _mark_revised(self, rows: Sequence[RevisionRow] | Sequence[CorrectionRow]) -> None:
         self._execute(
             f"UPDATE task_runs t SET revised = 1 FROM {_given(_KEY)} AS k({', '.join(_KEY)}) WHERE {_ON_KEY}",  # noqa: S608
             pack_rows(_KEY.values(), [(row.bucket, row.account_id, row.run_key) for row in rows]),

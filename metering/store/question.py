@@ -13,5 +13,7 @@ class Question(NamedTuple):
     cutoff: int
 
 
+# All time: the start and the end of a period that holds every run.
+EVER = (-(1 << 62), 1 << 62)
 # A cutoff above every position.
 EVERY_COMMIT = (1 << 63) - 1

@@ -61,10 +61,46 @@ def decode(key: bytes) -> str:
     return key.strip(b"\0").decode()
 
 
+def least_uuid(text: str) -> bytes | None:
+    """The least key of a UUID whose id is not before a text, in the order of their bytes: where to begin to
+    look. None: all are before it.
+
+    >>> least_uuid("0192d3a4-5").hex(), least_uuid("run-1"), least_uuid("").hex()[:4]
+    ('0192d3a4500000000000000000000000', None, '0000')
+    """
+    digits = ""
+    for place, here in enumerate(text[:36]):
+        if place in (8, 13, 18, 23):
+            if here != "-":
+                return _padded(digits) if here < "-" else _above(digits)
+        elif here in "0123456789abcdef":
+            digits += here
+        elif "9" < here < "a":
+            return _padded(digits + "a")
+        else:
+            return _padded(digits) if here < "0" else _above(digits)
+    return _above(digits) if len(text) > 36 else _padded(digits)
+
+
+def _padded(digits: str) -> bytes:
+    return unhexlify(digits.ljust(2 * UUID_BYTES, "0"))
+
+
+def _above(digits: str) -> bytes | None:
+    """The least key that is above all that begin with these digits."""
+    above = f"{int(digits or '0', 16) + 1:0{len(digits)}x}"
+    return _padded(above) if digits and len(above) == len(digits) else None
+
+
 # The bucket of ids that do not tell a time.
 NO_TIME = 0
 # Bits of a UUIDv7's first 32 that do not name its bucket: 2**20 milliseconds are 17 minutes.
 BUCKET_SHIFT = 4
+
+
+def bucket_from(key: bytes) -> int:
+    """The first bucket that may have this UUID's key, or one above it."""
+    return int.from_bytes(key[:4], "big") >> BUCKET_SHIFT
 
 
 def bucket(key: bytes) -> int:
@@ -74,5 +110,5 @@ def bucket(key: bytes) -> int:
     (1649978, 0)
     """
     if len(key) == UUID_BYTES and key[6] >> 4 == 7 and key[8] >> 6 == 2:
-        return int.from_bytes(key[:4], "big") >> BUCKET_SHIFT
+        return bucket_from(key)
     return NO_TIME

@@ -14,7 +14,7 @@ from metering.outcome import Outcome
 from metering.period import DAY_US
 from metering.store.buckets import buckets_between, in_numbers
 from metering.store.run_key import BUCKET_SHIFT, NO_TIME, UUID_BYTES
-from metering.store.tables import accounts, commits, revisions, task_runs
+from metering.store.tables import accounts, commits, corrections, revisions, task_runs
 
 # Buckets that one query asks for: what it sorts stays small.
 _BUCKETS = 96
@@ -93,13 +93,18 @@ def _plain(
 
 def _revised(asked: Asked, account_ids: Sequence[int] | None) -> sa.FromClause:
     """Runs of which more is known, as `metering.outcome.winner` judges, at the position of their first event.
-    They may have been in another month before, so no bucket tells where they are."""
-    which = sa.true() if account_ids is None else revisions.c.account_id.in_(account_ids)
-    keys = [revisions.c[name] for name in ("bucket", "account_id", "run_key")]
-    told_again = sa.select(*keys).where(which).distinct().subquery()
-    same = sa.and_(*(task_runs.c[key.name] == told_again.c[key.name] for key in keys))
+    They may have been in another month before, so no bucket tells where they are. What the operator said of
+    runs is no sign of theirs: events alone speak."""
+    keys = ("bucket", "account_id", "run_key")
+    told_again = sa.union(
+        *(
+            sa.select(*(table.c[name] for name in keys)).where(_of(table, account_ids))
+            for table in (revisions, corrections)
+        )
+    ).subquery()
+    same = sa.and_(*(task_runs.c[name] == told_again.c[name] for name in keys))
     first = sa.select(*(task_runs.c[name] for name in _FACTS)).select_from(told_again.join(task_runs, same))
-    further = sa.select(*(revisions.c[name] for name in _FACTS)).where(which)
+    further = sa.select(*(revisions.c[name] for name in _FACTS)).where(_of(revisions, account_ids))
     said = sa.union_all(first, further).subquery()
     of_run = {"partition_by": (said.c.account_id, said.c.run_key)}
     strongest = (said.c.outcome.desc(), said.c.ended_at, said.c.duration_us)
@@ -111,6 +116,10 @@ def _revised(asked: Asked, account_ids: Sequence[int] | None) -> sa.FromClause:
     ).subquery()
     within = ranked.c.ended_at >= asked.start, ranked.c.ended_at < asked.end
     return sa.select(*(ranked.c[name] for name in _FACTS)).where(ranked.c.place == 1, *within).subquery()
+
+
+def _of(table: sa.Table, account_ids: Sequence[int] | None) -> sa.ColumnElement[bool]:
+    return sa.true() if account_ids is None else table.c.account_id.in_(account_ids)
 
 
 def _summed(runs: sa.FromClause, asked: Asked, commits_: LastCommits) -> sa.Select[Any]:

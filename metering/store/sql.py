@@ -16,13 +16,13 @@ from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff
+from metering.store import Correction, Cutoff, Verdict, run_key
 from metering.store.counters import Counters
 from metering.store.held import held_runs
-from metering.store.listed import listed_days, listed_runs
+from metering.store.listed import found_runs, listed_days, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
-from metering.store.question import Question
+from metering.store.question import EVER, Question
 from metering.store.signs import run_figures, shared_runs
 from metering.store.tables import COMMIT_LOCK, commits
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize
@@ -114,19 +114,40 @@ class SqlEventStore:
         with reading(self._engine) as connection:
             return held_runs(connection, account_id, task_run_ids)
 
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return [Verdict.NOT_HELD] * len(task_run_ids)
+        keys = run_key.encode_all(task_run_ids)
+        found = self._writer.correct(account_id, keys, correction, now)
+        return [found[key] for key in keys]
+
     def has_account(self, account: str) -> bool:
         return self._names.account_id(account) is not None
 
     def accounts_of_source(self, source: str) -> list[str]:
         return self._names.accounts_of_source(source)
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            yield from listed_runs(connection, account_id, labels, Question(start, end, cutoff))
+            asked = Question(start, end, cutoff)
+            yield from listed_runs(connection, account_id, labels, asked, as_sent=as_sent, from_id=from_id)
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return {}
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            return found_runs(connection, account_id, labels, task_run_ids, Question(*EVER, cutoff))
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         account_id = self._names.account_id(account)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
 from metering.store.counts import DayCounts, HourCounts, MonthCounts
-from metering.store.driver import Held, RevisionRow, RunKey, RunRow
+from metering.store.driver import CorrectionRow, Held, RevisionRow, RunKey, RunRow
 
 _NOTED = "the held runs that statements of a connection met"
 
@@ -93,6 +93,16 @@ class SqliteDriver:
 
     def insert_revisions(self, rows: Sequence[RevisionRow]) -> None:
         self._many("INSERT INTO task_run_revisions VALUES ", rows)
+        self._mark_revised(rows)
+
+    def corrections(self, keys: Sequence[RunKey]) -> Iterable[CorrectionRow]:
+        return (CorrectionRow(*row) for row in self._where_key("task_run_corrections", keys))
+
+    def insert_corrections(self, rows: Sequence[CorrectionRow]) -> None:
+        self._many("INSERT INTO task_run_corrections VALUES ", rows)
+        self._mark_revised(rows)
+
+    def _mark_revised(self, rows: Sequence[RevisionRow] | Sequence[CorrectionRow]) -> None:
         self._cursor.executemany(
             "UPDATE task_runs SET revised = 1 WHERE bucket = ? AND account_id = ? AND run_key = ?",
             [(row.bucket, row.account_id, row.run_key) for row in rows],

@@ -2,7 +2,8 @@
 
 Identity is (account, task run id), for ever. The first event of a run to be committed is its row in
 `task_runs`; further events that differ from it, which are rare, are rows of `task_run_revisions`. Each
-carries the position of its commit, so that any past cutoff can be recomputed. `usage_hours`, `usage_days`
+carries the position of its commit, so that any past cutoff can be recomputed; so do the operator's
+corrections, `task_run_corrections`. `usage_hours`, `usage_days`
 (which alone tells flows and workspaces apart: by the hour there would be nearly as many rows as runs) and
 `usage_months` count the outcomes that hold now. They are written in the same transaction.
 
@@ -84,6 +85,26 @@ revisions = sa.Table(
     sa.Column("account_id", sa.Integer, nullable=False),
     sa.Column("run_key", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("account_id", "run_key", "fingerprint"),
+    sqlite_with_rowid=False,
+)
+
+# The operator's own word on runs: only ever added to, and of each run the last one holds. `place` numbers the
+# rows of a commit, in the order in which the runs were named. A run that has one is `revised`. Where events
+# are kept in ClickHouse, these are kept here.
+corrections = sa.Table(
+    "task_run_corrections",
+    metadata,
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("recorded_at", sa.BigInteger, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("action", sa.SmallInteger, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("bucket", sa.Integer, nullable=False),
+    sa.Column("account_id", sa.Integer, nullable=False),
+    sa.Column("run_key", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("account_id", "run_key", "position"),
+    sa.UniqueConstraint("position", "place"),
     sqlite_with_rowid=False,
 )
 

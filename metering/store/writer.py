@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from metering.database import writing
+from metering.store import Correction, Verdict
 from metering.store.append import Append
 from metering.store.batch import Columns, batch_of
+from metering.store.correcting import Correcting
 from metering.store.names import NOTHING, Known, Label, Names, Place
 from metering.store.postgres_driver import PostgresDriver
 from metering.store.sqlite_driver import SqliteDriver
@@ -50,6 +52,21 @@ class Writer:
         # Noted for good, now that it is committed.
         self._buckets |= done.buckets
         return done.accepted
+
+    def correct(
+        self, account_id: int, keys: Sequence[bytes], asked: Correction, now: int
+    ) -> dict[bytes, Verdict]:
+        """What became of each run of an account, by its key."""
+        labels = self._names.labels_of(account_id)
+
+        def label_of(number: int) -> Label:
+            return labels.get(number) or self._names.label(number)
+
+        if self._engine.dialect.name == "postgresql":
+            with writing(self._engine) as connection:
+                return Correcting(PostgresDriver(connection), label_of, account_id).run(keys, asked, now)
+        with self._turn, writing(self._engine) as connection:
+            return Correcting(SqliteDriver(connection), label_of, account_id).run(keys, asked, now)
 
     def _learn(self, missing: set[Place]) -> Known:
         """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from metering.outcome import Action
+from metering.store import Correction
 from metering.store.clickhouse.copying import copy_events
 from metering.store.clickhouse.errors import CopyDiffers
 from metering.store.clickhouse.home import complaint
@@ -24,6 +26,8 @@ def _fill(store: SqlEventStore) -> None:
             event(f"r-{number - 1}-{each}", account=f"a{each % 2}", state="ROLLED_BACK") for each in (1, 2)
         ]
         store.append(first + again, NOVEMBER_2 + number)
+        for action, each in ((Action.REVERSE, 0), (Action.RESTORE, 2)):
+            store.correct("a0", [f"r-{number - 1}-{each}"], Correction(action, "x", "x"), NOVEMBER_2)
 
 
 @pytest.mark.parametrize("engines", ["sqlite_databases", "postgres_databases"])

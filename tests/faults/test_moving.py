@@ -13,6 +13,8 @@ from billing.moving.closing import left_for
 from billing.moving.copying import move
 from billing.moving.tables import content, count, is_new, tables
 from metering.database import reading, writing
+from metering.outcome import Action
+from metering.store import Correction
 from metering.store.sql import SqlEventStore
 from metering.store.tables import commits, labels
 from tests.conftest import NewDatabase
@@ -38,6 +40,7 @@ def _installation(engine: sa.Engine) -> World:
     world.service.init()
     world.store.append([event("a"), event("b", workspace="w", flow="f"), event("c")], NOVEMBER_2)
     world.store.append([event("a", state="ROLLED_BACK"), event("d", account="other")], NOVEMBER_2)
+    world.store.correct("acme", ["a"], Correction(Action.RESTORE, "a dispute", "ann"), NOVEMBER_2)
     return world
 
 

@@ -6,13 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.database import make_engine, writing
-from metering.outcome import Outcome
+from metering.outcome import Action, Outcome
 from metering.period import HOUR_US, Month, parse_instant
-from metering.store import EventStore
+from metering.store import Correction, EventStore, run_key
 from metering.store.postgres_driver import PostgresDriver
 from metering.store.sql import SqlEventStore
+from metering.usage import Run
 from tests.conftest import NewDatabase
 from tests.events import event
 
@@ -119,6 +122,29 @@ def test_runs_come_in_the_order_of_the_bytes_of_their_ids(store: EventStore) -> 
     store.append([event(run, state="ROLLED_BACK") for run in ids[::3]], NOW)
     got = [r.task_run_id for r in store.runs("acme", OCTOBER.start, OCTOBER.end, store.cutoff().position)]
     assert got == sorted(ids, key=str.encode)
+    everywhere = [*ids, "", "0", "0192d3a4-5", "0192d3a4-5b6c-7d8e-9f00-112233445567", "g", "0192d3a4.", "􏿿"]
+    cutoff = store.cutoff().position
+    for begin in everywhere:
+        listed = store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff, from_id=begin)
+        assert [r.task_run_id for r in listed] == [each for each in got if each.encode() >= begin.encode()]
+
+
+def test_runs_are_found_by_their_ids_as_of_a_cutoff(store: EventStore) -> None:
+    uuid = "0192d3a4-5b6c-7d8e-9f00-112233445566"
+    held = [event(uuid, flow="load", workspace="prod"), event("run-2", end="2026-01-03T02:00:05Z")]
+    store.append([*held, event("run-3", account="globex")], NOW)
+    before = store.cutoff().position
+    store.append([event(uuid, state="ROLLED_BACK"), event("run-4")], NOW)
+    asked = [uuid, "run-2", "run-3", "run-4", uuid, "", *(f"other-{number}" for number in range(1200))]
+    found = store.find("acme", asked, before)
+    assert found.keys() == {uuid, "run-2"}
+    first = held[0]
+    expected = Run(uuid, Outcome.BILLABLE, first.ended_at, 5_000_000, "prod", "load")
+    assert found[uuid] == expected
+    now = store.find("acme", asked, store.cutoff().position)
+    assert now.keys() == {uuid, "run-2", "run-4"}
+    assert now[uuid].outcome is Outcome.REVERSED
+    assert store.find("acme", [], before) == store.find("nobody", [uuid], before) == {}
 
 
 def test_usage_by_hour_day_month_workspace_and_flow(store: EventStore) -> None:
@@ -191,7 +217,7 @@ def test_sqlite_finds_held_runs_by_their_key(sqlite_databases: NewDatabase) -> N
     sa.event.listen(engine, "begin", lambda c: c.connection.driver_connection.set_trace_callback(said.append))
     assert store.append([event("a"), event("b"), event("b", state="CRASHED")], NOW) == [False, False, True]
     selects = [text for text in said if text.startswith("SELECT") and "task_run" in text]
-    assert len(selects) == 2
+    assert len(selects) == 3
     with engine.connect() as connection:
         for text in selects:
             plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
@@ -212,3 +238,30 @@ def test_held_runs_are_told_with_the_highest_of_what_was_said(store: SqlEventSto
     }
     assert store.held("acme", []) == {}
     assert store.held("nobody", ["run-1"]) == {}
+
+
+def test_what_is_listed_from_an_id_on_and_found_by_ids_is_corrected_too(store: EventStore) -> None:
+    store.append([event(run) for run in ("run-1", "run-2", "run-3")], NOW)
+    before = store.cutoff().position
+    store.correct("acme", ["run-1", "run-3"], Correction(Action.REVERSE, "a test", "us"), NOW)
+    after = store.cutoff().position
+    for cutoff, outcome in ((before, Outcome.BILLABLE), (after, Outcome.REVERSED)):
+        listed = store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff, from_id="run-2")
+        expected = [("run-2", Outcome.BILLABLE), ("run-3", outcome)]
+        assert [(run.task_run_id, run.outcome) for run in listed] == expected
+        found = store.find("acme", ["run-3", "run-2", "run-4"], cutoff)
+        assert {name: run.outcome for name, run in found.items()} == dict(expected)
+
+
+@given(st.text("0129af-g./A\U0001f600", max_size=6), st.text("0af", min_size=1, max_size=3))
+def test_the_least_uuid_from_a_text_on(tail: str, head: str) -> None:
+    """It is not before the text, and the one below it is."""
+    text = head + tail
+    least = run_key.least_uuid(text)
+    highest = run_key.decode(b"\xff" * 16)
+    if least is None:
+        assert highest.encode() < text.encode()
+        return
+    assert run_key.decode(least).encode() >= text.encode()
+    if number := int.from_bytes(least):
+        assert run_key.decode((number - 1).to_bytes(16)).encode() < text.encode()

@@ -11,6 +11,7 @@ from billing import (
     accounts,
     closing,
     contracts,
+    corrections,
     credit_notes,
     credits,
     grandfathering,
@@ -37,6 +38,9 @@ ROOT = Path(__file__).parents[2]
 
 _OUTCOMES = {outcome.reason: outcome for outcome in Outcome} | dict.fromkeys(
     ("run", "runs"), Outcome.BILLABLE
+)
+_CORRECTED = re.compile(
+    r"(?P<quantity>[\d,]+) (?P<was>runs?|failed|reversed) are (?P<done>reversed|restored)"
 )
 _SENT = re.compile(r"([\d,]+) (\w+)")
 _LATER = re.compile(
@@ -75,6 +79,25 @@ def send_again(office: Office, value: dict[str, str], account: str) -> None:
             whole(match["quantity"]), day(when), _OUTCOMES[match["was"]], to=to, to_day=day(to_day)
         )
     office.send(batches)
+
+
+@does("corrections of {account}")
+def correct(office: Office, value: dict[str, str], account: str) -> None:
+    """The operator's word: `2026-10-03: 200 runs are reversed`, `50 reversed are restored`"""
+    for when, what in value.items():
+        match = _CORRECTED.fullmatch(what)
+        if match is None:
+            raise StoryError(f"{what!r} is no correction such as: 200 runs are reversed")
+        action, to = {
+            "reversed": ("reverse", Outcome.REVERSED),
+            "restored": ("restore", Outcome.BILLABLE),
+        }[match["done"]]
+        quantity = whole(match["quantity"])
+        ids = office.sender(account).corrected(quantity, day(when), _OUTCOMES[match["was"]], to=to)
+        done = corrections.correct(
+            office.engine, office.store, account, ids, action, "a story", author=BY, now=office.now
+        )
+        assert (done.corrected, done.unchanged, done.errors) == (quantity, 0, ())
 
 
 @does("load plans from")

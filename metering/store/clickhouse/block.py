@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metering.store.clickhouse.statements import Names, Statements
+from metering.store.clickhouse.statements import Names, Statements, keys_of
 from metering.store.run_key import UUID_BYTES
 
 COLUMNS = (*(name for name in Statements._fields if name != "fingerprint"), "position")
@@ -22,6 +22,7 @@ MARK_COLUMNS = ("run_second", "fingerprint", "key_tail", "position")
 
 ACCOUNT_STRUCTURE = "account String"
 KEY_STRUCTURE = "run_key String"
+RUN_STRUCTURE = "account String, run_key String"
 MARK_STRUCTURE = "run_second UInt32, fingerprint Int64"
 
 # Keys are of one version, there are further keys, and they are all there is.
@@ -74,6 +75,13 @@ def account_block(accounts: Sequence[str]) -> bytes:
 def key_block(keys: NDArray[Any]) -> bytes:
     """A block of keys."""
     return _block(len(keys), Column("run_key", "String", _keys(keys)))
+
+
+def run_block(runs: Sequence[tuple[str, bytes]]) -> bytes:
+    """A block of accounts and keys."""
+    keys = keys_of([key for _, key in runs])
+    names = Names.of([account for account, _ in runs])
+    return _block(len(runs), _names("account", names), Column("run_key", "String", _keys(keys)))
 
 
 def _marks(statements: Statements) -> tuple[Column, Column]:

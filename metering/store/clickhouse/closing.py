@@ -1,4 +1,5 @@
-"""Closes the SQL store for events: an insert of any process, also of one that knows nothing of it, fails.
+"""Closes the SQL store for events and corrections: what any process writes, also one that knows nothing of
+it, fails.
 
 A service that still runs with the old settings then turns its senders away, who send again to the new one,
 instead of keeping events where nobody will look.
@@ -16,16 +17,19 @@ _SAYS = "the events of this database are kept in ClickHouse, set BILLING_EVENTS_
 _CLOSE = {
     "sqlite": (
         f"CREATE TRIGGER {_NAME} BEFORE INSERT ON task_runs BEGIN SELECT RAISE(ABORT, '{_SAYS}'); END",
+        # A correction marks the runs.
+        f"CREATE TRIGGER {_NAME}_too BEFORE UPDATE ON task_runs BEGIN SELECT RAISE(ABORT, '{_SAYS}'); END",
     ),
     "postgresql": (
         f"CREATE OR REPLACE FUNCTION {_NAME}() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN RAISE EXCEPTION '{_SAYS}'; END $$",
         # Waits for the writers under way.
-        f"CREATE TRIGGER {_NAME} BEFORE INSERT ON task_runs FOR EACH STATEMENT EXECUTE FUNCTION {_NAME}()",
+        f"CREATE TRIGGER {_NAME} BEFORE INSERT OR UPDATE ON task_runs FOR EACH STATEMENT"
+        f" EXECUTE FUNCTION {_NAME}()",
     ),
 }
 _OPEN = {
-    "sqlite": (f"DROP TRIGGER IF EXISTS {_NAME}",),
+    "sqlite": (f"DROP TRIGGER IF EXISTS {_NAME}", f"DROP TRIGGER IF EXISTS {_NAME}_too"),
     "postgresql": (
         f"DROP TRIGGER IF EXISTS {_NAME} ON task_runs",
         f"DROP FUNCTION IF EXISTS {_NAME}()",

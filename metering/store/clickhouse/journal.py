@@ -55,16 +55,16 @@ class Journal:
     def begin(self) -> int:
         """A position for an insert, higher than any that was given out or published before."""
         with self._alone() as connection:
-            if connection.dialect.name == "postgresql":
-                position = int(connection.scalar(positions_sequence) or 0)
-            else:
-                highest = [
-                    connection.scalar(sa.select(sa.func.max(table.c.position))) or 0
-                    for table in (commits, inserts)
-                ]
-                position = max(highest) + 1
+            position = _next(connection)
             connection.execute(inserts.insert().values(position=position, withdrawn=False))
             return position
+
+    @contextmanager
+    def recording(self) -> Iterator[tuple[sa.Connection, int]]:
+        """A transaction for what the SQL database keeps itself, and the position that it may take among the
+        commits; nothing else takes one, or is published, meanwhile."""
+        with self._alone() as connection:
+            yield connection, _next(connection)
 
     @contextmanager
     def publishing(self, position: int, seen: Seen) -> Iterator[Publication]:
@@ -138,6 +138,15 @@ class Publication:
     def withdraw(self) -> None:
         """It never will: others brought all of it meanwhile."""
         _withdraw(self._connection, inserts.c.position == self._position)
+
+
+def _next(connection: sa.Connection) -> int:
+    if connection.dialect.name == "postgresql":
+        return int(connection.scalar(positions_sequence) or 0)
+    highest = [
+        connection.scalar(sa.select(sa.func.max(table.c.position))) or 0 for table in (commits, inserts)
+    ]
+    return max(highest) + 1
 
 
 def _last(connection: sa.Connection) -> Cutoff:

@@ -12,6 +12,10 @@ from metering.run_columns import UUID_BYTES, Runs, Tallies
 from metering.run_list import MonthUsage
 from metering.store.clickhouse.native import Columns
 from metering.store.clickhouse.queries import TOP
+from metering.usage import Run
+
+# Bits of a strength that are the end.
+_END_BITS = 56
 
 
 class Statements(NamedTuple):
@@ -46,15 +50,36 @@ class Statements(NamedTuple):
         return same
 
 
+class Holding(NamedTuple):
+    """What holds of the corrected runs of an account, by their keys (of 16 bytes), which are in order."""
+
+    key: NDArray[np.bytes_]
+    strength: NDArray[np.int64]
+    duration_us: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, runs: Mapping[bytes, Run]) -> Holding:
+        held = [(key, runs[key]) for key in sorted(runs) if len(key) == UUID_BYTES]
+        return cls(
+            np.array([key for key, _ in held], dtype=f"S{UUID_BYTES}"),
+            np.array([(TOP - run.outcome) << _END_BITS | run.ended_at for _, run in held], dtype=np.int64),
+            np.array([run.duration_us for _, run in held], dtype=np.int64),
+        )
+
+
 def usages(
-    blocks: Iterator[Columns], names: Mapping[int, str], start: int, end: int
+    blocks: Iterator[Columns],
+    names: Mapping[int, str],
+    start: int,
+    end: int,
+    corrected: Mapping[int, Holding],
 ) -> Iterator[tuple[str, MonthUsage | None]]:
     """The month of each account by its number. None where an id is no UUID: its runs have to be read one
-    after the other."""
+    after the other. `corrected` is by the account's number, too."""
     tallies, texts = Tallies(), set[int]()
     for runs in _runs(blocks):
         texts.update(np.unique(runs.account[runs.is_uuid == 0]).tolist())
-        tallies.add(_within(runs, start, end))
+        tallies.add(_within(_corrected(runs, corrected), start, end))
     for number, name in names.items():
         yield name, None if number in texts else tallies.month_usage(number)
 
@@ -94,14 +119,31 @@ def _winners(said: Statements) -> Statements:
     return said.part(kept)
 
 
+def _corrected(winners: Statements, corrected: Mapping[int, Holding]) -> Statements:
+    """What holds in the place of what events say. The order stays: a correction changes no id."""
+    for account, holding in corrected.items():
+        rows = np.flatnonzero((winners.account == account) & (winners.is_uuid == 1))
+        if len(rows) and len(holding.key):
+            keys = winners.key[rows].astype(">u8").view(f"S{UUID_BYTES}")[:, 0]
+            at = np.minimum(np.searchsorted(holding.key, keys), len(holding.key) - 1)
+            found = holding.key[at] == keys
+            strength, duration_us = winners.strength.copy(), winners.duration_us.copy()
+            strength[rows[found]] = holding.strength[at[found]]
+            duration_us[rows[found]] = holding.duration_us[at[found]]
+            winners = winners._replace(strength=strength, duration_us=duration_us)
+    return winners
+
+
 def _within(said: Statements, start: int, end: int) -> Runs:
     """Those that end in the period and have a UUID."""
-    ended_at = said.strength & ((1 << 56) - 1)
+    ended_at = said.strength & ((1 << _END_BITS) - 1)
     here = (ended_at >= start) & (ended_at < end) & (said.is_uuid == 1)
     # Joined columns are in the machine's own order of bytes.
     key = said.key[here].astype(">u8").view(np.uint8).reshape(-1, UUID_BYTES)
     account = said.account[here].astype(np.int64)
-    return Runs(account, key, TOP - (said.strength[here] >> 56), ended_at[here], said.duration_us[here])
+    return Runs(
+        account, key, TOP - (said.strength[here] >> _END_BITS), ended_at[here], said.duration_us[here]
+    )
 
 
 def parts(accounts: Sequence[str], size: int) -> Iterator[Sequence[str]]:

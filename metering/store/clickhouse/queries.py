@@ -34,6 +34,10 @@ _TASK_RUN_ID = (
 )
 
 
+# The columns of a `Run`.
+_RUN = f"SELECT {_TASK_RUN_ID} AS task_run_id, outcome, ended_at, duration_us, workspace, flow, source"
+
+
 def counted(seen: Seen) -> str:
     """The condition that a row counts."""
     hidden = f" AND position NOT IN ({', '.join(map(str, seen.hidden))})" if seen.hidden else ""
@@ -75,13 +79,17 @@ def days(seen: Seen) -> str:
 
 
 def runs(seen: Seen, *, uuids: bool) -> str:
-    """Rows of a `Run`, ascending by key: of those whose id is a UUID, or of the others. The order is that of
-    the subquery, which a filter keeps; ordered again, all of them would be held in memory."""
-    kind = f"length(run_key) {'=' if uuids else '<>'} 16"
-    return (
-        f"SELECT {_TASK_RUN_ID} AS task_run_id, outcome, ended_at, duration_us, workspace, flow, source"
-        f" FROM ({_winners(seen, kind)}) WHERE {_PERIOD}"
-    )
+    """Rows of a `Run`, ascending by key from {from_key} (in hex) on: of those whose id is a UUID, or of the
+    others. The order is that of the subquery, which a filter keeps; ordered again, all of them would be held
+    in memory."""
+    kind = f"length(run_key) {'=' if uuids else '<>'} 16 AND run_key >= unhex({{from_key:String}})"
+    return f"{_RUN} FROM ({_winners(seen, kind)}) WHERE {_PERIOD}"
+
+
+def found(seen: Seen, given: str) -> str:
+    """Rows of a `Run`: those of {account} in the table `given` that are held."""
+    here = f"run_month IN (SELECT {RUN_MONTH} FROM {given})"
+    return f"{_RUN} FROM ({_winners(seen, f'run_key IN (SELECT run_key FROM {given})', here)})"
 
 
 def by_account(seen: Seen) -> str:
@@ -137,10 +145,10 @@ def said_in_columns(seen: Seen, given: str) -> str:
 
 
 def once_there(seen: Seen) -> str:
-    """Rows of (run_key, position, strength) of {account}: all that is said of runs of which a statement ends
-    in the period."""
+    """Rows of (run_key, position, outcome, end, duration) of {account}: all that is said of runs of which a
+    statement ends in the period."""
     return (
-        f"SELECT run_key, position, {_STRENGTH} AS strength, {_PERIOD} AS here FROM {STATEMENTS}"
+        f"SELECT run_key, position, outcome, ended_at, duration_us FROM {STATEMENTS}"
         f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND run_key IN"
         f" (SELECT run_key FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_PERIOD})"
     )
@@ -170,6 +178,17 @@ def held(seen: Seen, given: str) -> str:
         f"SELECT run_key, {TOP} - bitShiftRight(min({_STRENGTH}), 56) AS outcome FROM {STATEMENTS}"
         f" WHERE {_ACCOUNT} AND {counted(seen)} AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
         f" AND run_key IN (SELECT run_key FROM {given}) GROUP BY run_key"
+    )
+
+
+def said_of(seen: Seen, given: str) -> str:
+    """Rows of (account, run_key, and the fields of a `Statement`): all that is said of the runs in the table
+    `given`."""
+    return (
+        "SELECT account, run_key, outcome, ended_at, duration_us, source, flow, workspace"
+        f" FROM {STATEMENTS} WHERE {_among(given)} AND {counted(seen)}"
+        f" AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
+        f" AND (account, run_key) IN (SELECT account, run_key FROM {given})"
     )
 
 
@@ -242,12 +261,12 @@ def _strongest(seen: Seen, which: str = _ACCOUNT, *, partitions: bool = True) ->
     )
 
 
-def _winners(seen: Seen, also: str = "1") -> str:
+def _winners(seen: Seen, also: str = "1", where: str | None = None) -> str:
     """For each run of {account} the statement that holds. Rows are stored in the order of runs, so that this
     streams."""
     return (
         "SELECT run_key, outcome, ended_at, duration_us, workspace, flow, source"
-        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND {also}"
+        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {where or _partitions(seen)} AND {also}"
         f" ORDER BY account, run_key, {_STRENGTH}, duration_us, toString(source), toString(flow),"
         " toString(workspace) LIMIT 1 BY run_key"
     )

@@ -6,7 +6,6 @@ who have their events there.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -14,21 +13,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metering.database import reading
 from metering.event import TaskRunEvent
-from metering.figures import Asked, RunFigures, SharedRuns, last_commits
-from metering.outcome import Outcome
+from metering.figures import Asked, RunFigures, SharedRuns
+from metering.outcome import Action, Outcome, Statement
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Cutoff, run_key
+from metering.store import Correction, Cutoff, Verdict, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
-from metering.store.clickhouse.connection import GIVEN, Connection
+from metering.store.clickhouse.connection import GIVEN, Connection, Rows
+from metering.store.clickhouse.corrected import Corrections, merged, move, once_within
+from metering.store.clickhouse.figures import run_figures, shared_runs
 from metering.store.clickhouse.journal import Journal, Seen
 from metering.store.counters import check_hours, window_start
-from metering.store.signs import last_of_day
 from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
 
 
@@ -41,6 +40,7 @@ class ClickHouseEventStore:
         self._journal = journal or Journal(engine)
         self.address = address
         self.connection = Connection(address)
+        self._corrections = Corrections(engine, self.connection, self._journal)
         # Accounts that have so much besides what is asked that they are better not read whole.
         self._large: set[str] = set()
 
@@ -102,6 +102,11 @@ class ClickHouseEventStore:
                 continue
             windows[window_start(hour * HOUR_US, by), name][Outcome(outcome)] += quantity
             total[Outcome(outcome)] += quantity
+        for moved in self._corrections.moved(seen, [account]):
+            for run, one in moved.within(start, end):
+                name = getattr(run, group_by) if group_by else ""
+                for counts in (windows[window_start(run.ended_at, by), name], total):
+                    move(counts, [(run.outcome, one)])
         if elsewhere > _MUCH:
             self._large.add(account)
         return Usage(
@@ -109,17 +114,33 @@ class ClickHouseEventStore:
             start,
             end,
             Counts(dict(total)),
-            tuple(_window(key, windows[key], group_by) for key in sorted(windows)),
+            tuple(_window(key, windows[key], group_by) for key in sorted(windows) if windows[key]),
         )
 
-    def runs(self, account: str, start: int, end: int, cutoff: int) -> Iterator[Run]:
+    def runs(
+        self, account: str, start: int, end: int, cutoff: int, *, as_sent: bool = False, from_id: str = ""
+    ) -> Iterator[Run]:
         seen = self._journal.seen(cutoff)
         # Keys of either kind are in the order of their ids.
+        begins = {True: run_key.least_uuid(from_id), False: b"\0" + from_id.encode()}
+        asked = {"account": account, "start": start, "end": end}
         streams = [
-            self._stream(queries.runs(seen, uuids=uuids), account=account, start=start, end=end)
-            for uuids in (True, False)
+            self._stream(queries.runs(seen, uuids=uuids), from_key=begin.hex(), **asked)
+            for uuids, begin in begins.items()
+            if begin is not None
         ]
-        yield from heapq.merge(*streams, key=lambda run: run.task_run_id.encode())
+        moved = [] if as_sent else self._corrections.moved(seen, [account])
+        moved = [each for each in moved if each.after.task_run_id.encode() >= from_id.encode()]
+        yield from merged(streams, moved, start, end)
+
+    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+        if not task_run_ids:
+            return {}
+        seen = self._journal.seen(cutoff)
+        rows = self.connection.rows(queries.found(seen, GIVEN), given=_keys(task_run_ids), account=account)
+        found = {row[0]: Run(row[0], Outcome(row[1]), *row[2:]) for row in rows}
+        held = [each.after for each in self._corrections.moved(seen, [account])]
+        return found | {run.task_run_id: run for run in held if run.task_run_id in found}
 
     def _stream(self, query: str, **parameters: Any) -> Iterator[Run]:
         last = b""
@@ -131,17 +152,20 @@ class ClickHouseEventStore:
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         seen = self._journal.seen(cutoff)
-        found: dict[int, dict[Outcome, int]] = defaultdict(dict)
+        found: dict[int, Counter[Outcome]] = defaultdict(Counter)
         for day, outcome, quantity in self.connection.rows(
             queries.days(seen), account=account, start=start, end=end
         ):
             found[day][Outcome(outcome)] = quantity
-        return {day_of(day * DAY_US): Counts(found[day]) for day in sorted(found)}
+        for moved in self._corrections.moved(seen, [account]):
+            for run, one in moved.within(start, end):
+                move(found[run.ended_at // DAY_US], [(run.outcome, one)])
+        return _dated(found)
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int
     ) -> Iterator[tuple[str, MonthUsage]]:
-        from metering.store.clickhouse.months import parts, usages
+        from metering.store.clickhouse.months import Holding, parts, usages
 
         seen = self._journal.seen(cutoff)
         for part in parts(accounts, _PART):
@@ -152,26 +176,29 @@ class ClickHouseEventStore:
             if len(numbers) < len(set(part)):  # two have the same: never, by chance
                 yield from ((each, month_usage(self.runs(each, start, end, cutoff))) for each in part)
                 continue
+            held: dict[str, dict[bytes, Run]] = defaultdict(dict)
+            for each in self._corrections.moved(seen, part):
+                held[each.account][each.key] = each.after
+            corrected = {number: Holding.of(held[name]) for number, name in numbers.items() if name in held}
             query = queries.said_in_columns(seen, GIVEN)
             blocks = self.connection.columns(query, given=given, start=start, end=end)
-            for account, usage in usages(blocks, numbers, start, end):
+            for account, usage in usages(blocks, numbers, start, end, corrected):
                 yield account, usage or month_usage(self.runs(account, start, end, cutoff))
 
     def days_of(self, since: Mapping[str, int], end: int, cutoff: int) -> dict[str, dict[date, Counts]]:
-        found: dict[str, dict[int, dict[Outcome, int]]] = {account: defaultdict(dict) for account in since}
-        query = queries.days_by_account(self._journal.seen(cutoff), GIVEN)
-        rows = (
-            self.connection.rows(query, given=_accounts(list(since)), start=min(since.values()), end=end)
-            if since
-            else ()
-        )
+        found: dict[str, dict[int, Counter[Outcome]]] = {account: defaultdict(Counter) for account in since}
+        if not since:
+            return {}
+        seen = self._journal.seen(cutoff)
+        query = queries.days_by_account(seen, GIVEN)
+        rows = self.connection.rows(query, given=_accounts(list(since)), start=min(since.values()), end=end)
         for account, day, outcome, quantity in rows:
             if day * DAY_US >= since[account]:
                 found[account][day][Outcome(outcome)] = quantity
-        return {
-            account: {day_of(day * DAY_US): Counts(days[day]) for day in sorted(days)}
-            for account, days in found.items()
-        }
+        for moved in self._corrections.moved(seen, list(since)):
+            for run, one in moved.within(since[moved.account], end):
+                move(found[moved.account][run.ended_at // DAY_US], [(run.outcome, one)])
+        return {account: _dated(days) for account, days in found.items()}
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         seen = self._journal.seen()
@@ -182,66 +209,81 @@ class ClickHouseEventStore:
         check_hours(start, end)
         seen = self._journal.seen()
         rows = self.connection.rows(queries.accounts_in(seen), start=start, end=end)
-        return sorted(account for account, now in rows if now or self._was_there(seen, account, start, end))
+        having = self._having(seen, rows, start, end)
+        return sorted(
+            account for account, _ in rows if account in having or self._was_there(seen, account, start, end)
+        )
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
         check_hours(start, end)
         if not accounts:
             return set()
-        query = queries.accounts_in(self._journal.seen(), GIVEN)
+        seen = self._journal.seen()
+        query = queries.accounts_in(seen, GIVEN)
         rows = self.connection.rows(query, given=_accounts(accounts), start=start, end=end)
-        return {account for account, now in rows if now}
+        return self._having(seen, rows, start, end)
+
+    def _having(self, seen: Seen, rows: Rows, start: int, end: int) -> set[str]:
+        """Which accounts have runs in the period; the rows say it of each by its events alone."""
+        having = {account for account, now in rows if now}
+        moved = self._corrections.moved(seen, [account for account, _ in rows])
+        elsewhere = {each.account for each in moved if sum(one for _, one in each.within(start, end))}
+        for account in elsewhere:
+            having.discard(account)
+            if self.days(account, start, end, seen.high):
+                having.add(account)
+        return having
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         check_hours(start, end)
         seen = self._journal.seen()
-        found: dict[str, dict[Outcome, int]] = defaultdict(dict)
+        found: dict[str, Counter[Outcome]] = defaultdict(Counter)
         for account, outcome, quantity in self.connection.rows(
             queries.by_account(seen), start=start, end=end
         ):
-            found[account] |= {Outcome(outcome): quantity} if quantity else {}
+            found[account].update({Outcome(outcome): quantity} if quantity else {})
+        for moved in self._corrections.moved(seen):
+            move(found[moved.account], [(run.outcome, one) for run, one in moved.within(start, end)])
         return {
-            account: Counts(found[account])
+            account: Counts(dict(found[account]))
             for account in sorted(found)
             if found[account] or self._was_there(seen, account, start, end)
         }
 
     def _was_there(self, seen: Seen, account: str, start: int, end: int) -> bool:
         """Whether a run of an account that has none in the period now was in it as of some commit."""
-        said: dict[bytes, list[tuple[int, int, bool]]] = defaultdict(list)
+        said: dict[bytes, list[tuple[int, Statement | Action]]] = defaultdict(list)
         rows = self.connection.rows(
             queries.once_there(seen), binary=["run_key"], account=account, start=start, end=end
         )
-        for key, position, strength, here in rows:
-            said[key].append((position, strength, bool(here)))
-        return any(_held_here(statements) for statements in said.values())
+        for key, position, outcome, ended_at, duration_us in rows:
+            said[key].append((position, Statement(Outcome(outcome), ended_at, duration_us, "", "", "")))
+        for key, actions in self._corrections.history(seen, account).items():
+            if key in said:
+                said[key] += actions
+        return any(once_within(each, start, end) for each in said.values())
 
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
         if accounts is not None and not accounts:
             return {}
-        seen = self._journal.seen()
-        with reading(self.engine) as connection:
-            commits = last_commits(asked, last_of_day(connection))
-        query = queries.run_figures(seen, asked, commits, GIVEN if accounts else None)
-        given = _accounts(accounts) if accounts else None
-        rows = self.connection.rows(query, given=given, start=asked.start, end=asked.end)
-        bands = len(asked.edges) + 1
-        return {account: RunFigures(tuple(sums[:bands]), *sums[bands:]) for account, *sums in rows}
+        given = None if accounts is None else _accounts(accounts)
+        return run_figures(self.engine, self.connection, self._journal.seen(), asked, given)
 
     def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
-        rows = self.connection.rows(queries.shared_runs(self._journal.seen()), start=start, end=end)
-        return [SharedRuns(tuple(accounts), runs, billable) for accounts, runs, billable in rows]
+        return shared_runs(self.connection, self._journal.seen(), start, end)
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:
             return {}
-        from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
-        from metering.store.clickhouse.statements import keys_of
-
-        given = (KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids))))
         query = queries.held(self._journal.seen(), GIVEN)
+        given = _keys(task_run_ids)
         rows = self.connection.rows(query, binary=["run_key"], given=given, account=account)
         return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
+
+    def correct(
+        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+    ) -> list[Verdict]:
+        return self._corrections.correct(account, task_run_ids, correction, now)
 
     def has_account(self, account: str) -> bool:
         return bool(self.connection.rows(queries.has_account(self._journal.seen()), account=account))
@@ -267,15 +309,15 @@ def _accounts(names: Sequence[str]) -> tuple[str, bytes]:
     return ACCOUNT_STRUCTURE, account_block(names)
 
 
-def _held_here(statements: Sequence[tuple[int, int, bool]]) -> bool:
-    """Whether the statement that held after some commit ends in the period."""
-    strongest: tuple[int, bool] | None = None
-    held: dict[int, bool] = {}
-    for position, strength, here in sorted(statements):
-        if strongest is None or strength < strongest[0]:
-            strongest = (strength, here)
-        held[position] = strongest[1]
-    return any(held.values())
+def _keys(task_run_ids: Sequence[str]) -> tuple[str, bytes]:
+    from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
+    from metering.store.clickhouse.statements import keys_of
+
+    return KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids)))
+
+
+def _dated(days: Mapping[int, Counter[Outcome]]) -> dict[date, Counts]:
+    return {day_of(day * DAY_US): Counts(dict(days[day])) for day in sorted(days) if days[day]}
 
 
 def _window(key: tuple[int, str], counts: Counter[Outcome], group_by: GroupBy | None) -> Window:

@@ -33,9 +33,11 @@ OTHERS = {
     "contract_id": "other-2027",
     "program": "academia",
     "source": "airflow",
+    "dispute_id": "dsp_of_other",
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
+    "/v1/corrections": {"account": "other", "task_run_ids": ["x"], "action": "reverse", "reason": "x"},
     "/v1/accounts": {"id": "new"},
     "/v1/accounts/{account_id}/plan": {"plan": "standard", "from": "2026-12"},
     "/v1/accounts/{account_id}/protection": {"charge": "1", "until": "2027-12-01"},
@@ -59,6 +61,9 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/accounts/{account_id}/links": {},
+    "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
+    "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},
 }
 
 
@@ -79,8 +84,10 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
     world = World(sqlite_databases())
     world.account("acme")
     world.account("other", plan="standard")
-    world.send(runs(3), runs(4, account="other"))
+    world.send(runs(3), runs(4, account="other"), runs(1, account="other", prefix="wrong"))
     with running(world) as client:
+        wrong = BODIES["/v1/corrections"] | {"task_run_ids": ["wrong-0000000"]}
+        client.post("/v1/corrections", json=wrong)
         report = client.post("/v1/billing-runs", json={"month": "2026-10"}).json()
         OTHERS["run_id"] = report["id"]
         client.post("/v1/contracts", json=CONTRACT | {"id": "other-2027", "account": "other"})
@@ -89,6 +96,7 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         client.ask("PUT", "/v1/sources/airflow/watermark", json=said)
         half = lineage("START", "2026-10-03T02:00:00Z")
         client.post("/v1/events?format=openlineage&account=other", json=half)
+        OTHERS["dispute_id"] = client.post("/v1/disputes", json=BODIES["/v1/disputes"]).json()["id"]
         OTHERS["key_id"] = client.key("read", "other").key.id
         yield client
 

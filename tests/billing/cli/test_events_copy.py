@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from metering.outcome import Action
+from metering.store import Correction
 from metering.store.sql import SqlEventStore
 from tests.billing.cli.conftest import Cli, event, lines
 from tests.conftest import NewDatabase
@@ -34,7 +36,9 @@ def test_invoices_made_before_verify_afterwards(
     cli.done("run", "2024-03")
     # Late, and reversed after the invoice: as of its cutoff they did not happen.
     _ingest(cli, event(20_000), *(event(number, state="ROLLED_BACK") for number in range(100, 140)))
+    _correct(cli, "reverse", *range(200, 230))
     cli.done("run", "2024-04")
+    _correct(cli, "restore", *range(210, 230))
 
     url = f"{clickhouse_server}/{new_name()}"
     before = _proofs(cli)
@@ -42,6 +46,7 @@ def test_invoices_made_before_verify_afterwards(
     assert (first["complete"], first["accounts"], first["runs"]) == (False, 2, 10_451)
     # The service runs on meanwhile.
     _ingest(cli, event(30_000), event(3, state="FAILED", flow="other"), event(150, state="ROLLED_BACK"))
+    _correct(cli, "reverse", 210, 300)
     last = cli.json("events", "copy", "--to", url, "--switch")
     assert (last["complete"], last["runs"]) == (True, 10_452)
     assert last["position"] > first["position"]
@@ -50,9 +55,13 @@ def test_invoices_made_before_verify_afterwards(
     assert "set BILLING_EVENTS_URL" in cli("usage", "acme", "--month", "2024-03").error
     with pytest.raises(Exception, match="kept in ClickHouse"):
         SqlEventStore(engine).append([native()], 1)
+    with pytest.raises(Exception, match="kept in ClickHouse"):
+        SqlEventStore(engine).correct("acme", ["run-1000"], Correction(Action.REVERSE, "x", "x"), 1)
 
     cli.env["BILLING_EVENTS_URL"] = url
     assert _proofs(cli) == before
+    assert _correct(cli, "restore", 210, 300) == 2
+    assert len(cli.json("corrections", "list")) == 54
     assert all(proof[1]["ok"] for proof in before.values())
     # What comes now comes after; what came before comes no more.
     may = event(40_000, started_at="2024-05-01T00:00:00Z", ended_at="2024-05-01T00:00:02Z")
@@ -62,6 +71,12 @@ def test_invoices_made_before_verify_afterwards(
     assert run["cutoff"] > last["position"]
     assert cli.json("invoices", "verify", run["invoices"][0]["id"])["ok"]
     assert "already" in cli("events", "copy", "--to", url).error
+
+
+def _correct(cli: Cli, action: str, *numbers: int) -> int:
+    ids = [f"run-{number}" for number in numbers]
+    corrected: int = cli.json("correct", "acme", *ids, action, "--reason", "a dispute")["corrected"]
+    return corrected
 
 
 def _proofs(cli: Cli) -> dict[str, tuple[bytes, dict[str, object]]]:

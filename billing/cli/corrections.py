@@ -1,0 +1,137 @@
+"""billing correct, billing corrections list"""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from billing.cli.commands import command, noun
+from billing.cli.errors import LOOK
+from billing.cli.options import OPERATOR, AccountArgument, AccountFilter, AsJson, MonthFilter
+from billing.cli.output import console, note, print_json, print_json_rows, progress, say, table
+from billing.cli.service import open_service
+from metering.period import format_instant
+
+group = noun("The record of corrections: task runs that were reversed or restored by hand.")
+
+STDIN = "-"
+_ERRORS_ON_SCREEN = 10
+# The first column of a run list.
+_COLUMN = "task_run_id"
+
+
+def add_to(app: typer.Typer) -> None:
+    command(
+        app, "correct", example='billing correct acme run-1 run-2 reverse --reason "wrong table, ticket 4711"'
+    )(correct)
+
+
+def correct(
+    account: AccountArgument,
+    words: Annotated[
+        list[str], typer.Argument(metavar="RUN… reverse|restore", help="Ids of task runs, and what to do.")
+    ],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")],
+    runs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Further ids, one a line, or a list as `billing invoices runs` prints it; - is stdin.",
+        ),
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who says so; by default the user of this machine.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reverse or restore task runs, whatever their events say. Reversed, they are not billed; restored, they
+    count as if nothing had reversed them. Usage shows it at once, and an invoiced month is adjusted on the
+    next invoice."""
+    from billing.corrections import ACTIONS
+    from billing.corrections import correct as correct_runs
+
+    *named, action = words
+    if action not in ACTIONS:
+        raise typer.BadParameter(f"end with reverse or restore; {action!r} is neither")
+    if runs is not None:
+        named += _read(runs)
+    if not named:
+        raise typer.BadParameter("name the task runs to correct, or a file of them with --runs")
+    with open_service() as service, progress("correcting") as show:
+        done = correct_runs(
+            service.engine,
+            service.store,
+            account,
+            named,
+            action,
+            reason,
+            author=author if author is not None else _user(),
+            now=service.now(),
+            progress=show,
+        )
+    if as_json:
+        print_json(done.to_data())
+    else:
+        past = {"reverse": "reversed", "restore": "restored"}[action]
+        say(f"{done.corrected:,} task runs {past}, {done.unchanged:,} unchanged.")
+    for error in done.errors[:_ERRORS_ON_SCREEN]:
+        note(error.message)
+    if len(done.errors) > _ERRORS_ON_SCREEN:
+        note(f"… and {len(done.errors) - _ERRORS_ON_SCREEN:,} more; --json names the first 100")
+    if done.errors:
+        raise typer.Exit(LOOK)
+
+
+def _read(name: str) -> list[str]:
+    if name == STDIN:
+        return _ids(sys.stdin)
+    with Path(name).open(encoding="utf-8", newline="") as lines:
+        return _ids(lines)
+
+
+def _ids(lines: Iterable[str]) -> list[str]:
+    """The ids of a run list, or one a line."""
+    try:
+        rows = [row for row in csv.reader(lines, strict=True) if row and row[0].strip()]
+    except UnicodeDecodeError:
+        raise typer.BadParameter("the file of --runs is not UTF-8 text") from None
+    except csv.Error as error:
+        raise typer.BadParameter(f"the file of --runs is no list of task runs: {error}") from None
+    if rows and rows[0][0].lstrip("\ufeff") == _COLUMN:
+        rows = rows[1:]
+    return [row[0].strip() for row in rows]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return OPERATOR
+
+
+@command(group, "list", example="billing corrections list --account acme --month 2026-11")
+def list_(
+    account: AccountFilter = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Of this task run only.")] = None,
+    month: MonthFilter = None,
+    as_json: AsJson = False,
+) -> None:
+    """List corrections in the order in which they were recorded. The month is that in which they were."""
+    from billing.corrections import correction_data, corrections
+
+    with open_service() as service:
+        found = corrections(service.engine, account=account, task_run_id=run, month=month)
+        if as_json:
+            print_json_rows(correction_data(each) for each in found)
+            return
+        shown = table("recorded", "account", "task run", "action", "reason", "author")
+        for each in found:
+            at = format_instant(each.recorded_at)[:19]
+            shown.add_row(at, each.account, each.task_run_id, each.action.text, each.reason, each.author)
+    console().print(shown)

@@ -1,0 +1,32 @@
+"""An invoice: its lines, what was not billed, and how to check its quantity."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from billing.errors import NotFound
+from billing.invoices import invoice_data, show_invoice
+from billing.pages.visit import Visit
+from billing.repository.invoices import Invoice
+
+
+def show(visit: Visit) -> Response:
+    invoice = issued(visit)
+    data = invoice_data(visit.service.engine, invoice, visit.service.now())
+    return visit.page("invoice.html", invoice=invoice, data=data, pay_at=_pay_at(invoice))
+
+
+def issued(visit: Visit) -> Invoice:
+    """The invoice of the address. Raises NotFound for a draft, and for what another account has."""
+    name = visit.param("invoice")
+    invoice = show_invoice(visit.service.engine, name, account=visit.account.id)
+    if invoice.status == "draft":
+        raise NotFound(f"there is no invoice {name!r} that was issued")
+    return invoice
+
+
+def _pay_at(invoice: Invoice) -> str | None:
+    """Where an open invoice is paid. What is no web address is nothing to click on, whoever sent it."""
+    url = invoice.hosted_invoice_url or ""
+    is_web = url.startswith(("https://", "http://"))
+    return url if is_web and invoice.status == "open" else None

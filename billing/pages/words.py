@@ -1,0 +1,90 @@
+"""How the pages write figures, times and states: the same in every locale, and in words of the customer's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from billing.pricing.money import format_amount
+from billing.reporting.contract_text import long_day, month_name, runs_text, short_day
+from metering.period import SECOND_US, Month, day_of, format_instant, parse_instant
+
+# In the order in which they are listed; the names are those of the outcomes.
+OUTCOMES: Mapping[str, str] = {
+    "billable": "Billed",
+    "too_short": "Too short",
+    "cached": "From a cache",
+    "failed": "Failed",
+    "crashed": "Crashed",
+    "cancelled": "Cancelled",
+    "reversed": "Reversed",
+}
+WHY: Mapping[str, str] = {
+    "too_short": "succeeded, but in a second or less",
+    "cached": "the result was there already; nothing ran",
+    "failed": "ended with an error",
+    "crashed": "the infrastructure broke down",
+    "cancelled": "stopped before it was done",
+    "reversed": "taken back, by a rollback or a correction",
+}
+INVOICE_STATUS: Mapping[str, str] = {
+    "finalized": "Issued",
+    "open": "To be paid",
+    "paid": "Paid",
+    "void": "Void",
+    "uncollectible": "Not collected",
+}
+
+
+def month_text(month: Month) -> str:
+    """`October 2026`"""
+    return f"{month_name(month)} {month.year}"
+
+
+def moment(instant: int) -> str:
+    """`3 Oct 2026, 02:00:05`"""
+    return f"{short_day(day_of(instant))}, {format_instant(instant)[11:19]}"
+
+
+def minute(instant: int) -> str:
+    """`3 Oct 2026, 02:00`"""
+    return moment(instant)[:-3]
+
+
+def seconds(duration_us: int) -> str:
+    """Cut to milliseconds; short ones in full, for a microsecond decides whether a run is billed.
+
+    >>> seconds(4_250_900), seconds(65_000_000), seconds(7_200_000_000), seconds(1_000_001)
+    ('4.25 s', '1 min 5 s', '2 h 0 min', '1.000001 s')
+    """
+    whole = duration_us // SECOND_US
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60} s"
+    places = f"{duration_us % SECOND_US:06d}"[: 6 if whole < 2 else 3].rstrip("0")
+    return f"{whole}.{places} s" if places else f"{whole} s"
+
+
+def dispute_status(dispute: Any) -> str:
+    """Of a dispute, or of what is shown of one."""
+    if dispute.status == "corrected" and len(dispute.reversed) < len(dispute.runs):
+        return "Partly corrected"
+    return {"open": "Waits for an answer", "corrected": "Corrected", "declined": "Declined"}[dispute.status]
+
+
+FILTERS: Mapping[str, Any] = {
+    "amount": format_amount,
+    "count": lambda quantity: f"{quantity:,}",
+    "day": lambda instant: short_day(day_of(instant)),
+    "dispute_status": dispute_status,
+    "instant": parse_instant,
+    "iso": format_instant,
+    "long_day": lambda instant: long_day(day_of(instant)),
+    "minute": minute,
+    "moment": moment,
+    "month": month_text,
+    "runs": runs_text,
+    "seconds": seconds,
+}
+GLOBALS: Mapping[str, Any] = {"OUTCOMES": OUTCOMES, "WHY": WHY, "INVOICE_STATUS": INVOICE_STATUS}
