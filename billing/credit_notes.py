@@ -27,7 +27,8 @@ _STRIPE_NOTE = re.compile(r"cn_[A-Za-z0-9_]{1,250}", re.ASCII).fullmatch
 # What whoever gives a note of kind `usage` should know.
 BILLED_AGAIN = (
     "less is billed now for {month}, and the next billing run of {account} bills it again, unless the task "
-    "runs stop counting too: send events with the state ROLLED_BACK for them, or give a note of kind goodwill"
+    "runs stop counting too: reverse them (billing correct {account} RUN… reverse), or give a note of kind "
+    "goodwill"
 )
 
 

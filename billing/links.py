@@ -2,7 +2,7 @@
 
 A link is not kept: it says whose it is and to when, and carries a digest of both (HMAC-SHA-256) that only
 this installation can make, with a secret from its database. It works as long as it is whole, its time is not
-over, and the secret is the same (docs/decisions/0017).
+over, and the secret is the same (docs/decisions/0018).
 """
 
 from __future__ import annotations

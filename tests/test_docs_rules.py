@@ -11,7 +11,7 @@ import pytest
 
 from billing.pricing.invoice import Basis, Document, compose
 from billing.pricing.money import format_amount, parse_amount, round_to_minor
-from metering.outcome import Outcome, Statement, classify, precedence, winner
+from metering.outcome import Action, Outcome, Statement, classify, judged, precedence, winner
 from metering.period import Month
 from metering.usage import Counts
 from tests.billing.pricing.data import SHIPPED
@@ -45,6 +45,7 @@ def test_every_marked_table_is_found_and_none_is_new() -> None:
     assert {name: len(rows) for name, rows in TABLES.items()} == {
         "one event": 11,
         "many events": 8,
+        "corrections": 9,
         "catalogue": 5,
         "rounding": 8,
         "months": 15,
@@ -66,6 +67,16 @@ def test_many_events(events: str, says: str) -> None:
     ]
     for order in itertools.permutations(statements):
         assert winner(order).outcome.reason == says
+
+
+@pytest.mark.parametrize(("events", "correction", "says"), TABLES["corrections"])
+def test_corrections(events: str, correction: str, says: str) -> None:
+    statements = [
+        Statement(Outcome[name.strip().upper()], ended_at, 2_000_000, "", "", "")
+        for ended_at, name in enumerate(events.split(","))
+    ]
+    for order in itertools.permutations(statements):
+        assert judged(order, Action[correction.upper()]).outcome.reason == says
 
 
 def test_the_order_of_outcomes() -> None:

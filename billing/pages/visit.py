@@ -2,7 +2,7 @@
 
 There are no cookies. The token stays in the address, so that a page works in a frame of another site, where
 cookies are not kept, and no other site can act in a customer's name: it would need the address
-(docs/decisions/0017). What keeps the address from leaking is below.
+(docs/decisions/0018). What keeps the address from leaking is below.
 """
 
 from __future__ import annotations

@@ -186,13 +186,9 @@ def test_a_correction_of_many_runs_that_is_really_killed_goes_on(
 
 def _correct(url: str, folder: Path) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
+    words = "correct acme reverse --runs runs.txt --reason x"
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "billing.cli",
-            *["correct", "acme", "reverse", "--runs", "runs.txt", "--reason", "x"],
-        ],
+        [sys.executable, "-m", "billing.cli", *words.split()],
         env=inherited | {"PYTHONPATH": str(ROOT), "BILLING_DATABASE_URL": url},
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from metering.agreement import Disagreement, Ended, Way, differing_hours, groups, tally
 from metering.collecting.comparison import compare_month
 from metering.collecting.prefect_server import PrefectServer
-from metering.outcome import Outcome
+from metering.outcome import Action, Outcome
 from metering.period import HOUR_US, Month
+from metering.store import Correction
 from tests.events import event
 from tests.metering.prefect_double import prefect_double, row, run_id
-from tests.world import World
+from tests.world import NOVEMBER_2, World
 
 OCTOBER = Month(2026, 10)
 
@@ -94,6 +95,9 @@ def test_a_month_is_compared_by_run(engine: sa.Engine, most: int) -> None:
         assert compare() == {Way(None, Outcome.BILLABLE): 1}
         double.rows = [row(1, end=at, state="CRASHED"), *agreed[1:]]
         assert compare() == {Way(Outcome.CRASHED, Outcome.BILLABLE): 1}
+        double.rows = agreed
+        world.store.correct("acme", [run_id(1)], Correction(Action.REVERSE, "a dispute", "ann"), NOVEMBER_2)
+        assert compare() == {}  # the operator's word is no difference
 
 
 def test_a_server_is_asked_again_only_for_hours_that_differ(engine: sa.Engine) -> None:

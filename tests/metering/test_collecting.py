@@ -17,7 +17,9 @@ from metering.collecting.collector import Collected, Meter, collect
 from metering.collecting.errors import TooSlow
 from metering.collecting.prefect_server import PrefectServer
 from metering.collecting.source import Source
+from metering.outcome import Action
 from metering.period import DAY_US, HOUR_US, MINUTE_US, SECOND_US, format_instant, parse_instant
+from metering.store import Correction
 from tests.metering.prefect_double import PrefectDouble, event, prefect_double, row, run_id
 from tests.world import OCTOBER, World
 
@@ -88,6 +90,22 @@ def test_the_next_visit_asks_for_what_is_new_and_what_may_be_late(watched: Watch
     assert occurred[-1] == {"since": "2026-10-03T11:57:30Z", "until": "2026-10-03T12:00:30Z"}
     assert watched.held().keys() == {run_id(1), run_id(2)}
     assert made.collected.ingested.to_data()["accepted"] == 1
+
+
+def test_the_operators_word_on_a_run_holds_up_no_source(watched: Watched) -> None:
+    """A source is compared with what it sent: it need not agree with the operator."""
+    watched.double.finish(1, end="2026-10-03T11:00:00Z", name="RolledBack")
+    watched.double.finish(2, end="2026-10-03T11:01:00Z")
+    watched.visit()
+    store = watched.world.store
+    for action, run in ((Action.RESTORE, 1), (Action.REVERSE, 2)):
+        store.correct("acme", [run_id(run)], Correction(action, "a dispute", "ann"), NOON)
+    watched.double.finish(3, end="2026-10-03T11:02:00Z")  # so that the day is looked at
+    watched.pass_time(10 * MINUTE_US)
+    made = watched.visit()
+    assert (made.source.missing, made.recovered, made.needs_attention) == (0, 0, False)
+    counts = store.usage("acme", OCTOBER.start, OCTOBER.end).counts
+    assert (counts.billable, counts.not_billed["reversed"]) == (2, 1)
 
 
 def test_what_is_late_by_hours_is_found_within_the_hour(watched: Watched) -> None:

@@ -174,6 +174,20 @@ def test_ten_thousand_runs_at_once(store: EventStore) -> None:
     assert counted(store) == {"reversed": 10_000, "billable": 10}
 
 
+def test_a_month_in_columns(store: EventStore) -> None:
+    """Runs that all have UUIDs are never read one by one; some of their bytes end with zeros."""
+    ids = [f"00000000-0000-7000-8000-{number:010x}00" for number in range(60)]
+    here, there = "2026-10-31T23:59:59Z", "2026-11-01T00:00:01Z"
+    store.append([event(run, end=here) for run in ids], NOW)
+    store.append([event(run, state="ROLLED_BACK", end=there) for run in ids[:20]], NOW)
+    store.append([event(run, account="other", end=here) for run in ids], NOW)
+    store.correct("acme", ids[10:40], REVERSE, NOW)
+    store.correct("acme", ids[5:30], RESTORE, NOW)
+    assert counted(store) == {"billable": 45, "reversed": 10}
+    assert counted(store, NOVEMBER) == {"reversed": 5}
+    assert counted(store, account="other") == {"billable": 60}
+
+
 def _said(*outcomes: tuple[Outcome, int]) -> Sequence[Statement]:
     return [Statement(outcome, end, 5_000_000, "", "", "") for outcome, end in outcomes]
 
