@@ -20,6 +20,7 @@ from tests.test_readme import ROOT
 
 VARIABLE = "BILLING_TEST_PREFECT_PYTHON"
 FLOWS = Path(__file__).with_name("flows.py")
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 # What ended is in the server's database within seconds, or lost.
 _FLUSHED_S = 60
 _STARTED_S = 120
@@ -115,16 +116,13 @@ class RunningPrefect:
             if len(page) < 200:
                 return found
 
-    def with_final_event(self, since: str) -> set[str]:
-        """The task runs of which the server has the event of a final state."""
-        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+    def final_events(self, since: str) -> list[dict[str, Any]]:
+        """The events of task runs that came to a final state."""
         wanted = {"event": {"prefix": ["prefect.task-run."]}, "occurred": {"since": since}, "order": "ASC"}
         page = self._post("/events/filter", {"filter": wanted, "limit": 50})
-        found = set()
+        found: list[dict[str, Any]] = []
         while True:
-            for each in page["events"]:
-                if each["resource"].get("prefect.state-type") in final:
-                    found.add(each["resource"]["prefect.resource.id"].removeprefix("prefect.task-run."))
+            found += [each for each in page["events"] if each["resource"].get("prefect.state-type") in FINAL]
             if not page["next_page"]:
                 return found
             page = httpx.get(page["next_page"], timeout=60).raise_for_status().json()
@@ -133,7 +131,7 @@ class RunningPrefect:
         """Wait until what the server has of flows that ended is on its disk: twice the same."""
         ends, last = time.monotonic() + _FLUSHED_S, ""
         while time.monotonic() < ends:
-            now = json.dumps([self.rows(since), sorted(self.with_final_event(since))])
+            now = json.dumps([self.rows(since), self.final_events(since)])
             if now == last:
                 return
             last = now
