@@ -132,6 +132,10 @@ def recover_source(service: Service, source: Source) -> tuple[int, Visit]:
 
 
 def _check_is_due(source: Source, service: Service) -> bool:
+    """Every so often, and at each visit while something is wrong: a server that was away may have been
+    killed, and have lost events."""
+    if source.error is not None or source.missing:
+        return True
     last = None if source.claim is None else source.claim.checked_at
     return last is None or not 0 <= service.now() - last < EVERY_US
 

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
+LOCKS = ["requirements.lock", "requirements-test.lock", "requirements-prefect.lock"]
 TOOLS = ("bash", "cat", "dirname", "env", "flock", "mkdir", "rm")
 
 # `-m venv DIR` makes an environment of this same stand-in; `-m pip …` is recorded; all else is real.
@@ -26,8 +27,12 @@ case "$1 $2" in
     echo '#!/bin/bash
 echo "billing $*"' > "$3/bin/billing"; chmod +x "$3/bin/billing"
     echo venv >> "$LOG" ;;
-"-m pip") printf '%s %s\\n' "${{@: -2}}" >> "$LOG" ;;
-"-m pytest") echo "pytest ${{*:3}} in $PWD, profile ${{BILLING_TEST_PROFILE:-default}}" ;;
+"-m pip")
+    printf '%s %s\\n' "${{@: -2}}" >> "$LOG"
+    [[ "$*" != *prefect.lock* ]] || [ ! -e "$LOG.offline" ] ;;
+"-m pytest")
+    echo "pytest ${{*:3}} in $PWD, profile ${{BILLING_TEST_PROFILE:-default}}"
+    echo "prefect ${{BILLING_TEST_PREFECT_PYTHON-none}}" >> "$LOG.prefect" ;;
 *) exec {sys.executable} "$@" ;;
 esac
 """
@@ -44,7 +49,7 @@ class Clone:
         for made in (self.root, self.bin, self.away):
             made.mkdir()
         shutil.copytree(SCRIPTS, self.root / "scripts")
-        for name in ("pyproject.toml", "requirements.lock", "requirements-test.lock"):
+        for name in ("pyproject.toml", *LOCKS):
             (self.root / name).write_text(name)
         for tool in TOOLS:
             if found := shutil.which(tool):
@@ -59,11 +64,11 @@ class Clone:
         (self.bin / "python3").write_text(text)
         (self.bin / "python3").chmod(0o755)
 
-    def start(self, name: str, *args: str) -> subprocess.Popen[str]:
+    def start(self, name: str, *args: str, **env: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [self.root / "scripts" / name, *args],
             cwd=self.away,
-            env={"PATH": str(self.bin), "LOG": str(self.log)},
+            env={"PATH": str(self.bin), "LOG": str(self.log), **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -81,6 +86,11 @@ class Clone:
         done = self.log.read_text().splitlines() if self.log.exists() else []
         self.log.unlink(missing_ok=True)
         return done
+
+    @property
+    def prefect(self) -> str:
+        """What the tests were told of Prefect, the last time."""
+        return (self.root.parent / "log.prefect").read_text().splitlines()[-1]
 
 
 @pytest.fixture
@@ -117,10 +127,34 @@ def test_what_changed_is_installed_again(clone: Clone, changed: str) -> None:
 def test_the_tests_run_in_the_clone_with_their_arguments(clone: Clone) -> None:
     out = clone.run("test", "-k", "money")
     assert out == f"pytest -k money in {clone.root}, profile default\n"
-    assert clone.installed == ["venv", *steps(clone, "requirements-test.lock")]
+    prefect = ["venv", f"-r {clone.root}/requirements-prefect.lock"]
+    assert clone.installed == ["venv", *steps(clone, "requirements-test.lock"), *prefect]
     assert clone.run("soak").endswith("profile nightly\n")
     clone.run("demo")
     assert clone.installed == []  # what the tests need includes what the demo needs
+
+
+def test_prefect_has_an_environment_of_its_own(clone: Clone) -> None:
+    clone.run("test")
+    assert clone.prefect == f"prefect {clone.root}/.venv-prefect/bin/python"
+    (clone.root / "requirements-prefect.lock").write_text("changed")
+    assert clone.installed
+    clone.run("test")
+    assert clone.installed == [f"-r {clone.root}/requirements-prefect.lock"]
+
+
+def test_without_prefect_the_tests_run_all_the_same(clone: Clone) -> None:
+    (clone.root.parent / "log.offline").touch()
+    process = clone.start("test")
+    _, err = process.communicate()
+    assert process.returncode == 0
+    assert "the tests with a real Prefect are skipped. They need the packages of requirements-" in err
+    assert clone.prefect == "prefect none"
+    # It is not tried at all where somebody says so.
+    assert clone.installed
+    process = clone.start("test", BILLING_TEST_PREFECT_PYTHON="")
+    process.communicate()
+    assert (process.returncode, clone.installed, clone.prefect) == (0, [], "prefect ")
 
 
 def test_an_environment_that_is_broken_is_made_again(clone: Clone) -> None:
@@ -160,7 +194,7 @@ class TestLockFiles:
     def pinned(name: str) -> dict[str, str]:
         return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
-    @pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+    @pytest.mark.parametrize("name", LOCKS)
     def test_they_name_packages_and_hashes_only(self, name: str) -> None:
         for line in (ROOT / name).read_text().splitlines():
             assert self.LINE.fullmatch(line), line

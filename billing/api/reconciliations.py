@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,11 +14,8 @@ from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import AccountId, month_of
 from billing.app import Service
-from billing.errors import Refused
-from billing.reconciliation.operation import reconcile
-
-if TYPE_CHECKING:
-    from metering.collecting.prefect_server import PrefectServer
+from billing.reconciliation.operation import Servers, reconcile
+from billing.reconciliation.servers import servers_at, servers_of_sources
 
 router = APIRouter(prefix="/v1/reconciliations", tags=["reconciliations"])
 
@@ -31,7 +28,10 @@ class NewReconciliation(BaseModel):
     month: str = Field(description="`YYYY-MM`.")
     account: AccountId | None = Field(None, description="Of one account only; the source's runs are its.")
     source: bool = Field(
-        False, description="Compare with the Prefect server of BILLING_PREFECT_URL, too.", strict=True
+        False,
+        description="Compare with the Prefect server of BILLING_PREFECT_URL, too; where it is not set, with "
+        "those that this service collects from.",
+        strict=True,
     )
     fix: bool = Field(
         False,
@@ -107,16 +107,14 @@ async def reconciliations_make(
 
 
 def _reconcile(service: Service, body: NewReconciliation) -> dict[str, Any]:
-    with _server(service) if body.source else nullcontext() as server:
-        report = reconcile(service, month_of(body.month), account=body.account, server=server, fix=body.fix)
+    with _servers(service, body) as servers:
+        report = reconcile(service, month_of(body.month), account=body.account, servers=servers, fix=body.fix)
     return report.to_data()
 
 
-def _server(service: Service) -> AbstractContextManager[PrefectServer]:
-    """The configured one, never one of the caller's: it would be asked from inside, with our key."""
-    from metering.collecting.prefect_server import PrefectServer
-
-    url, key = service.settings.prefect_url, service.settings.prefect_api_key
-    if url is None:
-        raise Refused("no Prefect server is configured; set BILLING_PREFECT_URL", field="source")
-    return PrefectServer(url, None if key is None else key.get_secret_value())
+def _servers(service: Service, body: NewReconciliation) -> AbstractContextManager[Servers | None]:
+    """Those that are known here, never one of the caller's: it would be asked from inside, with our key."""
+    if not body.source:
+        return nullcontext()
+    url = service.settings.prefect_url
+    return servers_of_sources(service, body.account) if url is None else servers_at(service, [url])

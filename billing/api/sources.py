@@ -12,9 +12,10 @@ from billing.api.door import Door, TheDoor, answer
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import instant_of
+from billing.collecting import ATTEMPTS, recover_source, visit
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
-from billing.sources import declare, find_source, list_sources, remove_source
+from billing.sources import declare, find_source, list_sources, remove_source, server_asked
 from metering.collecting.source import Source, source_data
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
@@ -116,6 +117,49 @@ def sources_declare(door: TheDoor, caller: Ingester, source: SourcePath, body: N
         now=door.service.now(),
     )
     return answer(source_data(found))
+
+
+class VisitAnswer(SourceAnswer):
+    """What came of asking a source, beside how it stands afterwards. `finished`: all that was due is done;
+    else ask again. `recovered`: task runs that were metered from the source's records, since it gives no
+    events of them. Of the events that were read, each is counted once."""
+
+    finished: bool
+    recovered: int
+    received: int
+    accepted: int
+    duplicate: int
+    ignored: int
+    rejected: int
+
+
+@router.post(
+    "/{source}/visits",
+    summary="Collect from a source now",
+    responses=good(VisitAnswer) | KEYED | errors(404, 409),
+)
+def sources_visit(
+    door: TheDoor, _caller: Admin, source: SourcePath, account: AccountQuery = None
+) -> Response:
+    """What the schedule does every minute, with a look at what is complete: `billing collect prefect --once`.
+    Answers after at most some minutes, also where the source cannot be asked: `error` says why. 409 for one
+    that declares its watermark itself."""
+    found = _find(door, _caller, source, account)
+    server_asked(found)
+    return answer(visit(door.service, found, always_check=True, attempts=ATTEMPTS).to_data())
+
+
+@router.post(
+    "/{source}/recoveries",
+    summary="Meter what a source gives no events of",
+    responses=good(VisitAnswer) | KEYED | errors(404, 409, 502),
+)
+def sources_recover(
+    door: TheDoor, _caller: Admin, source: SourcePath, account: AccountQuery = None
+) -> Response:
+    """From the source's records of its task runs, at once: `billing sources recover`."""
+    recovered, seen = recover_source(door.service, _find(door, _caller, source, account))
+    return answer(seen.to_data() | {"recovered": recovered})
 
 
 @router.delete("/{source}", summary="Remove a source", status_code=204, responses=KEYED | errors(404))

@@ -164,7 +164,7 @@ def _print_problems(done: Visit) -> None:
         named = ", ".join(source.missing_ids)
         note(
             f"MISSING: {source.id} ({source.account}) has {source.missing:,} task runs, or more, of which it "
-            f"gives no events: {named}; after an hour they are metered from its records, or at once by: "
+            f"gives no events: {named}; after a minute they are metered from its records, or at once by: "
             f"billing sources recover {source.id} --account {source.account}"
         )
     for each in done.collected.ingested.errors:

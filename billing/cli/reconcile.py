@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,14 +14,10 @@ from billing.cli.output import console, note, print_json, progress, say, table
 from billing.cli.service import open_service
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from rich.table import Table
 
     from billing.reconciliation.difference import Difference
     from billing.reconciliation.operation import Reconciliation
-    from metering.collecting.prefect_server import PrefectServer
-    from metering.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,9 +27,15 @@ def add_to(app: typer.Typer) -> None:
 def reconcile(
     month: MonthArgument,
     prefect_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Compare with the task runs of this Prefect server, too."),
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Compare with the task runs of this Prefect server, too; may be given again.",
+        ),
     ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Compare with all servers that are collected from, too.")
+    ] = False,
     account: Annotated[
         str | None,
         typer.Option(metavar="ID", help="This account only; the server's task runs are its."),
@@ -51,9 +52,14 @@ def reconcile(
     """Compare a month three ways: what ran, what was invoiced, and what Stripe has and was paid. Names each
     difference with its account, amount and cause, and what to do; exit 1 if anything differs."""
     from billing.reconciliation.operation import reconcile as compare
+    from billing.reconciliation.servers import servers_at, servers_of_sources
 
-    with open_service() as service, _server(prefect_url, service.settings) as server:
-        report = compare(service, month, account=account, server=server, fix=fix, bars=progress)
+    if sources and prefect_url:
+        raise typer.BadParameter("--sources and --prefect-url each say which servers; give one of them")
+    with open_service() as service:
+        which = servers_of_sources(service, account) if sources else servers_at(service, prefect_url or ())
+        with which as servers:
+            report = compare(service, month, account=account, servers=servers, fix=fix, bars=progress)
     if as_json:
         print_json(report.to_data())
     else:
@@ -62,15 +68,6 @@ def reconcile(
         note(sentence)
     if not report.ok:
         raise typer.Exit(LOOK)
-
-
-def _server(url: str | None, settings: Settings) -> AbstractContextManager[PrefectServer | None]:
-    if url is None:
-        return nullcontext()
-    from metering.collecting.prefect_server import PrefectServer
-
-    key = settings.prefect_api_key
-    return PrefectServer(url, None if key is None else key.get_secret_value())
 
 
 def print_reconciliation(report: Reconciliation, *, can_fix: bool) -> None:

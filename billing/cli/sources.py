@@ -151,7 +151,7 @@ def declare(
 @command(group, "recover", example="billing sources recover eu")
 def recover(id: Id, account: WhichAccount = None, as_json: AsJson = False) -> None:
     """Meter the task runs that a source has and gives no events of, from its records of them, at once; after
-    an hour that is done anyway. Records say how a task run ended, and nothing of what came before."""
+    a minute that is done anyway. Records say how a task run ended, and nothing of what came before."""
     from billing.collecting import recover_source
     from billing.sources import find_source
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # A progress bar for a part of the work, by its name.
 Bars = Callable[[str], AbstractContextManager[Progress]]
+
+# By account, or by None for the one that was asked for, or else the only one that has runs of Prefect.
+Servers = Mapping[str | None, Sequence["PrefectServer"]]
 
 NO_STRIPE = "Stripe is not configured: invoices were not compared with it; set BILLING_STRIPE_API_KEY"
 
@@ -80,15 +83,19 @@ def reconcile(
     month: Month,
     *,
     account: str | None = None,
-    server: PrefectServer | None = None,
+    servers: Servers | None = None,
     fix: bool = False,
     bars: Bars = lambda name: nullcontext(lambda done, total: None),
 ) -> Reconciliation:
-    """Compare a month: of one account, or of all; with what a Prefect server says ran, where one is given.
-    `fix` mends what can be mended, and compares again. Raises NotFound, Invalid if the server's account is
+    """Compare a month: of one account, or of all; with what Prefect servers say ran, where some are given.
+    `fix` mends what can be mended, and compares again. Raises NotFound, Invalid if the servers' account is
     not known, PrefectError, PaymentError."""
     report = Reconciliation(month)
-    source = [] if server is None else _compare_source(service, month, account, server, report, bars)
+    source = [
+        difference
+        for of, asked in (servers or {}).items()
+        for difference in _compare_source(service, month, of or account, asked, report, bars)
+    ]
     before = _compare_books(service, month, account, bars, report)
     left = before
     if fix and any(each.fix for each in before):
@@ -105,16 +112,16 @@ def _compare_source(
     service: Service,
     month: Month,
     account: str | None,
-    server: PrefectServer,
+    servers: Sequence[PrefectServer],
     report: Reconciliation,
     bars: Bars,
 ) -> list[Difference]:
     from metering.collecting.comparison import compare_month
 
     of = account or _only_account(service)
-    with bars(f"task runs of {month} at {server.url}") as progress:
-        compared = compare_month(service.store, server, of, month, progress=progress)
-    report.source_runs = compared.runs
+    with bars(f"task runs of {month} at {', '.join(each.url for each in servers)}") as progress:
+        compared = compare_month(service.store, servers, of, month, progress=progress)
+    report.source_runs = (report.source_runs or 0) + compared.runs
     return compare_with_source(of, month, compared.disagreement)
 
 

@@ -47,7 +47,8 @@ def _message(account: str, month: Month, way: Way, count: int, ids: Iterable[str
     if way.source is None:
         return (
             f"the meter holds {runs} ({_word(way.meter)}) of {month} that the source does not have: {named}; "
-            "see whether they were deleted there, or belong to another account or server"
+            "see whether they were deleted there, belong to another account or server, or the server was "
+            "killed and kept their events alone, which are proof"
         )
     return (
         f"{runs} {_be(count)} {_word(way.source)} at the source and {_word(way.meter)} in the meter: "

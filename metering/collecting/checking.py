@@ -82,8 +82,25 @@ def _look(
         if missing:
             found.missing = missing
             found.complete_to = complete_to(end, (each.ended_at for each in missing))
-            return found, {number: day for number, day in days.items() if number <= part.start // DAY_US}
+            days = {number: day for number, day in days.items() if number <= part.start // DAY_US}
+            break
+    _look_at_recent(meter, source, server, Span(end, until), found)
     return found, days
+
+
+def _look_at_recent(meter: Meter, source: Source, server: PrefectServer, span: Span, found: Checked) -> None:
+    """What has not settled: nothing is claimed of it, and what has lost its events need not wait until it
+    has."""
+    rows = server.rows(*span)
+    while page := list(islice(rows, PAGE)):
+        old = _left_alone(not_held(meter, source, page), span.end)
+        read_again(meter, source, server, _spans(old), found.fetched)
+        found.recovered += meter_records(meter, source, server, not_held(meter, source, old))
+
+
+def _left_alone(missing: Iterable[Row], until: int) -> list[Row]:
+    """Those of which nothing more is on its way: their records were written a while ago."""
+    return [each for each in missing if each.written_at <= until - RECORDS_AFTER_US]
 
 
 def _changed(server: PrefectServer, span: Span, days: dict[int, Day]) -> list[Span]:
@@ -109,8 +126,7 @@ def _look_at(
     if missing:
         read_again(meter, source, server, _spans(missing), found.fetched)
         missing = not_held(meter, source, missing)
-        old = [each for each in missing if each.ended_at <= until - RECORDS_AFTER_US]
-        found.recovered += meter_records(meter, source, server, old)
+        found.recovered += meter_records(meter, source, server, _left_alone(missing, until))
         missing = not_held(meter, source, missing)
     return (Day(before_missing, before_missing) if missing else Day(counted, runs)), missing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from metering.agreement import Disagreement, Ended, differing_hours, groups, spans, tally
@@ -26,21 +26,23 @@ class Comparison:
 
 def compare_month(
     store: EventStore,
-    server: PrefectServer,
+    servers: Sequence[PrefectServer],
     account: str,
     month: Month,
     *,
     most: int = RUNS_AT_ONCE,
     progress: Progress = lambda done, total: None,
 ) -> Comparison:
-    """Compare a month of the server's with an account's. Runs that the account has from another source need
-    not be at the server. Raises PrefectError."""
+    """Compare a month of some servers' together with an account's. Runs that the account has from another
+    source need not be at a server. Raises PrefectError."""
     cutoff = store.cutoff().position
-    source = tally(server.task_runs(month.start, month.end, progress))
+    source = tally(run for each in servers for run in each.task_runs(month.start, month.end, progress))
     meter = tally(each for each in _metered(store, account, month, cutoff) if not each.exempt)
     found = Disagreement()
     for hours in groups(differing_hours(source, meter), source, meter, most):
-        theirs = {run.task_run_id: run for part in spans(hours) for run in server.task_runs(*part)}
+        theirs = {
+            run.task_run_id: run for each in servers for part in spans(hours) for run in each.task_runs(*part)
+        }
         within = set(hours)
         ours = {
             run.task_run_id: run

@@ -14,15 +14,15 @@ from typing import NamedTuple
 from metering.agreement import Ended
 from metering.collecting.reading import Span
 from metering.outcome import Outcome
-from metering.period import DAY_US, HOUR_US, MINUTE_US
+from metering.period import DAY_US, MINUTE_US
 
 # What ended less than this ago may not be at the server yet.
 SETTLE_US = 5 * MINUTE_US
-# How often completeness is looked at.
-EVERY_US = 10 * MINUTE_US
-# What ended this long ago and has no events is metered from the source's records: events that are only slow
-# have come by then.
-RECORDS_AFTER_US = HOUR_US
+# How often completeness is looked at, while nothing is wrong.
+EVERY_US = 5 * MINUTE_US
+# What has no events so long after its record was last written is metered from the record. A server that is
+# well writes both within seconds of each other. To be early is safe: a record says what the event will.
+RECORDS_AFTER_US = MINUTE_US
 # How far back days are counted again.
 DAYS = 62
 

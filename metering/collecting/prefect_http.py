@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from metering.collecting.errors import Busy, KeyRefused, NoAddress, PrefectError, TooSlow
-from metering.period import to_instant
+from metering.period import SECOND_US, to_instant
 from metering.sources.document import JsonError, parse
 
 TIMEOUT_SECONDS = 30
@@ -74,7 +74,7 @@ class PrefectHttp:
                 if answer.status_code == 200:
                     return self._parsed(answer)
                 problem = self._turned_away(answer)
-                asked = _seconds(answer.headers.get("Retry-After", ""))
+                asked = _seconds(answer.headers.get("Retry-After", ""), self.server_now)
             if attempt + 1 < self._attempts:
                 self._wait(min(2.0**attempt if asked is None else asked, LONGEST_WAIT_S))
         raise kind(f"{problem}; try again later", asked)
@@ -106,8 +106,24 @@ class PrefectHttp:
             ) from None
 
 
-def _seconds(retry_after: str) -> float | None:
-    return float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else None
+def _seconds(retry_after: str, server_now: int | None) -> float | None:
+    """Seconds that `Retry-After` asks for, as a number or as a date by the server's own clock; None where it
+    cannot be read.
+
+    >>> _seconds("7", None)
+    7.0
+    >>> now = to_instant(parsedate_to_datetime("Sat, 03 Oct 2026 02:00:00 GMT"))
+    >>> _seconds("Sat, 03 Oct 2026 02:00:30 GMT", now)
+    30.0
+    """
+    text = retry_after.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        until = to_instant(parsedate_to_datetime(text))
+    except (TypeError, ValueError):
+        return None
+    return None if server_now is None else max(until - server_now, 0) / SECOND_US
 
 
 def api_address(url: str) -> str:

@@ -21,11 +21,13 @@ from metering.sources.prefect import state_of
 
 class Row(NamedTuple):
     """`run` is None for a row that stands for a subflow, or whose state is not final. `stated_at` is when the
-    run came into its state; `said` is its raw row."""
+    run came into its state, by its client's clock; `written_at` when the row was last written, by the
+    server's. `said` is its raw row."""
 
     task_run_id: str
     ended_at: int
     stated_at: int
+    written_at: int
     run: Ended | None
     said: dict[str, Any]
 
@@ -38,10 +40,14 @@ def read_row(row: dict[str, Any]) -> Row:
         raise FieldError("end_time", "end_time is missing")
     state = _state(row)
     stated_at = instant_of(state, "timestamp")
+    if stated_at is None:
+        stated_at = ended_at
+    written_at = instant_of(row, "updated")
     return Row(
         task_run_id,
         ended_at,
-        ended_at if stated_at is None else stated_at,
+        stated_at,
+        max(ended_at, stated_at) if written_at is None else written_at,
         _run(row, state, task_run_id, ended_at),
         row,
     )

@@ -92,6 +92,20 @@ class Story:
             if state == "COMPLETED" and not name and self.chance.random() < 0.2:
                 self._roll_back(number, given, ended, arrives)
 
+    def a_transaction_fails(self) -> None:
+        """Of a task run that was completed long ago, perhaps; its event is lost."""
+        done = [each for each in self.double.rows if each["state_name"] == "Completed"]
+        if done:
+            held = self.chance.choice(done)
+            state = {**held["state"], "name": "RolledBack", "timestamp": format_instant(self.double.clock())}
+            self.double.rows[self.double.rows.index(held)] = {
+                **held,
+                "state": state,
+                "state_name": "RolledBack",
+                "updated": format_instant(self.double.clock()),
+                "arrives": max(held.get("arrives", 0), self.double.clock()),
+            }
+
     def _roll_back(self, number: int, given: dict[str, Any], ended: int, arrives: int) -> None:
         given = {**given, "name": "RolledBack"}
         later = format_instant(ended + 3 * SECOND_US)
@@ -157,6 +171,8 @@ def test_each_run_is_metered_once_after_any_schedule_of_faults(
         for _ in range(story.chance.randrange(5, 25)):
             story.pass_time(story.chance.choice([SECOND_US, MINUTE_US, 10 * MINUTE_US, HOUR_US, DAY_US]))
             story.some_runs_end()
+            if story.chance.random() < 0.3:
+                story.a_transaction_fails()
             if story.chance.random() < 0.4:
                 story.something_fails()
             if story.chance.random() < 0.8:

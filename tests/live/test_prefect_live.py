@@ -46,5 +46,5 @@ def test_all_that_a_real_server_has_is_metered(engine: sa.Engine) -> None:
     assert held.counts.total == counted
     with PrefectServer(URL) as server:
         for month in {Month.of(now), Month.of(now - RETENTION_US)}:
-            found = compare_month(world.store, server, "acme", month)
+            found = compare_month(world.store, [server], "acme", month)
             assert not found.disagreement.quantities

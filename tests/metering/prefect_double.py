@@ -151,11 +151,13 @@ class PrefectDouble:
     def _ended(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         bounds = {name: parse_instant(text) for name, text in wanted["end_time"].items()}
         subflows = wanted.get("subflow_runs", {}).get("exists_", True)
+        states = wanted.get("state", {})
         ended = [
             (parse_instant(each["end_time"]), each["id"], each)
             for each in self._there(self.rows)
             if bounds["after_"] <= parse_instant(each["end_time"]) <= bounds["before_"]
             and (subflows or not each["state"]["state_details"]["child_flow_run_id"])
+            and all(each["state"][field] in given["any_"] for field, given in states.items())
         ]
         return [each for _, _, each in sorted(ended, key=lambda item: item[:2], reverse=True)]
 

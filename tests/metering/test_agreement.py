@@ -84,7 +84,7 @@ def test_a_month_is_compared_by_run(engine: sa.Engine, most: int) -> None:
     with prefect_double(agreed) as double, PrefectServer(double.url) as server:
 
         def compare() -> dict[Way, int]:
-            found = compare_month(world.store, server, "acme", OCTOBER, most=most)
+            found = compare_month(world.store, [server], "acme", OCTOBER, most=most)
             assert found.runs == len(double.rows)
             return dict(found.disagreement.quantities)
 
@@ -107,7 +107,7 @@ def test_a_server_is_asked_again_only_for_hours_that_differ(engine: sa.Engine) -
     at = "2026-10-03T02:00:05Z"
     rows += [row(1, end=at), row(2, end=at, state="FAILED"), row(3, end=at)]
     with prefect_double(rows) as double, PrefectServer(double.url) as server:
-        found = compare_month(world.store, server, "acme", OCTOBER)
+        found = compare_month(world.store, [server], "acme", OCTOBER)
         asked = [each["task_runs"]["end_time"]["after_"] for each in double.asked]
     assert found.disagreement.named == {Way(Outcome.BILLABLE, None): [run_id(12)]}
     assert asked == ["2026-10-01T00:00:00Z", "2026-10-03T02:00:00Z", "2026-10-12T05:00:00Z"]

@@ -96,6 +96,16 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(double: PrefectDouble
     assert double.keys == ["Bearer pnu_1"] * 4
 
 
+def test_when_it_says_may_be_a_date_by_its_own_clock(double: PrefectDouble) -> None:
+    """Whatever ours says. Sooner than now is at once; what is no date is not waited for."""
+    double.rows = [row(1)]
+    dates = ("Mon, 02 Nov 2026 00:00:40 GMT", "Sun, 01 Nov 2026 00:00:00 GMT", "in a while")
+    double.answers = [(503, {"Retry-After": each}, b"") for each in dates]
+    waited: list[float] = []
+    assert len(read(double, key="pnu_1", waited=waited)) == 1
+    assert waited == [40.0, 0.0, 4.0]
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billing.api.reconciliations import ReconciliationAnswer
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import RunningSandbox, StripeSandbox, running_sandbox
+from billing.sources import add_source, server_of
 from metering.period import SECOND_US
 from tests.billing.api.client import Client, assert_problem, running
 from tests.billing.api.test_documents import assert_shape
@@ -19,7 +20,7 @@ from tests.billing.months import bill, dollars
 from tests.events import event, runs
 from tests.metering.prefect_double import prefect_double, row, run_id
 from tests.settled import stripe_client
-from tests.world import NOVEMBER_2, World
+from tests.world import NOVEMBER_2, OCTOBER, World
 
 URL = "/v1/reconciliations"
 
@@ -71,6 +72,30 @@ def test_the_source_is_the_configured_one(sqlite_databases: Any) -> None:
             found = ask(client, source=True)
     assert [(each["between"], each["quantity"]) for each in found["differences"]] == [("source-meter", 1)]
     assert found["compared"]["source_runs"] == 1
+
+
+def test_without_one_it_is_those_that_are_collected_from(sqlite_databases: Any) -> None:
+    """Each with the account that it belongs to."""
+    world = dollars(sqlite_databases())
+    world.send([event(run_id(1), source="prefect"), event(run_id(2), source="prefect", account="globex")])
+    bill(world)
+    with (
+        prefect_double([row(1, end="2026-10-03T02:00:05Z")]) as acmes,
+        prefect_double([row(2, end="2026-10-03T02:00:05Z"), row(3)]) as globexs,
+        running(world) as client,
+    ):
+        for account, double in (("acme", acmes), ("globex", globexs)):
+            address = server_of(double.url)
+            add_source(world.engine, account, "eu", address, since=OCTOBER.start, now=NOVEMBER_2)
+        found = ask(client, source=True)
+        assert found["compared"]["source_runs"] == 3
+        told = [
+            (each["account"], each["quantity"])
+            for each in found["differences"]
+            if "source" in each["between"]
+        ]
+        assert told == [("globex", -1)]
+        assert ask(client, source=True, account="acme")["compared"]["source_runs"] == 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,11 @@ from tests.world import World
 SECRET = "whsec_test"
 # Requests that say everything by their address.
 PUBLIC = ("/healthz", "/metrics", "/readyz", "/v1/stripe/webhook")
-WITHOUT_A_BODY = {"/v1/invoices/{invoice_id}/approve"}
+WITHOUT_A_BODY = {
+    "/v1/invoices/{invoice_id}/approve",
+    "/v1/sources/{source}/visits",
+    "/v1/sources/{source}/recoveries",
+}
 EVENT = {"id": "evt_1", "type": "customer.updated", "data": {"object": {"id": "cus_1", "object": "customer"}}}
 
 

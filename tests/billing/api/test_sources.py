@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing.api.billing_runs import RunAnswer
-from billing.api.sources import SourceAnswer
+from billing.api.sources import SourceAnswer, VisitAnswer
 from billing.api.usage import UsageAnswer
 from billing.sources import add_source, server_of
 from metering.collecting import state
@@ -15,6 +15,7 @@ from metering.database import writing
 from tests.billing.api.client import Client, assert_problem
 from tests.billing.api.test_documents import assert_shape
 from tests.events import runs
+from tests.metering.prefect_double import prefect_double, row
 from tests.world import NOVEMBER_2, OCTOBER
 
 URL = "/v1/sources/airflow/watermark"
@@ -146,3 +147,34 @@ def test_metrics_say_how_many_sources_need_a_person_and_name_nobody(lite: Client
     assert 'billing_sources{state="failing"} 1.0' in said
     assert "billing_sources_complete_to_seconds 1.7934912e+09" in said
     assert "acme" not in said
+
+
+def test_a_source_is_visited_over_http(client: Client) -> None:
+    """What the command line does: its events, what is complete, and what has records alone."""
+    client.world.account()
+    with prefect_double() as double:
+        double.clock = lambda: client.world.instant
+        double.finish(1, end="2026-10-31T10:00:00Z")
+        double.rows.append(row(2, end="2026-10-31T11:00:00Z", updated="2026-11-01T23:59:20Z"))
+        address = server_of(double.url)
+        add_source(client.world.engine, "acme", "eu", address, since=OCTOBER.start, now=NOVEMBER_2)
+        made = client.post("/v1/sources/eu/visits")
+        assert made.status_code == 200, made.text
+        assert_shape(VisitAnswer, made.json())
+        said = made.json()
+        assert (said["finished"], said["accepted"], said["missing"]) == (True, 1, 1)
+        assert said["complete_to"] == "2026-10-31T11:00:00Z"
+        recovered = client.post("/v1/sources/eu/recoveries").json()
+        assert_shape(VisitAnswer, recovered)
+        assert (recovered["recovered"], recovered["missing"]) == (1, 0)
+        assert recovered["complete_to"] == "2026-11-01T23:54:30Z"
+        double.key = "another"
+        refused = client.post("/v1/sources/eu/visits").json()
+        assert "refuses the API key (401)" in refused["error"]
+        assert client.post("/v1/sources/eu/recoveries").status_code == 502
+    for route in ("visits", "recoveries"):
+        assert_problem(client.post(f"/v1/sources/nobody/{route}"), 404, says="there is no source 'nobody'")
+        assert client.post(f"/v1/sources/eu/{route}", key=client.key("read").secret).status_code == 403
+    declare(client, account="acme")
+    refused = client.post("/v1/sources/airflow/visits")
+    assert_problem(refused, 409, says="source 'airflow' is not collected by this service; it declares its")

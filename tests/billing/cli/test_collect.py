@@ -47,7 +47,7 @@ def test_collecting_from_a_server_remembers_it_and_says_what_came(cli: Cli, doub
 def test_what_is_wrong_with_a_source_is_told_and_exits_1(cli: Cli, double: PrefectDouble) -> None:
     cli.done("sources", "add", "eu", "--account", "acme", "--api-url", double.url,
              "--key-name", "BILLING_PREFECT_API_KEY_EU", "--since", ago(30 * DAY_US))  # fmt: skip
-    double.rows += [row(1, end=ago(20 * DAY_US)), row(2, end=ago(20 * MINUTE_US))]
+    double.rows += [row(1, end=ago(20 * DAY_US)), row(2, end=ago(20 * MINUTE_US), updated=ago(0))]
     double.key = "pnu_1"
     refused = cli("collect", "prefect", "--once")
     assert refused.code == 1

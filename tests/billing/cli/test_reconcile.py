@@ -169,6 +169,31 @@ def test_with_a_prefect_server(month: Cli) -> None:
         assert "2 accounts have task runs of Prefect; say whose" in month(*asked).error
 
 
+def test_with_two_prefect_servers_of_an_account(month: Cli) -> None:
+    """Named, or as they are known: each with its own key."""
+    body = lines(*(_prefect_event(number) for number in range(3)))
+    month.done("ingest", "-", "--format", "prefect", "--account", "small", stdin=body)
+    month.done("run", "2024-03")
+    rows = [row(number, end="2024-03-07T12:00:05Z") for number in range(3)]
+    with prefect_double(rows[:2]) as one, prefect_double(rows[2:]) as other:
+        one.key, other.key = "pnu_1", "pnu_2"
+        month.env |= {"BILLING_PREFECT_API_KEY": "pnu_1", "BILLING_PREFECT_API_KEY_B": "pnu_2"}
+        both = ("--prefect-url", one.url, "--prefect-url", other.url)
+        ask = ("reconcile", "2024-03", "--account", "small")
+        assert "check BILLING_PREFECT_API_KEY" in month(*ask, *both).error
+        assert "no source of account small is collected from" in month(*ask, "--sources").error
+        add = ("--account", "small", "--since", "2024-03-01T00:00:00Z")
+        month.done("sources", "add", "a", "--api-url", one.url, *add)
+        month.done(
+            "sources", "add", "b", "--api-url", other.url, "--key-name", "BILLING_PREFECT_API_KEY_B", *add
+        )
+        for which in (both, ("--sources",)):
+            assert month.json(*ask, *which)["compared"]["source_runs"] == 3
+        alone = month(*ask, "--prefect-url", one.url, "--json")
+        assert [each["quantity"] for each in alone.data["differences"]] == [1]
+        assert month("reconcile", "2024-03", *both, "--sources").code == 2
+
+
 def test_a_server_that_is_none(month: Cli) -> None:
     with prefect_double() as double:
         outcome = month("reconcile", "2024-03", "--account", "acme", "--prefect-url", f"{double.url}/api/v9")
