@@ -17,9 +17,10 @@ from billing.repository import accounts, plans
 from billing.repository.accounts import Account
 from billing.terms import get_account
 from metering.database import reading
-from metering.month_signs import month_signs
+from metering.month_signs import Corrected, month_signs
 from metering.period import Month
 from metering.signs import Norm, Sign
+from metering.store import corrections, run_key
 from metering.usage import Counts
 
 # The schedule reads the runs of months with no more runs than this: half a minute a day.
@@ -105,7 +106,7 @@ def find_anomalies(service: Service, month: Month, account: str | None = None) -
         with reading(service.engine) as connection:
             get_account(connection, account)
     now = service.store.counts_by_account(month.start, month.end)
-    signs = month_signs(service.store, month, now)
+    signs = month_signs(service.store, month, _corrected(service))
     if account is not None:
         signs = [each for each in signs if each.account == account]
     compared = sum(counts.total > 0 for counts in now.values())
@@ -116,7 +117,14 @@ def accounts_with_signs(service: Service, month: Month) -> int:
     """How many accounts show a sign; of a month with very many runs only by its counters."""
     now = service.store.counts_by_account(month.start, month.end)
     few = sum(counts.total for counts in now.values()) <= DAILY_RUNS
-    return len({each.account for each in month_signs(service.store, month, now, runs=few)})
+    signs = month_signs(service.store, month, _corrected(service), runs=few)
+    return len({each.account for each in signs})
+
+
+def _corrected(service: Service) -> Corrected:
+    with reading(service.engine) as connection:
+        held = corrections.by_name(connection, service.store.cutoff().position)
+    return {account: [run_key.decode(key) for key in keys] for account, keys in held.items()}
 
 
 def _valued(service: Service, month: Month, signs: list[Sign], now: Mapping[str, Counts]) -> list[Anomaly]:

@@ -3,10 +3,11 @@ something to compare. The rule is in `metering.signs`."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from metering.figures import NEAR_A_SECOND, Asked, RunFigures
+from metering.outcome import Outcome
 from metering.period import Month
 from metering.signs import (
     OUTCOME_KINDS,
@@ -24,22 +25,50 @@ from metering.store import EventStore
 from metering.usage import Counts
 
 CountsOf = Mapping[str, Counts]
+Corrected = Mapping[str, Sequence[str]]
+"""The task runs of each account that the operator ever corrected."""
+
 _OF_RUNS: Mapping[Kind, Callable[[RunFigures, Counts], Portion]] = {
     "just_under_a_second": near_portion,
     "backdated": late_portion,
 }
 
 
-def month_signs(store: EventStore, month: Month, now: CountsOf, *, runs: bool = True) -> list[Sign]:
-    """The signs of a month whose counts are `now`. Without `runs` only what the counters tell: the others
-    take a second or two for a million runs of the month."""
+def month_signs(
+    store: EventStore, month: Month, corrected: Corrected | None = None, *, runs: bool = True
+) -> list[Sign]:
+    """The signs of a month. What the operator corrected is no sign of an account's: events alone speak.
+    Without `runs` only what the counters tell: the others take a second or two for a million runs of the
+    month."""
+    said = said_by_events(store, corrected or {})
     months = _months_before(month)
-    past = [store.counts_by_account(each.start, each.end) for each in months]
+    now, *past = (said(each) for each in (month, *months))
     signs = [sign for kind in OUTCOME_KINDS for sign in _of_outcome(kind, now, past)]
     if runs:
         signs += _of_runs(store, month, now, dict(zip(months, past, strict=True)))
         signs += shared_ids(store.shared_runs(month.start, month.end), now)
     return signs
+
+
+def said_by_events(store: EventStore, corrected: Corrected) -> Callable[[Month], CountsOf]:
+    """The counts of a month as they would be without corrections."""
+    moved: dict[Month, dict[str, Counter[Outcome]]] = defaultdict(lambda: defaultdict(Counter))
+    cutoff = store.cutoff().position
+    for account, runs in corrected.items():
+        said = store.held(account, runs)
+        for run in store.find(account, runs, cutoff).values():
+            change = moved[Month.of(run.ended_at)][account]
+            change[run.outcome] -= 1
+            change[said[run.task_run_id]] += 1
+
+    def counts_of(month: Month) -> CountsOf:
+        counts = dict(store.counts_by_account(month.start, month.end))
+        for account, change in moved.get(month, {}).items():
+            change.update(counts.get(account, Counts()).by_outcome)
+            counts[account] = Counts({outcome: quantity for outcome, quantity in change.items() if quantity})
+        return counts
+
+    return counts_of
 
 
 def _months_before(month: Month) -> list[Month]:

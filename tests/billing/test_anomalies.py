@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from billing.anomalies import accounts_with_signs, find_anomalies
 from billing.app import Service
+from billing.corrections import correct
 from billing.errors import NotFound
 from billing.plans import load_plan_text
 from metering.period import Month
+from metering.signs import Sign
 from metering.store import EventStore
 from tests.billing.misuse import CHEATS, HONEST, MONTHS, OCTOBER, send_months
 from tests.conftest import STORES
@@ -106,3 +108,27 @@ def test_one_account_is_compared_with_all(world: World) -> None:
 def test_a_month_without_runs_has_no_signs(world: World) -> None:
     found = find_anomalies(world.service, Month.parse("2020-01"))
     assert found.ok and found.accounts == 0
+
+
+def test_what_the_operator_reversed_is_no_sign_of_theirs(stores: Stores) -> None:
+    """Half of an honest account's runs, and all of those who split theirs and back-date them."""
+    store = stores.new()
+    world = _with_months(stores.engine_of(store), store)
+    before = [each.sign for each in find_anomalies(world.service, OCTOBER).signs]
+    for account, part in ((HONEST[0], 2), ("splitter", 1), ("latecomer", 1)):
+        ids = [run.task_run_id for run in store.runs(account, OCTOBER.start, OCTOBER.end, _ever(store))]
+        done = correct(
+            world.engine, store, account, ids[::part], "reverse", "settled", author="ann", now=OCTOBER.end
+        )
+        assert done.corrected > 500 and not done.errors
+    after = [each.sign for each in find_anomalies(world.service, OCTOBER).signs]
+    assert sorted(after, key=_name) == sorted(before, key=_name)
+    store.close()
+
+
+def _ever(store: EventStore) -> int:
+    return store.cutoff().position
+
+
+def _name(sign: Sign) -> tuple[str, str]:
+    return sign.account, sign.kind

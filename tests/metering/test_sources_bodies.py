@@ -13,7 +13,7 @@ from metering.sources import BodyTooLarge, UndecodableBody, decode, detect, gunz
 from tests.metering.wire import ADMISSION, native, one, read
 
 DEEP = b"[" * 100_000
-HELLO = gzip.compress(b"hello")
+HELLO = gzip.compress(b"hello", mtime=0)
 
 
 def lines(*events: Any) -> bytes:
