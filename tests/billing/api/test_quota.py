@@ -28,6 +28,11 @@ def test_what_is_left_of_the_month(client: Client) -> None:
     )
     answered = client.get("/v1/accounts/acme/quota").json()
     assert (answered["used"], answered["free_left"], answered["left"]) == (10_000, 0, False)
+    ids = [each.task_run_id for each in runs(3)]
+    wrong = {"account": "acme", "task_run_ids": ids, "action": "reverse", "reason": "a dispute"}
+    assert client.post("/v1/corrections", json=wrong).json()["corrected"] == 3
+    answered = client.get("/v1/accounts/acme/quota").json()
+    assert (answered["used"], answered["free_left"], answered["left"]) == (9_997, 3, True)
 
 
 def test_who_may_ask(client: Client) -> None:
