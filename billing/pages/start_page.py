@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from billing.completeness import account_watermark
 from billing.disputes import list_disputes
 from billing.errors import BillingError
 from billing.invoices import each_invoice, preview
@@ -45,10 +46,18 @@ class MonthSoFar:
 
 
 def start(visit: Visit) -> Response:
+    # Asked before the counts, which may only be more complete than it says.
+    watermark = account_watermark(visit.service.engine, visit.account.id)
     so_far = month_so_far(visit)
     invoices = issued_invoices(visit)
     waiting = list_disputes(visit.service.engine, account=visit.account.id, status="open")
-    return visit.page("start.html", so_far=so_far, invoices=invoices, waiting=len(waiting))
+    return visit.page(
+        "start.html",
+        so_far=so_far,
+        invoices=invoices,
+        waiting=len(waiting),
+        watermark=watermark.get("watermark"),
+    )
 
 
 def month_so_far(visit: Visit) -> MonthSoFar:

@@ -133,7 +133,7 @@ def test_every_format_is_read(
         (JSON, b"12", 422, "body"),
         (JSON, b"[" * 100_000, 422, "body"),
         (JSON | {"Content-Encoding": "gzip"}, b"not gzip", 422, "body"),
-        (JSON | {"Content-Encoding": "gzip"}, gzip.compress(b"{}" * 100)[:-9], 422, "body"),
+        (JSON | {"Content-Encoding": "gzip"}, gzip.compress(b"{}" * 100, mtime=0)[:-9], 422, "body"),
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(

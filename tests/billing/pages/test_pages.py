@@ -14,7 +14,9 @@ from billing.disputes import list_disputes
 from billing.links import create_link
 from billing.pages import make_pages
 from billing.pages.runs_page import Filter, run_page
+from billing.sources import add_source, declare, server_of
 from metering.outcome import Outcome
+from metering.period import HOUR_US
 from metering.usage import Run
 from tests.billing.api.client import Client, running
 from tests.conftest import NewDatabase
@@ -111,6 +113,24 @@ def test_the_first_page_says_what_is_free_and_what_is_billed(client: Client) -> 
     assert "5.00 USD" in shown  # October's 2,000 runs beyond the free ones
     later = ask(client, account="later").text  # runs before it is billed
     assert "not priced yet" in later or "0.00 USD" in later
+
+
+def test_the_first_page_says_to_when_it_is_complete(client: Client) -> None:
+    world = client.world
+    assert "omplete" not in ask(client, account="idle").text
+    declare(
+        world.engine,
+        world.store,
+        "idle",
+        "airflow",
+        complete_to=OCTOBER.end + 14 * HOUR_US,
+        now=world.instant,
+    )
+    assert "Complete to <time" in ask(client, account="idle").text
+    assert ">1 Nov 2026, 14:00</time> UTC" in ask(client, account="idle").text
+    server = server_of("http://127.0.0.1:4200/api")
+    add_source(world.engine, "idle", "prefect", server, since=None, now=world.instant)
+    assert "Not known to be complete" in ask(client, account="idle").text
 
 
 def test_a_form_of_another_site_does_nothing(client: Client) -> None:
