@@ -6,6 +6,7 @@ counts are compared, by account and outcome, with what was generated: a fast wro
 
     scripts/bench [--events 200000] [--held 0] [--connections 8] [--json FILE] [--database-url URL]
     scripts/bench --clickhouse [URL]       the store on ClickHouse: a server, or the tests' engine
+    scripts/bench --close 10000 --months 2    closing months: task runs become numbered invoices
 """
 
 from __future__ import annotations
@@ -275,6 +276,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="other events")
     parser.add_argument("--json", type=Path, help="write the figures of all rounds there")
     parser.add_argument("--database-url", help="a server, for example of PostgreSQL; default: SQLite")
+    parser.add_argument("--close", type=int, metavar="ACCOUNTS", help="closing months of so many accounts")
+    parser.add_argument("--runs", type=int, default=500, help="of an account and month to close")
+    parser.add_argument("--months", type=int, default=1, help="to close, one after the other")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of closing")
     parser.add_argument("--clickhouse", nargs="?", const="", metavar="URL", help="the store on ClickHouse")
     options = parser.parse_args()
     if options.clickhouse is not None:
@@ -286,6 +291,14 @@ def main() -> None:
             options.json.write_text(json.dumps({"median": medians, "rounds": figures}, indent=1))
         return
     with tempfile.TemporaryDirectory(prefix="billing-bench-") as name:
+        if options.close:
+            import bench_close
+
+            found = bench_close.rounds(options, Path(name))
+            medians = bench_close.report_close(found)
+            if options.json:
+                options.json.write_text(json.dumps({"median": medians, "rounds": found}, indent=1))
+            return
         report(run(options, Path(name)), options)
 
 

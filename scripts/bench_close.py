@@ -3,7 +3,7 @@ SQLite (or PostgreSQL), without Stripe. Prints invoices and task runs a second, 
 What was billed is compared with what was generated, and some invoices are computed again: a fast wrong answer
 is a failure.
 
-    PYTHONPATH=. .venv/bin/python scripts/bench_close.py [--accounts 2000] [--months 1] [--database-url URL]
+    scripts/bench --close 10000 [--months 2] [--runs 500] [--database-url URL]
 
 With more months, each is closed in turn: the later ones look for what the earlier ones have to be adjusted
 for.
@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import random
 import resource
-import tempfile
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from bench_places import database
 
 from billing.accounts import add_account
 from billing.app import Service, make_service
@@ -78,8 +80,17 @@ def prepare(service: Service, accounts: int) -> None:
         )
 
 
-def close(service: Service, month: Month, truth: Counter[str], runs: int) -> None:
-    """Run the month, print what it took, and compare."""
+def close(service: Service, month: Month, truth: Counter[str], runs: int) -> dict[str, float]:
+    """Run the month, print what it took, and compare. Invoices a second, and of the floor: the counts and
+    digests of the same accounts, by one process, and nothing else."""
+    began = time.perf_counter()
+    ids = service.store.accounts_in(month.start, month.end)
+    cutoff = service.store.cutoff().position
+    read = sum(
+        usage.counts.total for _, usage in service.store.month_usages(ids, month.start, month.end, cutoff)
+    )
+    floor = len(ids) / (time.perf_counter() - began)
+    assert read == runs, f"{read} read where {runs} are held"
     before, began = processor(), time.perf_counter()
     report = service.run_month(month, send=False)
     seconds, cpu = time.perf_counter() - began, processor() - before
@@ -89,8 +100,10 @@ def close(service: Service, month: Month, truth: Counter[str], runs: int) -> Non
         f"  {month}: {report.finalized:,} invoices of {runs:,} task runs in {seconds:.1f} s:"
         f" {report.finalized / seconds:,.0f} invoices/s, {runs / seconds:,.0f} task runs/s,"
         f" {1000 * cpu / report.finalized:.2f} ms of processor an invoice;"
-        f" memory at most {here:,.0f} MB, and {there:,.0f} MB in a process that reads"
+        f" memory at most {here:,.0f} MB, and {there:,.0f} MB in a process that reads; the floor"
+        f" {floor:,.0f} accounts/s"
     )
+    return {"close": report.finalized / seconds, "close_floor": floor, "close_mb": max(here, there)}
 
 
 def processor() -> float:
@@ -111,7 +124,9 @@ def check(service: Service, report: RunReport, truth: Counter[str]) -> None:
         assert found.ok, found.to_data()
 
 
-def measure(url: str, accounts: int, runs: int, months: int) -> None:
+def measure(url: str, accounts: int, runs: int, months: int) -> list[dict[str, float]]:
+    """The figures of each month."""
+    figures = []
     clock = {"now": FIRST.start}
     service = make_service(Settings(_env_file=None, database_url=url), lambda: clock["now"])
     prepare(service, accounts)
@@ -121,23 +136,33 @@ def measure(url: str, accounts: int, runs: int, months: int) -> None:
         for batch in generate(month, accounts, runs, truth):
             service.store.append(batch, month.end)
         clock["now"] = month.end + 2 * DAY_US
-        close(service, month, truth, accounts * runs)
+        figures.append(close(service, month, truth, accounts * runs))
         month = month.next()
     service.store.close()
+    return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0] if __doc__ else None)
-    parser.add_argument("--accounts", type=int, default=2_000)
-    parser.add_argument("--runs", type=int, default=500, help="of an account and month, on average")
-    parser.add_argument("--months", type=int, default=1)
-    parser.add_argument("--database-url", help="an empty database of a server; default: SQLite")
-    options = parser.parse_args()
-    print(f"{options.accounts:,} accounts, {options.runs:,} task runs a month each")
-    with tempfile.TemporaryDirectory(prefix="billing-close-") as name:
-        url = options.database_url or f"sqlite:///{Path(name) / 'close.db'}"
-        measure(url, options.accounts, options.runs, options.months)
+def rounds(options: argparse.Namespace, folder: Path) -> list[list[dict[str, float]]]:
+    """The figures of each month, of each round in a database of its own."""
+    print(f"{options.close:,} accounts, {options.runs:,} task runs a month each")
+    found = []
+    for number in range(options.rounds):
+        with database(options.database_url, folder, f"close_{number}") as url:
+            found.append(measure(url, options.close, options.runs, options.months))
+    return found
 
 
-if __name__ == "__main__":
-    main()
+def report_close(found: list[list[dict[str, float]]]) -> dict[str, float]:
+    """Print and answer the medians, by figure and month."""
+    medians = {
+        f"{name}_{month}": statistics.median(each[month - 1][name] for each in found)
+        for month in range(1, len(found[0]) + 1)
+        for name in found[0][0]
+    }
+    for month in range(1, len(found[0]) + 1):
+        figure, floor = medians[f"close_{month}"], medians[f"close_floor_{month}"]
+        print(
+            f"  month {month}: {figure:,.0f} invoices/s, {figure / floor:.2f} of reading alone,"
+            f" {medians[f'close_mb_{month}']:,.0f} MB; median of {len(found)}"
+        )
+    return medians
