@@ -213,6 +213,8 @@ def _usual(sign: Sign) -> str:
         said.append(f"{percent(own.median)} in {own.of} months before")
     if others is not None:
         said.append(f"{percent(others.median)} among {others.of} accounts")
+    if not said:
+        said.append("not known, and by chance it would be half")
     return f"usual is {' and '.join(said)}; {sign.excess:,} beyond that"
 
 

@@ -85,6 +85,8 @@ def correct(
         raise Invalid(f"action {action!r} is not one of {', '.join(ACTIONS)}", field="action")
     check_reason(reason)
     check_text("author", author)
+    if not author.strip():
+        raise Invalid("say who corrects it; the author is kept with the correction", field="author")
     if not task_run_ids:
         raise Invalid("name the task runs to correct", field="task_run_ids")
     if not store.has_account(account):

@@ -10,6 +10,7 @@ is killed in between left a decision: the next who answers finishes that one, be
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,8 @@ from metering.period import format_instant
 from metering.sources.fields import is_task_run_id
 from metering.store import EventStore
 from metering.usage import Run
+
+_is_request = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII).fullmatch
 
 STATUSES = ("open", "corrected", "declined")
 MOST_RUNS = 1000
@@ -59,6 +62,8 @@ def raise_dispute(
         "raised_by", raised_by, "say who raises the dispute", longest=LONGEST_NAME, fine=""
     )
     wanted = _check_ids(runs)
+    if request is not None and not _is_request(request):
+        raise Invalid("request must be 1 to 100 characters of A-Za-z0-9_-", field="request")
     disputed = _disputed_invoice(engine, account_id, invoice)
     cutoff = store.cutoff().position if disputed is None else disputed.cutoff
     assert cutoff is not None
@@ -232,7 +237,8 @@ def _check_ids(runs: Sequence[str]) -> tuple[str, ...]:
 def _disputed_invoice(engine: sa.Engine, account_id: str, id_or_number: str | None) -> Invoice | None:
     with reading(engine) as connection:
         get_account(connection, account_id)
-        invoice = None if id_or_number is None else invoices.get(connection, id_or_number)
+        is_name = id_or_number is not None and id_or_number.isprintable()
+        invoice = invoices.get(connection, str(id_or_number)) if is_name else None
     if id_or_number is None:
         return None
     if invoice is None or invoice.account != account_id or invoice.status == "draft":

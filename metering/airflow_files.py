@@ -17,7 +17,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from metering.sources import UndecodableBody
-from metering.sources.airflow import INSTANCES
+from metering.sources.airflow import BROKEN, INSTANCES
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _NEEDED = ("dag_id", "task_id", "state")
@@ -54,14 +54,35 @@ def _instances(buffered: io.BufferedReader) -> Iterator[bytes]:
 
 
 def _csv(source: BinaryIO) -> Iterator[bytes]:
-    rows = csv.DictReader(io.TextIOWrapper(source, "utf-8-sig", errors="surrogateescape", newline=""))
+    rows = csv.DictReader(
+        io.TextIOWrapper(source, "utf-8-sig", errors="surrogateescape", newline=""), strict=True
+    )
     missing = [name for name in _NEEDED if name not in (rows.fieldnames or ())]
     if missing:
         raise UndecodableBody(
             f"the first line names no column {missing[0]}; export the table task_instance with a header line"
         )
-    for row in rows:
-        yield _line({name: value for name, value in row.items() if name and value not in ("", None)})
+    while True:
+        before = rows.reader.line_num
+        try:
+            row = next(rows, None)
+        except csv.Error as error:  # a quote that is not closed, for example; the next line is read anew
+            yield _line({BROKEN: f"{_where(before, rows.reader.line_num)} is not valid CSV: {error}"})
+            continue
+        if row is None:
+            return
+        if None in row or None in row.values():
+            has = sum(value is not None for name, value in row.items() if name) + len(row.get(None) or ())
+            named = len(rows.fieldnames or ())
+            yield _line(
+                {BROKEN: f"{_where(before, rows.reader.line_num)} has {has} fields, and the header {named}"}
+            )
+            continue
+        yield _line({name: value for name, value in row.items() if value})
+
+
+def _where(before: int, last: int) -> str:
+    return f"line {last}" if last <= before + 1 else f"lines {before + 1} to {last}"
 
 
 def _json(source: BinaryIO) -> Iterator[bytes]:
@@ -70,10 +91,13 @@ def _json(source: BinaryIO) -> Iterator[bytes]:
     try:
         document = _loads(first)
     except ValueError:
-        yield from _document(_parsed(first + source.read()))
-        return
+        text = first + source.read()
+        if not _is_lines(text):
+            yield from _document(_parsed(text))
+            return
+        source, document = io.BytesIO(text[len(first) :]), None
     rest = source.readline()
-    if not rest.strip():
+    if document is not None and not rest.strip():
         yield from _document(document)
         return
     for line in chain([first, rest], source):
@@ -81,6 +105,15 @@ def _json(source: BinaryIO) -> Iterator[bytes]:
             yield from _document(_loads(line)) if line.strip() else ()
         except ValueError:
             yield line  # its reader says what is wrong with it
+
+
+def _is_lines(text: bytes) -> bool:
+    """Whether only the first line is broken: the second one is an object."""
+    lines = text.split(b"\n", 2)
+    try:
+        return len(lines) > 1 and isinstance(_loads(lines[1]), dict)
+    except ValueError:
+        return False
 
 
 def _loads(text: bytes) -> object:

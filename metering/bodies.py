@@ -24,6 +24,8 @@ from metering.sources import Admission, Decoded, Format, Framing, decode, detect
 _log = logging.getLogger("metering.bodies")
 
 MAX_DECOMPRESSED_BYTES = 64 << 20
+# More do not fit anyway, unless they are no events: to say so of each would keep the others waiting.
+MAX_EVENTS = 250_000
 # To send a body to another process and its events back costs as much as a few dozen events.
 SMALL_BYTES = 32 << 10
 # From about two thousand events on, decoding here would keep other requests waiting.
@@ -62,7 +64,7 @@ def read_body(asked: Asked, body: bytes) -> Read:
         body, framing = b"".join(instances(io.BytesIO(body))), "ndjson"
     if framing is None:
         framing = detect(body).framing
-    decoded = decode(body, format=asked.format, framing=framing, admission=asked.admission)
+    decoded = decode(body, format=asked.format, framing=framing, admission=asked.admission, most=MAX_EVENTS)
     return Read(decoded, len(decoded.events))
 
 
@@ -92,8 +94,10 @@ class Readers:
             try:
                 return await loop.run_in_executor(self._pool, _read_there, asked, body)
             except BrokenProcessPool as error:  # killed, for example for its memory: we read ourselves
-                _log.warning("a process that reads events died: %r", error)
-                self._pool, self._processes = None, 0
+                if self._starting is not None:
+                    _log.warning("a process that reads events died: %r", error)
+                self._pool = self._starting = None  # another one starts when many come again
+                self._lately.clear()
         elif self._processes and self._starting is None and self._many_come(loop.time()):
             self._starting = loop.run_in_executor(None, self._start)
             self._starting.add_done_callback(self._started)

@@ -49,7 +49,7 @@ class IngestReport:
         self.accepted += taken
         self.duplicate += len(accepted) - taken
         self.ignored += decoded.ignored
-        self.rejected += len(decoded.rejected)
+        self.rejected += decoded.refused
         self.errors += decoded.rejected[: ERRORS_SHOWN - len(self.errors)]
         assert self.received == self.accepted + self.duplicate + self.ignored + self.rejected
 

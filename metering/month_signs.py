@@ -55,11 +55,9 @@ def said_by_events(store: EventStore, corrected: Corrected) -> Callable[[Month],
     moved: dict[Month, dict[str, Counter[Outcome]]] = defaultdict(lambda: defaultdict(Counter))
     cutoff = store.cutoff().position
     for account, runs in corrected.items():
-        said = store.held(account, runs)
-        for run in store.find(account, runs, cutoff).values():
-            change = moved[Month.of(run.ended_at)][account]
-            change[run.outcome] -= 1
-            change[said[run.task_run_id]] += 1
+        for as_sent, quantity in ((False, -1), (True, 1)):
+            for run in store.find(account, runs, cutoff, as_sent=as_sent).values():
+                moved[Month.of(run.ended_at)][account][run.outcome] += quantity
 
     def counts_of(month: Month) -> CountsOf:
         counts = dict(store.counts_by_account(month.start, month.end))

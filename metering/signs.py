@@ -97,7 +97,8 @@ class Norm(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Sign:
     """`part` of `whole` runs; `excess` of the part are beyond what is usual. `own` and `others` are None
-    where there is too little to say what is usual; `far_from` names which of them the share is far from.
+    where there is too little to say what is usual; `far_from` names which of them the share is far from, or
+    `chance` where neither is known and there would be as many on either side of a second.
     Of back-dated runs, `after_month` were told after the month's end; of the billable runs, `younger` have an
     id made after they ended. `accounts` are the others that have the same ids."""
 
@@ -170,6 +171,8 @@ def far_shares(
         months = (each.share for each in past.get(account, ()) if each.says_something)
         own = _usual(months, LEAST_MONTHS, OWN_SPREAD)
         norms = {name: _norm(portion, usual) for name, usual in (("own", own), ("others", others)) if usual}
+        if portion.window and not norms:  # nobody has such runs to tell; then they lie evenly, if by chance
+            norms = {"chance": _norm(portion, _EVEN)}
         far = tuple(name for name, norm in norms.items() if portion.share > norm.limit)
         if not far:
             continue
@@ -202,6 +205,10 @@ class _Usual(NamedTuple):
     centre: float
     spread: float
     of: int
+
+
+# Durations that nobody shapes lie as often on either side of a second; flows of one length are the exception.
+_EVEN = _Usual(0.0, OTHERS_SPREAD, 0)
 
 
 def _usual(shares: Iterable[float], least: int, least_spread: float) -> _Usual | None:

@@ -170,12 +170,12 @@ class QuantityStore:
                     if run_id(number) >= from_id:
                         yield Run(run_id(number), held.outcome, held.ended_at, held.duration_us, "", "")
 
-    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+    def find(
+        self, account: str, task_run_ids: Sequence[str], cutoff: int, *, as_sent: bool = False
+    ) -> dict[str, Run]:
         wanted = set(task_run_ids)
-        ever = (0, Month(9998, 12).end)
-        return {
-            run.task_run_id: run for run in self.runs(account, *ever, cutoff) if run.task_run_id in wanted
-        }
+        ever = self.runs(account, 0, Month(9998, 12).end, cutoff, as_sent=as_sent)
+        return {run.task_run_id: run for run in ever if run.task_run_id in wanted}
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int

@@ -39,7 +39,9 @@ class SignAnswer(BaseModel):
     runs: int
     of: int
     excess: int
-    far_from: list[str] = Field(description="`own`: its own past; `others`: the other accounts.")
+    far_from: list[str] = Field(
+        description="`own`: its own past; `others`: the other accounts; `chance`: neither is known."
+    )
     own_past: NormAnswer | None
     others: NormAnswer | None
     after_month: int

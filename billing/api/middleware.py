@@ -16,6 +16,9 @@ from billing.api.problems import problem, problem_of
 
 # Documents are small; events come through a route that bounds its body by itself.
 MAX_DOCUMENT_BYTES = 1 << 20
+# Of 100,000 task runs by their ids.
+MAX_LIST_BYTES = 16 << 20
+LISTS = frozenset({"/v1/corrections"})
 BOUNDS_ITSELF = "/v1/events"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
@@ -56,11 +59,11 @@ class Guard:
                 await refusal(scope, receive, answer)
             elif scope["path"] == BOUNDS_ITSELF:
                 await self._app(scope, receive, answer)
-            elif declared_length(headers.get("content-length")) > MAX_DOCUMENT_BYTES:
-                refusal = problem(413, _TOO_LARGE, request_id=request_id)
+            elif declared_length(headers.get("content-length")) > (most := _most(scope["path"])):
+                refusal = problem(413, _too_large(most), request_id=request_id)
                 await refusal(scope, receive, answer)
             else:
-                await self._app(scope, _bounded(receive), answer)
+                await self._app(scope, _bounded(receive, most), answer)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except Exception as error:
@@ -70,18 +73,23 @@ class Guard:
             await refusal(scope, receive, answer)
 
 
-_TOO_LARGE = f"the body is larger than {MAX_DOCUMENT_BYTES} bytes; send less"
+def _most(path: str) -> int:
+    return MAX_LIST_BYTES if path in LISTS else MAX_DOCUMENT_BYTES
 
 
-def _bounded(receive: Receive) -> Receive:
-    room = MAX_DOCUMENT_BYTES
+def _too_large(most: int) -> str:
+    return f"the body is larger than {most} bytes; send less"
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    room = most
 
     async def bounded() -> Message:
         nonlocal room
         message = await receive()
         room -= len(message.get("body", b""))
         if room < 0:
-            raise HTTPException(413, _TOO_LARGE)
+            raise HTTPException(413, _too_large(most))
         return message
 
     return bounded

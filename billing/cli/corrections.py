@@ -96,16 +96,18 @@ def _read(name: str) -> list[str]:
 
 
 def _ids(lines: Iterable[str]) -> list[str]:
-    """The ids of a run list, or one a line."""
+    """The ids of a run list, which begins with its header; else every line is one, whatever is in it."""
     try:
-        rows = [row for row in csv.reader(lines, strict=True) if row and row[0].strip()]
+        text = [line.rstrip("\r\n") for line in lines]
+        if text:
+            text[0] = text[0].removeprefix("\ufeff")
+        if text and text[0].split(",")[0] == _COLUMN:
+            return [row[0] for row in csv.reader(text[1:], strict=True) if row]
     except UnicodeDecodeError:
         raise typer.BadParameter("the file of --runs is not UTF-8 text") from None
     except csv.Error as error:
         raise typer.BadParameter(f"the file of --runs is no list of task runs: {error}") from None
-    if rows and rows[0][0].lstrip("\ufeff") == _COLUMN:
-        rows = rows[1:]
-    return [row[0].strip() for row in rows]
+    return [line.strip() for line in text if line.strip()]
 
 
 def _user() -> str:

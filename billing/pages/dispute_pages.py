@@ -101,6 +101,8 @@ def _invoice(visit: Visit) -> Invoice | None:
     name = visit.field("invoice")
     if not name:
         return None
+    if not name.isprintable():
+        raise NotFound("there is no such invoice that was issued")
     invoice = show_invoice(visit.service.engine, name, account=visit.account.id)
     if invoice.status == "draft":
         raise NotFound(f"there is no invoice {name!r} that was issued")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from billing.completeness import account_watermark
 from billing.disputes import list_disputes
-from billing.errors import BillingError
+from billing.errors import BillingError, Refused
 from billing.invoices import each_invoice, preview
 from billing.pages.visit import Visit
 from billing.pricing.quota import free_runs
@@ -64,6 +64,8 @@ def month_so_far(visit: Visit) -> MonthSoFar:
     """From the counters, so it takes as long however many task runs there are."""
     service, account, month = visit.service, visit.account, Month.of(visit.now)
     try:
+        if month < account.billing_from:
+            raise Refused(f"{account.id} is billed from {account.billing_from} on")
         found: dict[str, Any] = preview(service.engine, service.store, account.id, month)
     except BillingError:  # not billed yet, or no longer: what ran is shown all the same
         counts = service.store.usage(account.id, month.start, month.end, by="month").counts

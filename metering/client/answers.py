@@ -77,7 +77,7 @@ def _taken(body: bytes, events: int) -> Verdict:
         said = json.loads(body)
         counts = [int(said[name]) for name in ("accepted", "duplicate", "ignored", "rejected")]
         errors = [each for each in said["errors"] if 0 <= int(each["index"]) < events]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return Later("it answers 200 and does not count the events; is it the service?", loud=True)
     if sum(counts) != events or min(counts) < 0:
         return Later("it answers 200 and does not count every event; is it the service?", loud=True)

@@ -137,7 +137,7 @@ def _decoded(events: list[Any], source: Source, now: int) -> Decoded:
         try:
             event = _event(each, source, admission)
         except FieldError as refused:
-            decoded.rejected.append(Rejection(index, refused.field, refused.message))
+            decoded.reject(Rejection(index, refused.field, refused.message))
             continue
         if event is None:
             decoded.ignored += 1

@@ -86,16 +86,27 @@ class Rejection:
     message: str
 
 
+# Rejections of a body that are kept, with the reason of each.
+NAMED = 100
+
+
 @dataclass(slots=True)
 class Decoded:
     """Every event of a body, exactly once: taken, ignored (not final, not about a task run) or rejected. Of
-    a format that states starts and ends apart, what is taken are `halves`."""
+    a format that states starts and ends apart, what is taken are `halves`. `refused` counts what was
+    rejected; `rejected` has the first of it: a small body can hold millions of things that are no event."""
 
     received: int = 0
     events: list[TaskRunEvent] = field(default_factory=list)
     ignored: int = 0
     rejected: list[Rejection] = field(default_factory=list)
     halves: list[Half] = field(default_factory=list)
+    refused: int = 0
+
+    def reject(self, rejection: Rejection) -> None:
+        self.refused += 1
+        if len(self.rejected) < NAMED:
+            self.rejected.append(rejection)
 
 
 def _span(late_us: int) -> str:

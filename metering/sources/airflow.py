@@ -32,6 +32,8 @@ from metering.sources.fields import (
 _STATES = {"success": "COMPLETED", "failed": "FAILED", "upstream_failed": "FAILED"}
 # What the list of task instances is called in an answer of the REST API.
 INSTANCES = "task_instances"
+# Stands for a row of a file that cannot be read; its value says why.
+BROKEN = "broken row"
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)(?:(Z)|([+-]\d\d)(?::?(\d\d))?)?", re.ASCII
@@ -41,6 +43,8 @@ _INSTANT = re.compile(
 def read_airflow(instance: dict[str, Any], admission: Admission) -> TaskRunEvent | None:
     """The event that a task instance states; None for one that ran nothing or is not over. Raises
     FieldError."""
+    if BROKEN in instance:
+        raise FieldError("row", str(instance[BROKEN]))
     state = _STATES.get(text_of(instance, "state") or "")
     if state is None:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 from metering.event import TaskRunEvent
 from metering.pairing.half import Half
 from metering.sources.admission import Admission, Decoded, Rejection
-from metering.sources.bodies import UndecodableBody
+from metering.sources.bodies import BodyTooLarge, UndecodableBody
 from metering.sources.cloudevents import FINISHED_TYPE
 from metering.sources.detection import detect
 from metering.sources.document import Framing, JsonError, elements
@@ -22,6 +22,10 @@ WITHOUT_ACCOUNT = {
     "airflow": "Airflow's task instances",
 }
 
+_TOO_MANY = "the body has more than {:,} events; send it in smaller batches"
+# Objects within an event, more than any source has: a body of nothing but them is not read at all.
+_BRACES = 16
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -33,6 +37,7 @@ def decode(
     admission: Admission,
     cloudevent_types: frozenset[str] = frozenset({FINISHED_TYPE}),
     first_index: int = 0,
+    most: int | None = None,
 ) -> Decoded:
     """Read every event of a body; each is taken, ignored or rejected, and none costs another its place.
 
@@ -41,8 +46,10 @@ def decode(
     end at line ends. A stream's format is best detected once, from its first piece.
 
     Raises UndecodableBody where there is nothing to read: an empty body, a broken JSON document, Prefect
-    events without an account to put them to.
+    events without an account to put them to. Raises BodyTooLarge for more than `most` events.
     """
+    if most is not None and body.count(b"{") > most * _BRACES:
+        raise BodyTooLarge(_TOO_MANY.format(most))
     if first_index == 0:
         body = body.removeprefix(_BYTE_ORDER_MARK)
         if not body or body.isspace():
@@ -54,20 +61,27 @@ def decode(
         batch = read_batch(body, framing, admission)
         if batch is not None:
             return Decoded(len(batch.events) + batch.ignored, batch.events, batch.ignored)
-    return read_with_care(body, framing, admission, reader_of(known, cloudevent_types), first_index)
+    return read_with_care(body, framing, admission, reader_of(known, cloudevent_types), first_index, most)
 
 
 def read_with_care(
-    body: bytes, framing: Framing, admission: Admission, reader: Reader, first_index: int = 0
+    body: bytes,
+    framing: Framing,
+    admission: Admission,
+    reader: Reader,
+    first_index: int = 0,
+    most: int | None = None,
 ) -> Decoded:
-    """Read event by event, with the exact reason for each rejection. Raises UndecodableBody."""
+    """Read event by event, with the exact reason for each rejection. Raises UndecodableBody, BodyTooLarge."""
     decoded = Decoded()
     for index, element in enumerate(elements(body, framing), first_index):
         decoded.received += 1
+        if most is not None and decoded.received > most:
+            raise BodyTooLarge(_TOO_MANY.format(most))
         try:
             event = _read(element, admission, reader)
         except FieldError as refused:
-            decoded.rejected.append(Rejection(index, refused.field, refused.message))
+            decoded.reject(Rejection(index, refused.field, refused.message))
             continue
         if event is None:
             decoded.ignored += 1

@@ -89,9 +89,10 @@ class EventStore(Protocol):
         compares with their source. `from_id`: those whose id is not before it; what is before is not read.
         Streams; memory stays flat."""
 
-    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
-        """Those of some task runs that are held, by their id, judged by the events and corrections committed
-        up to `cutoff`, whenever they ended."""
+    def find(
+        self, account: str, task_run_ids: Sequence[str], cutoff: int, *, as_sent: bool = False
+    ) -> dict[str, Run]:
+        """Those of some task runs that are held, by their id, judged as `runs` does, whenever they ended."""
 
     def month_usages(
         self, accounts: Sequence[str], start: int, end: int, cutoff: int

@@ -84,8 +84,10 @@ def found_runs(
     labels: Mapping[int, Label],
     task_run_ids: Sequence[str],
     asked: Question,
+    *,
+    as_sent: bool = False,
 ) -> dict[str, Run]:
-    """Those of some runs that are held, by id."""
+    """Those of some runs that are held, by id. `as_sent`: by their events alone."""
     found: dict[str, Run] = {}
     for bucket, part in key_parts(run_key.encode_all(sorted(set(task_run_ids)))):
         query = sa.select(task_runs).where(*_plain(account_id, asked))
@@ -95,7 +97,7 @@ def found_runs(
             found[run.task_run_id] = run
     wanted = set(task_run_ids) - found.keys()
     if wanted:
-        revised = revised_runs(connection, [account_id], *asked).get(account_id, ())
+        revised = revised_runs(connection, [account_id], *asked, as_sent=as_sent).get(account_id, ())
         found |= {run.task_run_id: run for run in revised if run.task_run_id in wanted}
     return found
 

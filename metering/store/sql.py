@@ -141,13 +141,16 @@ class SqlEventStore:
             asked = Question(start, end, cutoff)
             yield from listed_runs(connection, account_id, labels, asked, as_sent=as_sent, from_id=from_id)
 
-    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+    def find(
+        self, account: str, task_run_ids: Sequence[str], cutoff: int, *, as_sent: bool = False
+    ) -> dict[str, Run]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return {}
         labels = self._names.labels_of(account_id)
         with reading(self._engine) as connection:
-            return found_runs(connection, account_id, labels, task_run_ids, Question(*EVER, cutoff))
+            asked = Question(*EVER, cutoff)
+            return found_runs(connection, account_id, labels, task_run_ids, asked, as_sent=as_sent)
 
     def days(self, account: str, start: int, end: int, cutoff: int) -> dict[date, Counts]:
         account_id = self._names.account_id(account)

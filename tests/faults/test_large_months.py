@@ -134,7 +134,7 @@ def test_progress_does_not_begin_again_for_what_another_process_left(sqlite_data
 def test_what_a_billing_run_holds_does_not_grow(sqlite_databases: NewDatabase) -> None:
     """The most that is allocated at any time, for each invoice that one month has more than another. A first
     month fills what is filled once."""
-    few, many = (500, 2_000) if FULL else (120, 400)
+    few, many = (500, 2_000) if FULL else (120, 800)
     _, small, large = [_peak(Month(sqlite_databases()).meter(quantity)) for quantity in (1, few, many)]
     assert (large - small) / (many - few) < TINY, (small, large)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from metering.bodies import MAX_DECOMPRESSED_BYTES, SMALL_BYTES, Asked, Read, Readers
+from metering.bodies import MAX_DECOMPRESSED_BYTES, MAX_EVENTS, SMALL_BYTES, Asked, Read, Readers, read_body
 from metering.sources import Admission, BodyTooLarge, UndecodableBody
+from metering.sources.admission import NAMED
 from tests.metering.wire import NOW, native
 
 ADMISSION = Admission(NOW, None, None, None)
@@ -55,7 +56,8 @@ def test_another_process_reads_what_is_read_here() -> None:
     assert isinstance(here, Read) and isinstance(there, Read)
     assert here.prepared is None and there.decoded.events == []
     assert there.prepared == here.decoded.events
-    assert (here.quantity, here.decoded.ignored, len(here.decoded.rejected)) == (200, 200, 200)
+    assert (here.quantity, here.decoded.ignored, here.decoded.refused) == (200, 200, 200)
+    assert len(here.decoded.rejected) == NAMED
     assert there.quantity == 200
     assert there._replace(prepared=None, decoded=here.decoded) == here
     assert there.decoded.rejected == here.decoded.rejected
@@ -107,3 +109,14 @@ def test_it_can_be_closed_at_any_time(bodies: int) -> None:
         assert not multiprocessing.active_children()
 
     asyncio.run(read())
+
+
+def test_a_small_body_of_millions_of_broken_events_is_refused() -> None:
+    """Compressed it is a few kilobytes; each event of it would take as long as one that counts."""
+    lines = b"{}\n" * (MAX_EVENTS + 1)
+    with pytest.raises(BodyTooLarge, match="more than 250,000 events; send it in smaller batches"):
+        read_body(_asked(zipped=True), gzip.compress(lines))
+    with pytest.raises(BodyTooLarge, match="more than 250,000 events"):
+        read_body(_asked(framing="json"), b"[" + b"{}," * (20 * MAX_EVENTS) + b"{}]")
+    few = read_body(_asked(), b"{}\n" * 1000)
+    assert (few.decoded.refused, len(few.decoded.rejected)) == (1000, NAMED)

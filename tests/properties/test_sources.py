@@ -234,6 +234,7 @@ def test_pieces_and_framings_give_what_the_whole_gives(
         pieces.events += piece.events
         pieces.ignored += piece.ignored
         pieces.rejected += piece.rejected
+        pieces.refused += piece.refused
     assert pieces == whole
 
 

@@ -133,13 +133,15 @@ class ClickHouseEventStore:
         moved = [each for each in moved if each.after.task_run_id.encode() >= from_id.encode()]
         yield from merged(streams, moved, start, end)
 
-    def find(self, account: str, task_run_ids: Sequence[str], cutoff: int) -> dict[str, Run]:
+    def find(
+        self, account: str, task_run_ids: Sequence[str], cutoff: int, *, as_sent: bool = False
+    ) -> dict[str, Run]:
         if not task_run_ids:
             return {}
         seen = self._journal.seen(cutoff)
         rows = self.connection.rows(queries.found(seen, GIVEN), given=_keys(task_run_ids), account=account)
         found = {row[0]: Run(row[0], Outcome(row[1]), *row[2:]) for row in rows}
-        held = [each.after for each in self._corrections.moved(seen, [account])]
+        held = [] if as_sent else [each.after for each in self._corrections.moved(seen, [account])]
         return found | {run.task_run_id: run for run in held if run.task_run_id in found}
 
     def _stream(self, query: str, **parameters: Any) -> Iterator[Run]:
@@ -264,10 +266,7 @@ class ClickHouseEventStore:
         return any(once_within(each, start, end) for each in said.values())
 
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
-        if accounts is not None and not accounts:
-            return {}
-        given = None if accounts is None else _accounts(accounts)
-        return run_figures(self.engine, self.connection, self._journal.seen(), asked, given)
+        return run_figures(self.engine, self.connection, self._journal.seen(), asked, accounts)
 
     def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
         return shared_runs(self.connection, self._journal.seen(), start, end)

@@ -64,6 +64,8 @@ BODIES: dict[str, Any] = {
     "/v1/accounts/{account_id}/links": {},
     "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
     "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},
+    "/v1/sources/{source}/visits": {},
+    "/v1/sources/{source}/recoveries": {},
 }
 
 
