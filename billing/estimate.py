@@ -1,8 +1,10 @@
-"""What would a month cost? An export of somebody's task runs, priced on a plan. Nothing is kept of it."""
+"""What would a month cost? Somebody's task runs, of an export or a Prefect server, priced on a plan. Nothing
+is kept of them."""
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +19,10 @@ from billing.pricing.invoice import Document, compose
 from billing.pricing.rating import Standing, free_runs, standing
 from billing.schema import upgrade
 from metering.airflow_files import Lines, instances
+from metering.collecting.prefect_server import PrefectServer
 from metering.database import make_engine
 from metering.ingestion import IngestReport
+from metering.outcome import Outcome
 from metering.period import Month
 from metering.store.sql import SqlEventStore
 from metering.streams import ingest_stream
@@ -111,6 +115,26 @@ def estimate(
     return Estimate(
         version, free_runs(version), report, [_priced(month, counts, version) for month, counts in counted]
     )
+
+
+def estimate_server(
+    server: PrefectServer,
+    since: Month,
+    plan: str,
+    now: int,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> Estimate:
+    """The same of the task runs that a Prefect server remembers, from a month on until now. Raises
+    PrefectError, NotFound."""
+    version = _version(plan, now)
+    found: dict[Month, Counter[Outcome]] = defaultdict(Counter)
+    report = IngestReport()
+    for run in server.task_runs(since.start, now, progress):
+        found[Month.of(run.ended_at)][run.outcome] += 1
+        report.received += 1
+        report.accepted += 1
+    months = [_priced(month, Counts(found[month]), version) for month in sorted(found)]
+    return Estimate(version, free_runs(version), report, months)
 
 
 _ALL = (Month.parse("2000-01").start, Month.parse("2100-01").start)

@@ -28,18 +28,49 @@ def add_to(app: typer.Typer) -> None:
 
 def estimate(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE…",
             help="Airflow: the table task_instance as CSV or JSON, or answers of its API. Prefect: events.",
         ),
-    ],
-    format: Annotated[Format, typer.Option(help="Whose export it is.")],
+    ] = None,
+    format: Annotated[Format | None, typer.Option(help="Whose export it is.")] = None,
+    api_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A Prefect server instead of files; its key is BILLING_PREFECT_API_KEY."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="MONTH", help="Of a server: from when on; by default three months.")
+    ] = None,
     plan: Annotated[str, typer.Option(help="The plan to price on.")] = "starter",
     as_json: AsJson = False,
 ) -> None:
-    """What would a month cost? Prices somebody's export of task runs on a plan, month by month, and shows
-    what would not be billed. Needs no database, and keeps nothing."""
+    """What would a month cost? Prices somebody's task runs on a plan, month by month, and shows what would
+    not be billed. Needs no database, and keeps nothing."""
+    if bool(files) == bool(api_url):
+        raise typer.BadParameter("name files to read, or a Prefect server with --api-url")
+    if api_url:
+        if format == "airflow":
+            raise typer.BadParameter("--api-url reads Prefect; save answers of Airflow's API in files")
+        made = _of_server(api_url, since, plan)
+    elif format is None:
+        raise typer.BadParameter("say whose export it is, with --format airflow or --format prefect")
+    else:
+        made = _of_files(files or [], format, plan)
+    if as_json:
+        print_json(made.to_data())
+    else:
+        print_estimate(made)
+    for error in made.ingest.errors[:ERRORS_ON_SCREEN]:
+        note(f"task run {error.index} (from 0), {error.field}: {error.message}")
+    if made.ingest.rejected:
+        note(f"{made.ingest.rejected:,} task runs cannot be read, and are not in the estimate")
+        raise typer.Exit(LOOK)
+
+
+def _of_files(files: list[Path], format: Format, plan: str) -> Estimate:
     from billing.estimate import estimate as compute
     from metering import clock
 
@@ -50,16 +81,27 @@ def estimate(
             size = path.stat().st_size
             file = stack.enter_context(path.open("rb"))
             sources.append((file, lambda done, show=show, size=size: show(done, size)))
-        made = compute(sources, format, plan, clock.now_instant())  # type: ignore[arg-type]
-    if as_json:
-        print_json(made.to_data())
-    else:
-        print_estimate(made)
-    for error in made.ingest.errors[:ERRORS_ON_SCREEN]:
-        note(f"task run {error.index} (from 0), {error.field}: {error.message}")
-    if made.ingest.rejected:
-        note(f"{made.ingest.rejected:,} task runs cannot be read, and are not in the estimate")
-        raise typer.Exit(LOOK)
+        return compute(sources, format, plan, clock.now_instant())  # type: ignore[arg-type]
+
+
+def _of_server(url: str, since: str | None, plan: str) -> Estimate:
+    from billing.estimate import estimate_server
+    from metering import clock
+    from metering.collecting.prefect_http import KEY_NAME
+    from metering.collecting.prefect_server import PrefectServer
+    from metering.period import Month
+    from metering.settings import Settings
+
+    now = clock.now_instant()
+    try:
+        first = Month.of(now).previous().previous() if since is None else Month.parse(since)
+    except ValueError as error:
+        raise typer.BadParameter(f"since: {error}") from None
+    with (
+        PrefectServer(url, Settings().prefect_key(KEY_NAME)) as server,
+        progress("asking the server") as show,
+    ):
+        return estimate_server(server, first, plan, now, show)
 
 
 def print_estimate(made: Estimate) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.billing.cli.conftest import Cli
+from tests.metering.prefect_double import prefect_double, row
 
 HEADER = "dag_id,task_id,run_id,map_index,start_date,end_date,duration,state\n"
 
@@ -46,6 +47,32 @@ def test_the_capture_is_estimated_as_it_is_billed(cli: Cli, tmp_path: Path) -> N
     data = cli.json("estimate", capture, "--format", "prefect")
     assert sum(each["billable"] for each in data["months"]) > 0
     assert data["ingest"]["rejected"] == 0
+
+
+def test_a_prefect_server_is_asked_itself(cli: Cli) -> None:
+    rows = [row(number, seconds=2.5) for number in range(5)]
+    rows += [
+        row(5, state="FAILED"),
+        row(6, seconds=0.5),
+        row(7, end="2026-09-03T12:00:05Z"),
+        row(8, subflow="x"),
+    ]
+    rows += [row(9, end="2026-08-03T12:00:05Z")]
+    with prefect_double(rows) as double:
+        asked = ("estimate", "--api-url", double.url, "--since", "2026-09")
+        data = cli.json(*asked)
+        assert [(each["month"], each["billable"]) for each in data["months"]] == [
+            ("2026-09", 1),
+            ("2026-10", 5),
+        ]
+        not_billed = data["months"][1]["not_billed"]
+        assert (not_billed["too_short"], not_billed["failed"], sum(not_billed.values())) == (1, 1, 2)
+        assert "uses 0 % of them, and costs nothing" in cli(*asked).out
+        assert cli(*asked, "--plan", "gold").code == 2
+        assert cli("estimate", "--api-url", double.url, "--format", "airflow").code == 2
+        assert cli("estimate", "--api-url", double.url, "--since", "soon").code == 2
+    assert cli("estimate").code == 2
+    assert "cannot be reached" in cli("estimate", "--api-url", "http://127.0.0.1:9").err
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_priced(cli: Cli, tmp_path: Path) -> None:
