@@ -80,9 +80,14 @@ def test_only_task_runs_of_the_span_are_asked_for_in_order_and_with_the_order_in
 
 
 def test_a_count_leaves_out_what_stands_for_subflows(double: PrefectDouble) -> None:
+    """Each that was completed counts twice, and once it is rolled back three times: so that is noticed."""
     double.rows = [row(1), row(2, subflow="child"), row(3), row(4, end="2026-11-01T00:00:00Z")]
     with server_of(double) as server:
-        assert server.count(OCTOBER.start, OCTOBER.end) == 2
+        assert server.count(OCTOBER.start, OCTOBER.end) == 4
+        double.rows.append(row(5, state="FAILED"))
+        assert server.count(OCTOBER.start, OCTOBER.end) == 5
+        double.rows[0] = row(1, name="RolledBack")
+        assert server.count(OCTOBER.start, OCTOBER.end) == 6
 
 
 def test_the_servers_clock_is_read(double: PrefectDouble) -> None:
