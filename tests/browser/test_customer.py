@@ -243,7 +243,9 @@ def test_a_link_that_is_not_whole_or_has_ended(service: Service, browser: Browse
     with visiting(browser) as page:
         answer = page.goto(service.url(link=link))
         assert answer is not None and answer.status == 200
-        answer = page.goto(service.url(link=Link("acme", link.token[:-1] + "A", 0)))
+        # One letter another: of the last one only four are ever met, so it may be what is put in its place.
+        other = ("A" if link.token[-2] != "A" else "B").join((link.token[:-2], link.token[-1]))
+        answer = page.goto(service.url(link=Link("acme", other, 0)))
         assert answer is not None and answer.status == 403
         expect(page.get_by_text("This link is not valid")).to_be_visible()
         service.world.instant += HOUR_US
