@@ -33,7 +33,7 @@ class Outcome:
     def __init__(self, code: int, stdout: bytes, stderr: str) -> None:
         self.code = code
         self.bytes = stdout
-        self.out = stdout.decode()
+        self.out = stdout.decode(errors="replace")
         self.err = stderr
 
     @property

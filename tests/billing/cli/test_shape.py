@@ -42,6 +42,7 @@ VERBS = {
     "run",
     "reconcile",
     "anomalies",
+    "export",
     "stripe-sandbox",
 }
 
@@ -114,6 +115,11 @@ def test_starting_imports_nothing_heavy() -> None:
         (["invoices", "pdf", "2024-03-000001"], 2, "there is no invoice '2024-03-000001'"),
         (["invoices", "verify", "2024-03-000001"], 2, "there is no invoice '2024-03-000001'"),
         (["invoices", "list", "--status", "lost"], 2, "status 'lost' is not one of draft, finalized"),
+        (["export", "focus"], 2, "Missing option '--month'"),
+        (["export", "prices", "--month", "2024-03"], 2, "'prices' is not one of 'usage', 'invoices'"),
+        (["export", "usage", "--month", "2024-13"], 2, "'2024-13' is not a month"),
+        (["export", "usage", "--month", "2024-03", "--account", "acme"], 2, "there is no account 'acme'"),
+        (["export", "usage", "--month", "2024-03", "-o", "nowhere/x.csv"], 2, "nowhere/x.csv"),
         (["links", "create", "acme"], 2, "there is no account 'acme'"),
         (["links", "create", "acme", "--hours", "0"], 2, "hours must be 1 to 744"),
         (["disputes", "show", "dsp_0"], 2, "there is no dispute 'dsp_0'; see: billing disputes list"),
