@@ -56,9 +56,11 @@ def record_seller(engine: sa.Engine, settings: Settings, now: int) -> None:
     """To be called before an invoice is issued; writes only where the seller is another one than before, and
     has a name."""
     seller = seller_of(settings)
+    if not seller.name:
+        return
     with reading(engine) as connection:
         held = sellers.at(connection, now)
-    if seller.name and held != asdict(seller):
+    if held != asdict(seller):
         with writing(engine) as connection:
             sellers.add(connection, now, asdict(seller))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
@@ -141,6 +141,7 @@ def test_every_format_holds_the_same(world: World, what: What, tmp_path: Path) -
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".csv", ".parquet", ".xlsx"]
 
 
+@example([" =1+1", "\t=1", "＝1", "-2+3"])
 @given(st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00\r"))))
 def test_no_cell_of_a_csv_begins_like_a_formula(texts: list[str]) -> None:
     table = Table("t", {"a": Kind.TEXT, "b": Kind.COUNT}, iter([(text, -1) for text in texts]))
