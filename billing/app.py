@@ -36,6 +36,7 @@ from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
 from billing.run_report import RunReport
 from billing.schema import is_current, upgrade
+from billing.sellers import record_seller
 from metering import clock
 from metering.database import make_engine, reading, writing
 from metering.period import DAY_US, SECOND_US, Month
@@ -100,6 +101,7 @@ class Service:
     ) -> RunReport:
         """Bill a month and send its invoices, where Stripe is configured. Raises NotFound, Refused."""
         self.store.catch_up(self.now())
+        self.record_seller()
         report = run_month(
             self.engine,
             self.store,
@@ -199,6 +201,7 @@ class Service:
     def approve_month(self, month: Month, *, by: str) -> Approval:
         """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.
         Raises NotFound, Refused."""
+        self.record_seller()
         approval = approve_month(
             self.engine, self.store, month, by=by, now=self.now(), grace_hours=self.settings.grace_hours
         )
@@ -210,6 +213,7 @@ class Service:
 
     def approve(self, invoice_id: str, *, by: str) -> Approval:
         """The same for one draft. Raises NotFound, Refused."""
+        self.record_seller()
         invoice = approve_draft(
             self.engine,
             self.store,
@@ -249,6 +253,10 @@ class Service:
             now=self.now(),
             reverse=reverse,
         )
+
+    def record_seller(self) -> None:
+        """Who sells, as the settings say now; to be called before invoices are issued. Raises Invalid."""
+        record_seller(self.engine, self.settings, self.now())
 
     def send_due(self) -> Delivery:
         """Send whatever is due, of any month; nothing where Stripe is not configured."""

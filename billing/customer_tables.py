@@ -1,4 +1,5 @@
-"""What is kept for the pages of customers: the secret that signs their links, and what they dispute."""
+"""What is kept for the pages of customers: the secret that signs their links, and what they dispute; and who
+sells to them."""
 
 from __future__ import annotations
 
@@ -46,4 +47,13 @@ dispute_runs = sa.Table(
     sa.Column("dispute_id", sa.Text, sa.ForeignKey("disputes.id"), primary_key=True),
     sa.Column("task_run_id", _TEXT, primary_key=True),
     sa.Column("reversed", sa.Boolean, nullable=False),
+)
+
+# Who sells, as the settings said when an invoice was issued: a row when it changed. An invoice is by the one
+# that held at its issue, whatever the settings say since.
+sellers = sa.Table(
+    "sellers",
+    metadata,
+    sa.Column("recorded_at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.Text, nullable=False),
 )

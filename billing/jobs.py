@@ -130,6 +130,7 @@ class Jobs:
                 return 0
             now = self.service.now()
             recorded = record_runs(self.service.engine, self.service.store, now)
+            self.service.record_seller()
             for invoice in invoice_contracts(self.service.engine, day_of(now), now=now):
                 log.info("contract invoiced", contract=invoice.contract, invoice=invoice.number)
             log.info("run ledgers", recorded=recorded, rewarded=len(self.service.reward_referrals()))

@@ -17,6 +17,8 @@ collections = sa.Table(
     # Tax included.
     sa.Column("amount_due", sa.BigInteger, nullable=False),
     sa.Column("amount_remaining", sa.BigInteger, nullable=False),
+    # What of it Stripe added to the total; not known of what was fetched before this was kept.
+    sa.Column("tax", sa.BigInteger),
     sa.Column("charge_automatically", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_attempt_at", sa.BigInteger),

@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     public_url: str = Field("http://127.0.0.1:8000", pattern="^https?://[^/]+")
     embed_origins: str = Field("", pattern=r"^(https?://[A-Za-z0-9.*:_-]+ ?)*$")
     currency: str = Field("USD", pattern="^[A-Z]{3}$")
+    # Who sells, for the PDF of an invoice; an address has a semicolon or the end of a line between its lines.
+    seller_name: str = Field("", max_length=200)
+    seller_address: str = Field("", max_length=1000)
+    seller_tax_id: str = Field("", max_length=200)
+    seller_email: str = Field("", max_length=200)
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)
     schedule: Literal["on", "off"] = "off"

@@ -10,7 +10,8 @@ from metering.outcome import NOT_BILLED, Outcome
 from metering.period import format_instant
 
 WindowSize = Literal["hour", "day", "month"]
-GroupBy = Literal["workspace", "flow"]
+GroupBy = Literal["workspace", "flow", "both"]
+"""`both`: by workspace and flow together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,30 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Counts of one window; `workspace` or `flow` is set when the question was grouped by it."""
+    """Counts of one window; `workspace` and `flow` are set when the question was grouped by them."""
 
     start: int
     counts: Counts
     workspace: str | None = None
     flow: str | None = None
+
+
+def group_name(group_by: GroupBy | None, workspace: str, flow: str) -> str:
+    """The group of a run, as one text. No name has a NUL in it, so groups are in the order of both names."""
+    if group_by == "both":
+        return f"{workspace}\0{flow}"
+    return {"workspace": workspace, "flow": flow}[group_by] if group_by else ""
+
+
+def group_window(start: int, name: str, group_by: GroupBy | None, counts: Counts) -> Window:
+    """The window of a group that `group_name` named."""
+    workspace, _, flow = name.partition("\0") if group_by == "both" else (name, "", name)
+    return Window(
+        start,
+        counts,
+        workspace=workspace if group_by in ("workspace", "both") else None,
+        flow=flow if group_by in ("flow", "both") else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +75,7 @@ class Usage:
 
 
 def usage_data(usage: Usage) -> dict[str, object]:
-    """Usage in the shape of JSON answers; a window names its `workspace` or `flow` where grouped by it."""
+    """Usage in the shape of JSON answers; a window names its `workspace` and `flow` where grouped by them."""
     return {
         "account": usage.account,
         "period": {"start": format_instant(usage.start), "end": format_instant(usage.end)},

@@ -144,7 +144,7 @@ def test_runs_lie_elsewhere_and_say_the_same(empty: sa.Engine, sqlite_databases:
     year = Month.parse("2026-01").start, Month.parse("2027-01").start
     for again in ([*BEFORE, failed], [event("new"), event(f"{TIMED}4")]):
         for account in ("acme", "beta"):
-            for group in (None, "workspace", "flow"):
+            for group in (None, "workspace", "flow", "both"):
                 asked = {"by": "hour", "group_by": group}
                 assert moved.usage(account, *year, **asked) == fresh.usage(account, *year, **asked)  # type: ignore[arg-type]
             for cutoff in (0, 1, 2, 3):

@@ -15,7 +15,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
-LOCKS = ["requirements.lock", "requirements-test.lock", "requirements-prefect.lock"]
+LOCKS = [
+    "requirements.lock",
+    "requirements-test.lock",
+    "requirements-prefect.lock",
+    "requirements-focus.lock",
+]
 TOOLS = ("bash", "cat", "dirname", "env", "flock", "mkdir", "rm")
 
 # `-m venv DIR` makes an environment of this same stand-in; `-m pip …` is recorded; all else is real.
@@ -32,7 +37,8 @@ echo "billing $*"' > "$3/bin/billing"; chmod +x "$3/bin/billing"
     [[ "$*" != *prefect.lock* ]] || [ ! -e "$LOG.offline" ] ;;
 "-m pytest")
     echo "pytest ${{*:3}} in $PWD, profile ${{BILLING_TEST_PROFILE:-default}}"
-    echo "prefect ${{BILLING_TEST_PREFECT_PYTHON-none}}" >> "$LOG.prefect" ;;
+    echo "prefect ${{BILLING_TEST_PREFECT_PYTHON-none}}" >> "$LOG.prefect"
+    echo "focus ${{BILLING_TEST_FOCUS_PYTHON-none}}" >> "$LOG.focus" ;;
 *) exec {sys.executable} "$@" ;;
 esac
 """
@@ -155,6 +161,19 @@ def test_without_prefect_the_tests_run_all_the_same(clone: Clone) -> None:
     process = clone.start("test", BILLING_TEST_PREFECT_PYTHON="")
     process.communicate()
     assert (process.returncode, clone.installed, clone.prefect) == (0, [], "prefect ")
+
+
+def test_the_validator_of_focus_is_installed_where_there_is_its_python(clone: Clone) -> None:
+    told = clone.root.parent / "log.focus"
+    clone.run("test")
+    assert told.read_text() == "focus none\n"
+    assert clone.installed
+    shutil.copy(clone.bin / "python3", clone.bin / "python3.12")
+    clone.run("test")
+    assert told.read_text().splitlines()[-1] == f"focus {clone.root}/.venv-focus/bin/python"
+    assert f"-r {clone.root}/requirements-focus.lock" in clone.installed
+    clone.run("test")
+    assert clone.installed == []
 
 
 def test_an_environment_that_is_broken_is_made_again(clone: Clone) -> None:

@@ -30,6 +30,7 @@ def test_it_holds_the_two_houses_and_nothing_else(wheel: Path) -> None:
         "billing/migrations/env.py",
         "billing/data/catalogue.json",
         "billing/reporting/templates/contract_report.html",
+        "billing/reporting/templates/invoice.typ",
         "metering/sources/samples/prefect-events.ndjson",
     ):
         assert needed in names

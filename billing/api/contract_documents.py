@@ -158,6 +158,7 @@ async def contract_invoices_issue(
 
     def make() -> Created:
         day = day_of(body.as_of, "as_of") or day_of_instant(service.now())
+        service.record_seller()
         made = invoice_contracts(service.engine, day, now=service.now(), contract_id=body.contract)
         if body.send:
             service.send_contracts(body.contract)

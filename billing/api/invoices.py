@@ -16,6 +16,7 @@ from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import MonthQuery, month_of
 from billing.api.shapes import InvoiceAnswer, InvoiceSummary
 from billing.invoices import STATUSES, invoice_data, invoice_summary, list_invoices, show_invoice
+from billing.reporting.invoice_pdf import invoice_pdf
 from billing.reporting.proof import invoice_run_list, sendable, verify
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
@@ -94,6 +95,23 @@ def invoices_runs(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Res
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+@router.get(
+    "/{invoice_id}/pdf",
+    summary="An invoice as a PDF",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}}
+    | KEYED
+    | errors(404),
+)
+def invoices_pdf(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Response:
+    """As it stands now: lines, brackets, what was not billed, the tax that Stripe added, what was paid. Who
+    it is from is in the settings `BILLING_SELLER_…`."""
+    service = door.service
+    made = invoice_pdf(service.engine, service.settings, invoice_id, service.now(), account=caller.account)
+    headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+    return Response(made.content, media_type="application/pdf", headers=headers)
 
 
 @router.get(

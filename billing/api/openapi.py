@@ -33,6 +33,7 @@ TAGS = [
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
     {"name": "anomalies", "description": "Signs of misuse: figures to look at, never an accusation."},
+    {"name": "exports", "description": "A month as a file, for other programs."},
     {"name": "keys", "description": "Who may do what."},
     {"name": "stripe", "description": "What Stripe tells us."},
     {"name": "health", "description": "For whoever runs the service."},

@@ -97,6 +97,7 @@ class CollectionAnswer(BaseModel):
     )
     amount_due: int
     amount_remaining: int
+    tax: int | None = Field(description="What Stripe added to the total; null where it is not known.")
     method: str
     attempts: int
     next_attempt_at: str | None

@@ -55,6 +55,7 @@ def invoice(
 
     with open_service() as service:
         day = as_of or day_of(service.now())
+        service.record_seller()
         made = invoice_contracts(service.engine, day, now=service.now(), contract_id=contract)
         problems = {} if no_send else service.send_contracts(contract).problems
         made = [show_invoice(service.engine, each.id) for each in made]

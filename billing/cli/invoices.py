@@ -132,3 +132,41 @@ def runs(
         with output.open("wb") as file:
             file.writelines(lines)
     note(f"wrote {output}")
+
+
+@command(group, "pdf", example="billing invoices pdf 2026-10-000001 -o october.pdf")
+def pdf(
+    id: Id,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="By default the number, in this folder; - is stdout."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an invoice as a PDF, as it stands now: lines, brackets, what was not billed, the tax that Stripe
+    added, what was paid. Who it is from is in BILLING_SELLER_NAME and its fellows."""
+    from billing.reporting.invoice_pdf import invoice_pdf
+
+    with open_service() as service:
+        made = invoice_pdf(service.engine, service.settings, id, service.now())
+    if str(output) == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(made.content)
+        sys.stdout.buffer.flush()
+        return
+    place = output or Path(made.name)
+    place.write_bytes(made.content)
+    if as_json:
+        print_json({"file": str(place), "bytes": len(made.content), "missing": made.missing})
+    else:
+        say(f"wrote {place}, {len(made.content):,} bytes")
+    if not made.seller.name:
+        note("It names no seller; set BILLING_SELLER_NAME, and BILLING_SELLER_ADDRESS.")
+    if made.missing is not None:
+        note(
+            f"No font here has {made.missing!r}, which is a box in it; install one, such as Debian's "
+            "fonts-noto-core or fonts-noto-cjk, and write it again."
+        )
+        raise typer.Exit(LOOK)

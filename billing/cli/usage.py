@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metering.usage import Counts, Usage
 
 By = Literal["hour", "day", "month"]
-GroupBy = Literal["workspace", "flow"]
+GroupBy = Literal["workspace", "flow", "both"]
 
 # How much of an instant names a window: 2026-10-03T02:00, 2026-10-03, 2026-10.
 _NAMED_BY = {"hour": 16, "day": 10, "month": 7}
@@ -42,7 +42,9 @@ def usage(
         int | None, typer.Option("--to", parser=read_instant, metavar="T", help="End, itself not included.")
     ] = None,
     by: Annotated[By, typer.Option(help="The size of the windows.")] = "day",
-    group_by: Annotated[GroupBy | None, typer.Option(help="A row for each workspace or flow too.")] = None,
+    group_by: Annotated[
+        GroupBy | None, typer.Option(help="A row for each workspace, or flow, or both, too.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how many task runs count, and beside them those that do not, by reason. In UTC; windows without
@@ -110,17 +112,23 @@ def _require_known(service: Service, account: str) -> None:
 
 def usage_table(answer: Usage, by: By, group_by: GroupBy | None) -> Table:
     """Billable runs, and beside them every reason for not billing one."""
-    names = [by, *([group_by] if group_by else [])]
+    names = [by, *_groups(group_by)]
     columns = ["billable", *(reason.replace("_", " ") for reason in answer.counts.not_billed)]
     shown = table(*names, *columns, numbers=tuple(columns))
     for window in answer.windows:
         label = format_instant(window.start)[: _NAMED_BY[by]].replace("T", " ")
-        group = [_name(window.workspace or window.flow)] if group_by else []
+        group = [_name(getattr(window, name)) for name in _groups(group_by)]
         shown.add_row(label, *group, *_numbers(window.counts))
     if len(answer.windows) != 1:
         shown.add_section()
-        shown.add_row("total", *([""] if group_by else []), *_numbers(answer.counts), style="bold")
+        shown.add_row("total", *("" for _ in _groups(group_by)), *_numbers(answer.counts), style="bold")
     return shown
+
+
+def _groups(group_by: GroupBy | None) -> list[str]:
+    if group_by is None:
+        return []
+    return ["workspace", "flow"] if group_by == "both" else [group_by]
 
 
 def _name(given: str | None) -> str:

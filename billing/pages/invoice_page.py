@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from billing.errors import NotFound
 from billing.invoices import invoice_data, show_invoice
-from billing.pages.visit import Visit
+from billing.pages.visit import Visit, secured
+from billing.reporting.invoice_pdf import invoice_pdf
 from billing.repository.invoices import Invoice
 
 
@@ -14,6 +15,14 @@ def show(visit: Visit) -> Response:
     invoice = issued(visit)
     data = invoice_data(visit.service.engine, invoice, visit.service.now())
     return visit.page("invoice.html", invoice=invoice, data=data, pay_at=_pay_at(invoice))
+
+
+def pdf(visit: Visit) -> Response:
+    """For whoever pays it."""
+    service = visit.service
+    made = invoice_pdf(service.engine, service.settings, issued(visit).id, visit.now)
+    headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
+    return secured(service, Response(made.content, media_type="application/pdf", headers=headers))
 
 
 def issued(visit: Visit) -> Invoice:

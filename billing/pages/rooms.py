@@ -31,6 +31,7 @@ _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "", start_page.start),
     ("GET", "runs", runs_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),
+    ("GET", "invoices/{invoice}/invoice.pdf", invoice_page.pdf),
     ("GET", "invoices/{invoice}/runs", runs_page.of_invoice),
     ("GET", "invoices/{invoice}/runs.csv", runs_page.csv),
     ("GET", "disputes", dispute_pages.list_),

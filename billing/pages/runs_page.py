@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from billing.errors import Invalid
 from billing.pages.invoice_page import issued
 from billing.pages.visit import Visit, secured
-from billing.pages.words import OUTCOMES
+from billing.reporting.outcome_words import OUTCOMES
 from billing.reporting.proof import invoice_run_list, sendable
 from billing.repository.invoices import Invoice
 from metering.outcome import Outcome

@@ -7,33 +7,8 @@ from typing import Any
 
 from billing.pricing.money import format_amount
 from billing.reporting.contract_text import long_day, month_name, runs_text, short_day
+from billing.reporting.outcome_words import INVOICE_STATUS, OUTCOMES, WHY
 from metering.period import SECOND_US, Month, day_of, format_instant, parse_instant
-
-# In the order in which they are listed; the names are those of the outcomes.
-OUTCOMES: Mapping[str, str] = {
-    "billable": "Billed",
-    "too_short": "Too short",
-    "cached": "From a cache",
-    "failed": "Failed",
-    "crashed": "Crashed",
-    "cancelled": "Cancelled",
-    "reversed": "Reversed",
-}
-WHY: Mapping[str, str] = {
-    "too_short": "succeeded, but in a second or less",
-    "cached": "the result was there already; nothing ran",
-    "failed": "ended with an error",
-    "crashed": "the infrastructure broke down",
-    "cancelled": "stopped before it was done",
-    "reversed": "taken back, by a rollback or a correction",
-}
-INVOICE_STATUS: Mapping[str, str] = {
-    "finalized": "Issued",
-    "open": "To be paid",
-    "paid": "Paid",
-    "void": "Void",
-    "uncollectible": "Not collected",
-}
 
 
 def month_text(month: Month) -> str:

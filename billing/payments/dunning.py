@@ -55,6 +55,7 @@ def collection_data(status: str, held: Collection, now: int) -> dict[str, object
         "dunning": dunning(status, held, now),
         "amount_due": held.amount_due,
         "amount_remaining": held.amount_remaining,
+        "tax": held.tax,
         "method": "charge_automatically" if held.charge_automatically else "send_invoice",
         "attempts": held.attempts,
         "next_attempt_at": _format(held.next_attempt_at),

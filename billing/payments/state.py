@@ -160,6 +160,7 @@ def _collection(held: StripeInvoice, failure: PaymentFailure | None, now: int) -
         action_required=failure is not None and failure.action,
         finalization_error=of.finalization_error if held.status == "draft" else None,
         fetched_at=now,
+        tax=held.tax,
     )
 
 

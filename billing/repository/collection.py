@@ -16,7 +16,8 @@ from billing.tables import credit_notes, invoices
 class Collection:
     """Amounts in minor units, tax included; times are instants. `attempts` were made so far, the last failed
     for `failure` (None: it did not, or Stripe does not say); the next is at `next_attempt_at`, None where
-    Stripe makes none by itself. `finalization_error` says why Stripe could not finalize the invoice."""
+    Stripe makes none by itself. `finalization_error` says why Stripe could not finalize the invoice. `tax` is
+    what Stripe added to the total, None where that is not known: it was fetched before it was kept."""
 
     amount_due: int
     amount_remaining: int
@@ -28,6 +29,7 @@ class Collection:
     action_required: bool
     finalization_error: str | None
     fetched_at: int
+    tax: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

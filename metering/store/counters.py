@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from operator import attrgetter
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from metering.store.listed import named_hours
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
 from metering.store.question import EVERY_COMMIT, Question
-from metering.usage import Counts, GroupBy, Usage, Window, WindowSize
+from metering.usage import Counts, GroupBy, Usage, WindowSize, group_name, group_window
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 
@@ -45,10 +44,8 @@ class Counters:
             end,
             _sum(windows.values()),
             tuple(
-                _window(begin, name, group_by, counts)
-                for (begin, name), counts in sorted(
-                    windows.items(), key=lambda item: (item[0][0], item[0][1] or "")
-                )
+                group_window(begin, name, group_by, _counts(counts))
+                for (begin, name), counts in sorted(windows.items())
                 if any(counts.values())
             ),
         )
@@ -65,7 +62,7 @@ class Counters:
         totals = MonthTotals(connection)
         if by == "month" and group_by is None and _whole_months(start, end):
             for number, outcome, quantity in totals.by_month(account_id, start, end):
-                yield _Counted(month_numbered(number).start, None, outcome, quantity)
+                yield _Counted(month_numbered(number).start, "", outcome, quantity)
             return
         for number in totals.months_of(account_id, start, end):
             month = month_numbered(number)
@@ -89,11 +86,17 @@ class Counters:
         if by == "hour" or first >= last:
             first = last = end
         labels = self._names.labels_of(account_id)
-        names = {number: getattr(label, group_by) for number, label in labels.items()}
+        names = {number: group_name(group_by, each.workspace, each.flow) for number, each in labels.items()}
         for cut in ((start, first), (last, end)):
             if cut[0] < cut[1]:
                 asked = Question(*cut, EVERY_COMMIT)
-                rows = named_hours(connection, account_id, names, asked, attrgetter(group_by))
+                rows = named_hours(
+                    connection,
+                    account_id,
+                    names,
+                    asked,
+                    lambda run: group_name(group_by, run.workspace, run.flow),
+                )
                 yield from (_Counted(*row) for row in rows)
         if first < last:
             days = Hours(connection).named_days(account_id, first, last, group_by)
@@ -147,15 +150,15 @@ class Counters:
         }, changed
 
 
-_Key = tuple[int, str | None]
-"""Where a window begins, and its workspace or flow."""
+_Key = tuple[int, str]
+"""Where a window begins, and its group."""
 
 
 class _Counted(NamedTuple):
     """Runs of an hour or month."""
 
     start: int
-    name: str | None
+    name: str
     outcome: int
     quantity: int
 
@@ -203,12 +206,3 @@ def window_start(instant: int, by: WindowSize) -> int:
 
 def _counts(counts: Mapping[Outcome, int]) -> Counts:
     return Counts({outcome: int(quantity) for outcome, quantity in counts.items() if quantity})
-
-
-def _window(start: int, name: str | None, group_by: GroupBy | None, counts: Mapping[Outcome, int]) -> Window:
-    return Window(
-        start,
-        _counts(counts),
-        workspace=name if group_by == "workspace" else None,
-        flow=name if group_by == "flow" else None,
-    )

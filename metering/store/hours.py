@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US
 from metering.store.buckets import GAP
-from metering.usage import GroupBy
+from metering.usage import GroupBy, group_name
 
 _OF_ACCOUNT = "AND u.account_id = :first"
 _OF_ACCOUNTS = "AND u.account_id BETWEEN :first AND :last"
@@ -27,11 +27,11 @@ class Hours:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, None, int, int]]:
-        """The start of each hour, None, outcome and quantity."""
+    def of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, str, int, int]]:
+        """The start of each hour, no name, outcome and quantity."""
         query = f"SELECT u.hour, u.outcome, u.quantity {self._from('hour', _OF_ACCOUNT)}"
         for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
-            yield hour * HOUR_US, None, outcome, quantity
+            yield hour * HOUR_US, "", outcome, quantity
 
     def billable_days(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Each day (since the epoch) and its billable runs."""
@@ -46,12 +46,15 @@ class Hours:
     def named_days(
         self, account_id: int, start: int, end: int, group_by: GroupBy
     ) -> Iterator[tuple[int, str, int, int]]:
-        """The start of each day, its workspace or flow, outcome and quantity."""
-        columns = f"u.day, l.{group_by}, u.outcome"
+        """The start of each day, its group, outcome and quantity."""
+        names = {"workspace": "l.workspace, ''", "flow": "'', l.flow", "both": "l.workspace, l.flow"}
+        columns = f"u.day, u.outcome, {names[group_by]}"
         join = "JOIN meter_labels l ON l.id = u.label_id"
-        query = f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNT, join)} GROUP BY {columns}"
-        for day, name, outcome, quantity in self._execute("day", query, start, end, account_id):
-            yield day * DAY_US, name, outcome, int(quantity)
+        query = (
+            f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNT, join)} GROUP BY 1, 2, 3, 4"
+        )
+        for day, outcome, *of, quantity in self._execute("day", query, start, end, account_id):
+            yield day * DAY_US, group_name(group_by, *of), outcome, int(quantity)
 
     def by_day(self, account_ids: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Account, day (since the epoch), outcome and quantity; of some accounts between these, too."""

@@ -123,7 +123,7 @@ def named_hours(
     asked: Question,
     name_of: Callable[[Run], str],
 ) -> Iterator[tuple[int, str, int, int]]:
-    """The start of each hour, its workspace or flow (`names` has those of labels), outcome and quantity: no
+    """The start of each hour, its group (`names` has those of labels), outcome and quantity: no
     counter tells the flows of an hour apart."""
     hour = (task_runs.c.ended_at // sa.literal_column(str(HOUR_US))).label("hour")
     keys = (hour, task_runs.c.label_id, task_runs.c.outcome)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from pypdf import PdfReader
 
 from billing.invoices import list_invoices
 from billing.links import Link, create_link, end_links
@@ -116,6 +117,13 @@ def test_a_dispute_from_the_link_to_the_answer_without_scripts(
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         expect(page.locator("code.digest")).to_have_text(digest)
         assert len(path.read_bytes().splitlines()) == 117 + 1
+
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download the PDF").click()
+        assert download.value.suggested_filename == f"{service.invoice}.pdf"
+        download.value.save_as(tmp_path / "invoice.pdf")
+        pdf = "".join(each.extract_text() for each in PdfReader(tmp_path / "invoice.pdf").pages)
+        assert digest in pdf and f"Invoice {service.invoice}" in pdf
 
         page.get_by_role("link", name="See and dispute runs").click()
         rows = page.get_by_role("row")
@@ -262,7 +270,7 @@ def test_a_link_that_is_not_whole_or_has_ended(service: Service, browser: Browse
 def test_what_another_account_has_is_not_there(service: Service, browser: Browser) -> None:
     theirs = service.invoice_of("other")
     with visiting(browser) as page:
-        for place in (f"invoices/{theirs}", f"invoices/{theirs}/runs", f"invoices/{theirs}/runs.csv"):
+        for place in (f"invoices/{theirs}", f"invoices/{theirs}/runs", f"invoices/{theirs}/invoice.pdf"):
             answer = page.goto(service.url(place))
             assert answer is not None and answer.status == 404
             expect(page.get_by_role("heading", level=1)).to_have_text("Not found")

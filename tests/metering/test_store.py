@@ -170,6 +170,13 @@ def test_usage_by_hour_day_month_workspace_and_flow(store: EventStore) -> None:
     assert windows(by="month") == [(None, 0, 4)]
     assert windows(by="month", group_by="workspace") == [("dev", 0, 2), ("prod", 0, 2)]
     assert windows(by="day", group_by="flow") == [("elt", 48, 1), ("etl", 48, 2), ("etl", 72, 1)]
+    both = store.usage("acme", OCTOBER.start, OCTOBER.end, group_by="both").windows
+    assert [(w.start, w.workspace, w.flow, w.counts.total) for w in both] == [
+        (OCTOBER.start + 48 * HOUR_US, "dev", "etl", 1),
+        (OCTOBER.start + 48 * HOUR_US, "prod", "elt", 1),
+        (OCTOBER.start + 48 * HOUR_US, "prod", "etl", 1),
+        (OCTOBER.start + 72 * HOUR_US, "dev", "etl", 1),
+    ]
     with pytest.raises(ValueError, match="from must be on a whole hour"):
         store.usage("acme", OCTOBER.start + 1, OCTOBER.end)
 

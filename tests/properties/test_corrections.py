@@ -186,7 +186,7 @@ def the_order_of_events_does_not_matter(store: EventStore, case: Any) -> None:
     wanted = naive.listed()
     assert _listed(store, one, cutoff) == wanted
     assert _listed(store, two, cutoff) == wanted
-    for group_by in (None, "workspace", "flow"):
+    for group_by in (None, "workspace", "flow", "both"):
         first, second = (store.usage(each, *_BOTH, by="hour", group_by=group_by) for each in (one, two))  # type: ignore[arg-type]
         assert first.windows == second.windows
 

@@ -148,7 +148,7 @@ def any_delivery_gives_the_same(store: EventStore, case: Any) -> None:
     two, accepted_again = _send(store, second)
     assert accepted == accepted_again == len(events)
     for by in ("hour", "day", "month"):
-        for group_by in (None, "workspace", "flow"):
+        for group_by in (None, "workspace", "flow", "both"):
             assert _usage(store, one, by, group_by) == _usage(store, two, by, group_by)  # type: ignore[arg-type]
     assert _invoice(store, one) == _invoice(store, two)
 

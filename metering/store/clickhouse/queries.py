@@ -61,9 +61,10 @@ def usage(seen: Seen, *, all_partitions: bool) -> str:
 
 
 def usage_by(seen: Seen, group_by: str) -> str:
-    """The same by workspace or flow, which is `name`."""
+    """The same by workspace, flow or both, which is `name`."""
+    name = "concat(workspace, char(0), flow)" if group_by == "both" else group_by
     return (
-        f"SELECT intDiv(ended_at, {_HOUR}) AS hour, {group_by} AS name, outcome, count() AS quantity"
+        f"SELECT intDiv(ended_at, {_HOUR}) AS hour, {name} AS name, outcome, count() AS quantity"
         f" FROM ({_winners(seen)}) WHERE {_PERIOD} GROUP BY hour, name, outcome"
     )
 

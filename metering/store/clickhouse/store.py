@@ -28,7 +28,7 @@ from metering.store.clickhouse.corrected import Corrections, merged, move, once_
 from metering.store.clickhouse.figures import run_figures, shared_runs
 from metering.store.clickhouse.journal import Journal, Seen
 from metering.store.counters import check_hours, window_start
-from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
+from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_name, group_window
 
 
 class ClickHouseEventStore:
@@ -104,7 +104,7 @@ class ClickHouseEventStore:
             total[Outcome(outcome)] += quantity
         for moved in self._corrections.moved(seen, [account]):
             for run, one in moved.within(start, end):
-                name = getattr(run, group_by) if group_by else ""
+                name = group_name(group_by, run.workspace, run.flow)
                 for counts in (windows[window_start(run.ended_at, by), name], total):
                     move(counts, [(run.outcome, one)])
         if elsewhere > _MUCH:
@@ -114,7 +114,11 @@ class ClickHouseEventStore:
             start,
             end,
             Counts(dict(total)),
-            tuple(_window(key, windows[key], group_by) for key in sorted(windows) if windows[key]),
+            tuple(
+                group_window(*key, group_by, Counts(dict(windows[key])))
+                for key in sorted(windows)
+                if windows[key]
+            ),
         )
 
     def runs(
@@ -317,13 +321,3 @@ def _keys(task_run_ids: Sequence[str]) -> tuple[str, bytes]:
 
 def _dated(days: Mapping[int, Counter[Outcome]]) -> dict[date, Counts]:
     return {day_of(day * DAY_US): Counts(dict(days[day])) for day in sorted(days) if days[day]}
-
-
-def _window(key: tuple[int, str], counts: Counter[Outcome], group_by: GroupBy | None) -> Window:
-    start, name = key
-    return Window(
-        start,
-        Counts(dict(counts)),
-        workspace=name if group_by == "workspace" else None,
-        flow=name if group_by == "flow" else None,
-    )

@@ -20,6 +20,7 @@ CLEAN = {
     for name in (
         "CURRENCY", "DATABASE_URL", "EMBED_ORIGINS", "EVENTS_URL", "GRACE_HOURS", "LATE_DAYS",
         "PREFECT_API_KEY", "PREFECT_URL", "PUBLIC_URL", "REFERRAL_REWARD", "SCHEDULE",
+        "SELLER_ADDRESS", "SELLER_EMAIL", "SELLER_NAME", "SELLER_TAX_ID",
         "STRIPE_API_BASE", "STRIPE_API_KEY", "STRIPE_AUTOMATIC_TAX", "STRIPE_LIVE", "STRIPE_TAX_RATES",
         "STRIPE_WEBHOOK_SECRET",
     )
@@ -32,7 +33,7 @@ class Outcome:
     def __init__(self, code: int, stdout: bytes, stderr: str) -> None:
         self.code = code
         self.bytes = stdout
-        self.out = stdout.decode()
+        self.out = stdout.decode(errors="replace")
         self.err = stderr
 
     @property

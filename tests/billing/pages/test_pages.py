@@ -133,6 +133,15 @@ def test_the_first_page_says_to_when_it_is_complete(client: Client) -> None:
     assert "Not known to be complete" in ask(client, account="idle").text
 
 
+def test_an_invoice_is_downloaded_as_a_pdf(client: Client) -> None:
+    assert "invoices/2026-10-000001/invoice.pdf" in ask(client, "invoices/2026-10-000001").text
+    answer = ask(client, "invoices/2026-10-000001/invoice.pdf")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == 'attachment; filename="2026-10-000001.pdf"'
+    assert answer.content.startswith(b"%PDF-")
+    assert answer.content == client.get("/v1/invoices/2026-10-000001/pdf").content
+
+
 def test_a_form_of_another_site_does_nothing(client: Client) -> None:
     """It would need the address; and if it had that, the browser would say where the form came from."""
     for site in ("cross-site", "same-site"):

@@ -57,6 +57,7 @@ def test_a_card_that_says_no_is_tried_again_until_stripe_gives_up(engine: sa.Eng
         "dunning": "retrying",
         "amount_due": 2500,
         "amount_remaining": 2500,
+        "tax": 0,
         "method": "charge_automatically",
         "attempts": 1,
         "next_attempt_at": "2026-11-05T00:00:00Z",
