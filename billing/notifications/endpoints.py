@@ -192,4 +192,4 @@ def _locked(connection: sa.Connection, endpoint_id: str) -> Endpoint:
 
 
 def _no_endpoint(endpoint_id: str) -> NotFound:
-    return NotFound(f"there is no webhook endpoint {endpoint_id!r}; see: billing webhooks list", field="id")
+    return NotFound(f"there is no webhook endpoint {endpoint_id!r}; see: billing webhooks list")

@@ -233,5 +233,5 @@ def show_delivery(engine: sa.Engine, delivery_id: str, *, account: str | None = 
     with reading(engine) as connection:
         found = notifications.get(connection, delivery_id)
     if found is None or account not in (None, found.account):
-        raise NotFound(f"there is no delivery {delivery_id!r}; see: billing deliveries list", field="id")
+        raise NotFound(f"there is no delivery {delivery_id!r}; see: billing deliveries list")
     return found

@@ -165,6 +165,7 @@ def _to_endpoints(event: Event, listeners: Sequence[Endpoint], now: int) -> list
         if each.wants(event.type, event.account)
         and each.created_at <= event.created_at
         and not (event.type in _OPERATOR_ONLY and each.account is not None)
+        and not event.key.startswith(f"webhook_endpoint.disabled:{each.id}:")  # it knows
     ]
 
 

@@ -4,6 +4,8 @@ nowhere but to the address that was checked."""
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -64,10 +66,18 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], *, private: b
     sent = {**headers, "Host": read.netloc, "User-Agent": USER_AGENT, "Content-Type": "application/json"}
     timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
     async with (
-        httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False) as client,
+        httpx.AsyncClient(
+            timeout=timeout, follow_redirects=False, trust_env=False, verify=_certificates()
+        ) as client,
         client.stream("POST", there, content=body, headers=sent, extensions={"sni_hostname": host}) as answer,
     ):
         return _judge(answer.status_code, await _beginning(answer))
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _beginning(answer: httpx.Response) -> str:
