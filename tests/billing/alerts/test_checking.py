@@ -117,6 +117,18 @@ def test_a_forecast_says_so_and_what_has_happened_is_not_forecast(world: World) 
     assert said(check(world)) == [("free_runs", "actual", 50)]
 
 
+def test_what_has_happened_is_not_forecast_after_it_was_taken_back(world: World) -> None:
+    use(world, *range(5))
+    assert said(check(world)) == [("free_runs", "actual", 50)]
+    for number in (3, 4):
+        _correct(world, number, "reverse")
+    tomorrow = world.instant + DAY_US
+    assert said(check(world, tomorrow)) == [("free_runs", "forecast", each) for each in (80, 100)]
+    for number in (3, 4):
+        _correct(world, number, "restore")
+    assert check(world, tomorrow) == []
+
+
 def test_a_budget_is_compared_with_the_price_of_the_month(world: World) -> None:
     set_alerts(world.engine, "acme", budget="4.00", by="test", now=world.instant)
     use(world, *range(12))
