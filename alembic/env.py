@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import context
 
 import billing.customer_tables
+import billing.notification_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

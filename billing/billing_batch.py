@@ -16,6 +16,7 @@ import structlog
 from billing import credit_use
 from billing.billing_month import Computed
 from billing.month_readers import Batch
+from billing.notifications.telling import tell_invoices
 from billing.repository import accounts, invoice_batches, invoices, outbox
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
@@ -75,6 +76,7 @@ def _issue(connection: sa.Connection, drafted: Sequence[Invoice], now: int) -> N
     issued = invoice_batches.issue(connection, drafted[0].month, drafted)
     credit_use.record(connection, issued, now)
     outbox.add(connection, now, *(invoice.id for invoice in issued if invoice.total))
+    tell_invoices(connection, "finalized", issued, now)
 
 
 def _draft(engine: sa.Engine, ready: Sequence[Computed], report: RunReport) -> list[str]:

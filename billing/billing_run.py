@@ -27,6 +27,7 @@ from billing.errors import BillingError, Refused
 from billing.ids import new_id
 from billing.month_facts import month_facts, standings
 from billing.month_readers import Asked, MonthReaders
+from billing.notifications.telling import tell_invoices
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.repository import accounts, invoices, outbox, plans, runs
@@ -227,6 +228,7 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
         credit_use.record(connection, [numbered], now)
         if invoice.total:
             outbox.add(connection, now, invoice.id)
+        tell_invoices(connection, "finalized", [numbered], now)
         return True
     return False
 

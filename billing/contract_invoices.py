@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from billing.billing_month import RULE_VERSION, bill_to
 from billing.contracts import no_contract
 from billing.ids import new_id
+from billing.notifications.telling import tell_invoices
 from billing.pricing.contract import Contract
 from billing.pricing.contract_invoice import due_lines
 from billing.pricing.line import Line
@@ -64,6 +65,7 @@ def _invoice(engine: sa.Engine, contract_id: str, as_of: date, now: int) -> Invo
         assert saved, "a contract may have any number of invoices"
         numbered = invoices.give_number(connection, invoice)
         outbox.add(connection, now, invoice.id)
+        tell_invoices(connection, "finalized", [numbered], now)
         return numbered
 
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.ids import new_id
+from billing.notifications.telling import tell_dispute
 from billing.repository import accounts, disputes, invoices
 from billing.repository.disputes import Decision, Dispute
 from billing.repository.invoices import Invoice
@@ -94,6 +95,7 @@ def raise_dispute(
                 field="runs",
             )
         disputes.add(connection, dispute)
+        tell_dispute(connection, "raised", dispute, now)
     return dispute
 
 
@@ -119,7 +121,7 @@ def answer_dispute(
         if dispute.decision is None:
             disputes.decide(connection, dispute.id, mine)
     if dispute.status == "open":
-        _carry_out(engine, dispute, decision, reverse, mine=decision is mine)
+        _carry_out(engine, dispute, decision, reverse, now, mine=decision is mine)
     answered = show_dispute(engine, dispute.id)
     if not decision.same(mine):
         raise Refused(
@@ -130,7 +132,7 @@ def answer_dispute(
 
 
 def _carry_out(
-    engine: sa.Engine, dispute: Dispute, decision: Decision, reverse: Reverse, *, mine: bool
+    engine: sa.Engine, dispute: Dispute, decision: Decision, reverse: Reverse, now: int, *, mine: bool
 ) -> None:
     if decision.reverse:
         try:
@@ -143,6 +145,7 @@ def _carry_out(
     with writing(engine) as connection:
         if _locked(connection, dispute.id).status == "open":
             disputes.finish(connection, dispute.id, decision)
+            tell_dispute(connection, "answered", _locked(connection, dispute.id), now)
 
 
 def show_dispute(engine: sa.Engine, dispute_id: str, *, account: str | None = None) -> Dispute:

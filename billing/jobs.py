@@ -17,6 +17,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from billing.alerts.job import notify
 from billing.anomalies import accounts_with_signs
 from billing.app import Service
 from billing.collecting import collect_due
@@ -50,6 +51,7 @@ DAILY = "daily"
 EVENTS = "stripe-events"
 RECONCILE = "reconcile"
 COLLECT = "collect"
+NOTIFY = "notify"
 
 # All times UTC. The billing run asks every hour: what is due is decided by the grace period and by what was
 # done, not by the hour.
@@ -60,6 +62,7 @@ TRIGGERS = {
     EVENTS: CronTrigger(minute=40, timezone="UTC"),
     RECONCILE: CronTrigger(hour=3, minute=40, timezone="UTC"),
     COLLECT: CronTrigger(second=15, timezone="UTC"),
+    NOTIFY: CronTrigger(second=45, timezone="UTC"),
 }
 
 # How far back the schedule looks for months that were not run for an account that has task runs in them.
@@ -215,6 +218,11 @@ class Jobs:
                 jobs.finish(connection, COLLECT, format_instant(now), now)
             return len(visits)
 
+    def notify(self) -> int:
+        """Tell of thresholds that are reached, and deliver what is due. Answers how much was delivered."""
+        with self._lease(NOTIFY) as lease:
+            return 0 if lease is None else notify(self.service, lease, self.stopping.is_set)
+
     def _wait(self, seconds: float) -> None:
         self.stopping.wait(seconds)
 
@@ -240,6 +248,7 @@ class Schedule:
             (EVENTS, work.stripe_events),
             (RECONCILE, work.reconcile),
             (COLLECT, work.collect),
+            (NOTIFY, work.notify),
         ):
             # At once as well: a service that slept through its time has work to do when it wakes.
             self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())

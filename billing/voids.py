@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from billing import credit_use
 from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
+from billing.notifications.telling import tell_invoices
 from billing.repository import accounts, invoices, outbox
 from billing.repository.invoices import Invoice
 from metering.database import writing
@@ -49,6 +50,7 @@ def make_void(connection: sa.Connection, invoice_id: str, *, by: str, reason: st
     )
     credit_use.give_back(connection, invoice, entry, by, now)
     outbox.settle_void(connection, invoice.id)
+    tell_invoices(connection, "voided", [invoice], now)
 
 
 def check_reason(reason: str) -> None:

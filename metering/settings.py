@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     schedule: Literal["on", "off"] = "off"
     prefect_url: str | None = None
     prefect_api_key: SecretStr | None = None
+    # Webhooks to private networks, and by http; and where mail is handed in, who writes it, and who reads it.
+    webhook_private: Literal["on", "off"] = "off"
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+    mail_operator: str | None = None
     referral_reward: Decimal = Field(Decimal("50.00"), ge=0)
 
     def prefect_key(self, name: str) -> str | None:

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import billing.customer_tables
+import billing.notification_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

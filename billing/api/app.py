@@ -12,11 +12,13 @@ from billing.api import (
     account_credit,
     account_terms,
     accounts,
+    alerts,
     anomalies,
     billing_runs,
     contract_documents,
     contracts,
     corrections,
+    deliveries,
     disputes,
     events,
     exports,
@@ -33,6 +35,7 @@ from billing.api import (
     sources,
     stripe_webhook,
     usage,
+    webhook_endpoints,
 )
 from billing.api.door import Door, Schedule
 from billing.api.metrics import Metrics
@@ -62,6 +65,9 @@ _NOUNS = (
     halves,
     disputes,
     links,
+    alerts,
+    webhook_endpoints,
+    deliveries,
     keys,
     stripe_webhook,
     health,

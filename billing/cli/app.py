@@ -6,11 +6,13 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    alerts,
     anomalies,
     collect,
     contract_documents,
     contracts,
     corrections,
+    deliveries,
     demo,
     disputes,
     estimate,
@@ -33,6 +35,7 @@ from billing.cli import (
     serve,
     sources,
     usage,
+    webhooks,
 )
 from billing.cli.commands import noun
 from billing.cli.errors import OneLineErrors
@@ -59,6 +62,9 @@ invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(disputes.group, name="disputes")
 app.add_typer(links.group, name="links")
+app.add_typer(alerts.group, name="alerts")
+app.add_typer(webhooks.group, name="webhooks")
+app.add_typer(deliveries.group, name="deliveries")
 app.add_typer(keys.group, name="keys")
 app.add_typer(events.group, name="events")
 app.add_typer(corrections.group, name="corrections")

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 import billing.customer_tables
+import billing.notification_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
+from billing.notifications.telling import tell_invoices, tell_payment_failed
 from billing.payments.errors import NeedsOperator, TryAgain
 from billing.repository import collection, invoices, outbox
 from billing.repository.collection import Collection, Record
@@ -117,6 +118,7 @@ def apply(
         invoice = lock_invoice(connection, invoice_id)
         if collection.version(connection, invoice_id) != seen:
             return False
+        before = collection.get(connection, invoice_id)
         collection.put(connection, invoice_id, _collection(held, failure, now))
         collection.put_records(connection, invoice_id, map(_record, records or ()))
         if invoice.status == "void":
@@ -136,11 +138,36 @@ def apply(
         invoices.update(connection, invoice_id, amount_paid=held.amount_paid)
         if status != "void":
             invoices.update(connection, invoice_id, status=status)
+            _tell(connection, invoice, status, before, failure, now)
             return True
         asked = outbox.get(connection, outbox.void_id(invoice_id))
         by, reason = (asked.author, asked.reason) if asked is not None else (None, None)
         make_void(connection, invoice_id, by=by or STRIPE, reason=reason or VOIDED_THERE, now=now)
         return True
+
+
+def _tell(
+    connection: sa.Connection,
+    before: Invoice,
+    status: str,
+    collected: Collection | None,
+    failure: PaymentFailure | None,
+    now: int,
+) -> None:
+    """Tell of what the stored answer of Stripe's has changed: it is paid now, or another attempt failed."""
+    is_paid = status == "paid" and before.status != "paid"
+    after = collection.get(connection, before.id)
+    # An attempt may be stored before it is known why it failed: then it was not told of.
+    known = 0 if collected is None or collected.failure is None else collected.attempts
+    has_failed = failure is not None and after is not None and after.attempts > known
+    if not is_paid and not has_failed:
+        return
+    invoice = invoices.get(connection, before.id)
+    assert invoice is not None, "it was stored just now"
+    if is_paid:
+        tell_invoices(connection, "paid", [invoice], now)
+    if failure is not None and after is not None and has_failed:
+        tell_payment_failed(connection, invoice, after.attempts, failure.message, now)
 
 
 def _is_another(held: StripeInvoice, invoice: Invoice) -> bool:

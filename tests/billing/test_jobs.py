@@ -19,6 +19,7 @@ from billing.jobs import (
     DAILY,
     EVENTS,
     MONTHLY,
+    NOTIFY,
     OUTBOX,
     RECONCILE,
     Jobs,
@@ -186,7 +187,7 @@ def test_the_schedule_starts_says_its_next_times_and_stops(world: World) -> None
         times = schedule.next_times()
     finally:
         schedule.stop()
-    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS, RECONCILE, COLLECT}
+    assert times.keys() == {MONTHLY, OUTBOX, DAILY, EVENTS, RECONCILE, COLLECT, NOTIFY}
     assert all(parse_instant(time) >= clock.now_instant() - MINUTE_US for time in times.values())
     assert times[DAILY].endswith("T00:10:00Z")
 

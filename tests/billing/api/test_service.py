@@ -34,6 +34,9 @@ WITHOUT_A_BODY = {
     "/v1/invoices/{invoice_id}/approve",
     "/v1/sources/{source}/visits",
     "/v1/sources/{source}/recoveries",
+    "/v1/webhook-endpoints/{endpoint_id}/rotate-secret",
+    "/v1/webhook-endpoints/{endpoint_id}/test",
+    "/v1/deliveries/{delivery_id}/resend",
 }
 EVENT = {"id": "evt_1", "type": "customer.updated", "data": {"object": {"id": "cus_1", "object": "customer"}}}
 

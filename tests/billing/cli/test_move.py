@@ -16,6 +16,8 @@ def _fill(cli: Cli) -> None:
     for account in ("acme", "globex"):
         cli.done("accounts", "add", account, "--plan", "starter", "--billing-from", "2024-03")
     cli.done("accounts", "credit", "acme", "5.00", "--reason", "goodwill")
+    cli.done("alerts", "set", "acme", "--budget", "100.00")
+    cli.done("webhooks", "add", "https://example.com/hooks", "--account", "acme")
     cli.done("ingest", "-", stdin=lines(*(event(number) for number in range(12_000))))
     cli.done("ingest", "-", stdin=lines(event(1, account="globex", flow="é"), event(2, state="FAILED")))
     cli.done("run", "2024-03")
@@ -49,6 +51,8 @@ def test_an_installation_moves_to_postgres_and_back(
         moved = cli.json("move", "--to", url)
         assert moved["rows"]["task_runs"] == 12_001
         assert moved["rows"]["invoices"] >= 3
+        assert moved["rows"]["alert_settings"] == moved["rows"]["webhook_secrets"] == 1
+        assert moved["rows"]["notification_events"] >= 2
         # The old one is neither read nor written any more.
         for command in (("usage", "acme", "--month", "2024-03"), ("move", "--to", url), ("run", "2024-05")):
             refused = cli(*command)

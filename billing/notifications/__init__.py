@@ -1,0 +1,1 @@
+"""Notifications: events that others are told of, by webhook and by e-mail, until they have taken them."""

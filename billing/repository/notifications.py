@@ -1,0 +1,244 @@
+"""Events that others are to be told of, and how far each delivery of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from billing.notification_tables import deliveries, events, webhook_endpoints
+from metering.period import MINUTE_US
+
+# Who has claimed a delivery and was killed is waited for so long.
+CLAIM_US = 2 * MINUTE_US
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`key` says what it tells of: of two events with one key the first is kept. `body` is the JSON that is
+    sent; `mail`: whether it may go by mail too."""
+
+    id: str
+    key: str
+    type: str
+    account: str | None
+    body: str
+    created_at: int
+    mail: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to a target: an endpoint's id, or an e-mail address. `account` is whose target it
+    is, None: the operator's. `status` is pending, delivered, or failed: given up."""
+
+    id: str
+    event: str
+    type: str
+    channel: str
+    target: str
+    endpoint: str | None
+    account: str | None
+    status: str
+    attempts: int
+    next_attempt_at: int
+    created_at: int
+    last_attempt_at: int | None = None
+    delivered_at: int | None = None
+    response_status: int | None = None
+    response: str | None = None
+    error: str | None = None
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+def add_events(connection: sa.Connection, found: Iterable[Event]) -> None:
+    """Keep events, but those whose key is kept already."""
+    rows = [
+        {
+            "id": each.id,
+            "key": each.key,
+            "type": each.type,
+            "account_id": each.account,
+            "body": each.body,
+            "mail": each.mail,
+            "told": False,
+            "created_at": each.created_at,
+        }
+        for each in found
+    ]
+    if rows:
+        connection.execute(_insert(connection, events).on_conflict_do_nothing(), rows)
+
+
+def untold(connection: sa.Connection, limit: int) -> list[Event]:
+    """Events of which no deliveries were made yet, oldest first; nobody else makes them meanwhile."""
+    query = sa.select(events).where(events.c.told.is_(False)).order_by(events.c.id).limit(limit)
+    return [_event(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
+
+
+def mark_told(connection: sa.Connection, ids: Sequence[str]) -> None:
+    connection.execute(events.update().where(events.c.id.in_(list(ids))).values(told=True))
+
+
+def event(connection: sa.Connection, event_id: str) -> Event:
+    return _event(connection.execute(sa.select(events).where(events.c.id == event_id)).one())
+
+
+def add_deliveries(connection: sa.Connection, found: Iterable[Delivery]) -> None:
+    """Keep deliveries; an event goes to a target once."""
+    rows = [
+        {
+            "id": each.id,
+            "event_id": each.event,
+            "channel": each.channel,
+            "target": each.target,
+            "endpoint_id": each.endpoint,
+            "account_id": each.account,
+            "status": each.status,
+            "attempts": each.attempts,
+            "next_attempt_at": each.next_attempt_at,
+            "claimed_until": 0,
+            "created_at": each.created_at,
+        }
+        for each in found
+    ]
+    if rows:
+        connection.execute(_insert(connection, deliveries).on_conflict_do_nothing(), rows)
+
+
+def _due(now: int) -> sa.ColumnElement[bool]:
+    ready = sa.or_(
+        deliveries.c.channel != "webhook",
+        sa.and_(webhook_endpoints.c.status == "enabled", webhook_endpoints.c.paused_until <= now),
+    )
+    return sa.and_(
+        deliveries.c.status == "pending",
+        deliveries.c.next_attempt_at <= now,
+        deliveries.c.claimed_until <= now,
+        ready,
+    )
+
+
+def due_targets(connection: sa.Connection, now: int) -> list[str | None]:
+    """The endpoints that are to be told of something now; None stands for the mail server."""
+    query = (
+        sa.select(deliveries.c.endpoint_id)
+        .outerjoin(webhook_endpoints, webhook_endpoints.c.id == deliveries.c.endpoint_id)
+        .where(_due(now))
+        .distinct()
+    )
+    return list(connection.scalars(query))
+
+
+def due(connection: sa.Connection, endpoint_id: str | None, now: int, limit: int) -> list[str]:
+    """The ids of what is due at a target, in the order in which it is due."""
+    query = (
+        sa.select(deliveries.c.id)
+        .outerjoin(webhook_endpoints, webhook_endpoints.c.id == deliveries.c.endpoint_id)
+        .where(_due(now), deliveries.c.endpoint_id.is_not_distinct_from(endpoint_id))
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.id)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def claim(connection: sa.Connection, delivery_id: str, now: int) -> Delivery | None:
+    """Begin an attempt; None if somebody else has, or there is nothing to do any more."""
+    mine = (
+        deliveries.c.id == delivery_id,
+        deliveries.c.status == "pending",
+        deliveries.c.claimed_until <= now,
+    )
+    begun = {
+        "attempts": deliveries.c.attempts + 1,
+        "claimed_until": now + CLAIM_US,
+        "last_attempt_at": now,
+    }
+    done = connection.execute(deliveries.update().where(*mine).values(begun))
+    return get(connection, delivery_id) if done.rowcount else None
+
+
+def update(connection: sa.Connection, delivery_id: str, **changes: Any) -> None:
+    """What became of an attempt; the claim ends."""
+    values = {"claimed_until": 0, **changes}
+    connection.execute(deliveries.update().where(deliveries.c.id == delivery_id).values(values))
+
+
+def give_up(connection: sa.Connection, endpoint_id: str, error: str) -> None:
+    """All that waits for an endpoint has failed."""
+    waits = (deliveries.c.endpoint_id == endpoint_id, deliveries.c.status == "pending")
+    connection.execute(deliveries.update().where(*waits).values(status="failed", error=error))
+
+
+def get(connection: sa.Connection, delivery_id: str) -> Delivery | None:
+    row = connection.execute(_deliveries().where(deliveries.c.id == delivery_id)).one_or_none()
+    return None if row is None else _delivery(row)
+
+
+def search(
+    connection: sa.Connection,
+    *,
+    endpoint: str | None = None,
+    account: str | None = None,
+    status: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[Delivery]:
+    """In the order in which they were made. `account`: to that account's own endpoints and address."""
+    query = _deliveries().order_by(deliveries.c.id)
+    if endpoint is not None:
+        query = query.where(deliveries.c.endpoint_id == endpoint)
+    if account is not None:
+        query = query.where(deliveries.c.account_id == account)
+    if status is not None:
+        query = query.where(deliveries.c.status == status)
+    if after:
+        query = query.where(deliveries.c.id > after)
+    return [_delivery(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+
+
+def forget_before(connection: sa.Connection, instant: int) -> None:
+    """Drop events that were told before an instant, and their deliveries; not those that are still on their
+    way."""
+    waits = sa.exists().where(deliveries.c.event_id == events.c.id, deliveries.c.status == "pending")
+    old = sa.select(events.c.id).where(events.c.created_at < instant, events.c.told, ~waits)
+    connection.execute(deliveries.delete().where(deliveries.c.event_id.in_(old)))
+    # An event without deliveries now is one of these, or one that nobody wanted.
+    left = sa.exists().where(deliveries.c.event_id == events.c.id)
+    connection.execute(events.delete().where(events.c.created_at < instant, events.c.told, ~left))
+
+
+def _deliveries() -> sa.Select[Any]:
+    both = deliveries.join(events, events.c.id == deliveries.c.event_id)
+    return sa.select(deliveries, events.c.type).select_from(both)
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(row.id, row.key, row.type, row.account_id, row.body, row.created_at, row.mail)
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        row.id,
+        row.event_id,
+        row.type,
+        row.channel,
+        row.target,
+        row.endpoint_id,
+        row.account_id,
+        row.status,
+        row.attempts,
+        row.next_attempt_at,
+        row.created_at,
+        row.last_attempt_at,
+        row.delivered_at,
+        row.response_status,
+        row.response,
+        row.error,
+    )
