@@ -8,11 +8,10 @@ off before: the same rule is asked at every earlier day what was to come then, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate, pairwise
-from statistics import median
 from typing import NamedTuple
 
 WEEK = 7
@@ -159,9 +158,14 @@ def _pace(days: Sequence[int]) -> _Pace | None:
         last = days[-min(PACE_DAYS, known) :]
         return _Pace(sum(last), [1], len(last))
     weeks = [days[-back : len(days) - back + WEEK] for back in range(LEAST_DAYS, 0, -WEEK)]
-    level = median(sum(week) for week in weeks)
-    shares = [median(of_a_name) for of_a_name in zip(*weeks, strict=True)]
+    level = _middle(sum(week) for week in weeks)
+    shares = [_middle(of_a_name) for of_a_name in zip(*weeks, strict=True)]
     return _Pace(level, shares, sum(shares)) if any(shares) else _Pace(level, [1], WEEK)
+
+
+def _middle(three: Iterable[int]) -> int:
+    _, middle, _ = sorted(three)
+    return middle
 
 
 def _usual_day(before: Sequence[int]) -> float:

@@ -68,7 +68,9 @@ class Counters:
             month = month_numbered(number)
             within = max(start, month.start), min(end, month.end)
             if group_by is None:
-                yield from (_Counted(*row) for row in Hours(connection).of_account(account_id, *within))
+                hours = Hours(connection)
+                read = hours.of_account if by == "hour" else hours.days_of_account
+                yield from (_Counted(*row) for row in read(account_id, *within))
             else:
                 yield from self._named(connection, account_id, *within, by, group_by)
 

@@ -33,6 +33,13 @@ class Hours:
         for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
             yield hour * HOUR_US, "", outcome, quantity
 
+    def days_of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, str, int, int]]:
+        """The start of each day, no name, outcome and quantity: of the hours within, added up there."""
+        day = f"u.hour / {DAY_US // HOUR_US}"
+        query = f"SELECT {day}, u.outcome, sum(u.quantity) {self._from('hour', _OF_ACCOUNT)} GROUP BY 1, 2"
+        for number, outcome, quantity in self._execute("hour", query, start, end, account_id):
+            yield number * DAY_US, "", outcome, int(quantity)
+
     def billable_days(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Each day (since the epoch) and its billable runs."""
         billable = f"AND u.outcome = {int(Outcome.BILLABLE)}"
