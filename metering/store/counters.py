@@ -101,7 +101,7 @@ class Counters:
                 )
                 yield from (_Counted(*row) for row in rows)
         if first < last:
-            days = Hours(connection).named_days(account_id, first, last, group_by)
+            days = Hours(connection).named_days(account_id, first, last, group_by, together=by == "month")
             yield from (_Counted(*row) for row in days)
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:

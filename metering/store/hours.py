@@ -51,17 +51,19 @@ class Hours:
             yield number, int(quantity)
 
     def named_days(
-        self, account_id: int, start: int, end: int, group_by: GroupBy
+        self, account_id: int, start: int, end: int, group_by: GroupBy, *, together: bool = False
     ) -> Iterator[tuple[int, str, int, int]]:
-        """The start of each day, its group, outcome and quantity."""
+        """The start of each day, its group, outcome and quantity; `together`: of the days as one, which
+        begins at `start`."""
         names = {"workspace": "l.workspace, ''", "flow": "'', l.flow", "both": "l.workspace, l.flow"}
-        columns = f"u.day, u.outcome, {names[group_by]}"
+        day = f"{start // DAY_US}" if together else "u.day"
+        columns = f"{day} AS day, u.outcome, {names[group_by]}"
         join = "JOIN meter_labels l ON l.id = u.label_id"
         query = (
             f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNT, join)} GROUP BY 1, 2, 3, 4"
         )
-        for day, outcome, *of, quantity in self._execute("day", query, start, end, account_id):
-            yield day * DAY_US, group_name(group_by, *of), outcome, int(quantity)
+        for number, outcome, *of, quantity in self._execute("day", query, start, end, account_id):
+            yield number * DAY_US, group_name(group_by, *of), outcome, int(quantity)
 
     def by_day(self, account_ids: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Account, day (since the epoch), outcome and quantity; of some accounts between these, too."""
