@@ -15,7 +15,7 @@ from billing.payments.dunning import collection_data
 from billing.pricing.books import Books, DailyCounts, first_month, month_counts
 from billing.pricing.contract import Contract
 from billing.pricing.errors import PricingError
-from billing.pricing.money import plain
+from billing.pricing.money import format_amount, plain
 from billing.pricing.outlook import MonthEnd, Outlook, outlook
 from billing.repository import alerts, books, collection, plans
 from billing.repository.accounts import Account, is_after_closing
@@ -83,6 +83,10 @@ class Summary:
     due: tuple[Due, ...]
     invoices: tuple[Invoice, ...]
     watermark: dict[str, object] | None
+
+    def money(self, amount: int) -> str:
+        """An amount of the account's, as people read it."""
+        return format_amount(amount, self.account.currency)
 
     @property
     def contract(self) -> Contract | None:

@@ -34,6 +34,7 @@ from billing.api import (
     reconciliations,
     sources,
     stripe_webhook,
+    summary,
     usage,
     webhook_endpoints,
 )
@@ -52,6 +53,7 @@ _NOUNS = (
     account_terms,
     account_credit,
     usage,
+    summary,
     plans,
     contracts,
     contract_documents,

@@ -67,7 +67,7 @@ def bar_chart(chart: BarChart) -> str:
         *(text("40", _y(each, ceiling) + 4, short(each), anchor="end") for each in lines),
         "</svg>",
         f'<svg class="bars" width="100%" height="{height}" role="img" '
-        f'aria-labelledby="{chart.id}-title {chart.id}-description">',
+        f'aria-labelledby="{chart.id}-title" aria-describedby="{chart.id}-description">',
         f'<title id="{chart.id}-title">{escape(chart.title)}</title>',
         f'<desc id="{chart.id}-description">{escape(chart.description)}</desc>',
         *(

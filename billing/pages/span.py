@@ -10,13 +10,13 @@ from typing import Literal
 
 from billing.errors import Invalid
 from billing.pricing.days import is_day, parse_day
-from billing.reporting.contract_text import long_day, month_name, short_day
+from billing.reporting.contract_text import long_day, month_name
 from metering.period import DAY_US, HOUR_US, Month, day_of, day_start, to_datetime
 from metering.usage import WindowSize
 
 Kind = Literal["day", "month", "year"]
 _WINDOW: Mapping[Kind, WindowSize] = {"day": "hour", "month": "day", "year": "month"}
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FIRST_YEAR, _LAST_YEAR = 2000, 9997
 
 
@@ -88,11 +88,12 @@ class Span:
         return str(moment.hour if self.kind == "day" else moment.day)
 
     def window_name(self, start: int) -> str:
-        """Of a window, in full: `14:00 to 15:00`, `Saturday, 3 Oct 2026`, `October 2026`"""
+        """Of a window, in full: `14:00 to 15:00`, `Sat 3 Oct`, `October 2026`"""
         if self.kind == "year":
             return Span("month", day_of(start)).name
         if self.kind == "month":
-            return f"{_WEEKDAYS[day_of(start).weekday()]}, {short_day(day_of(start))}"
+            day = day_of(start)
+            return f"{_WEEKDAYS[day.weekday()]} {day.day} {month_name(self.month)[:3]}"
         hour = to_datetime(start).hour
         return f"{hour:02d}:00 to {hour + 1:02d}:00"
 

@@ -11,6 +11,7 @@ from billing.charts import bar_chart
 from billing.errors import Invalid
 from billing.exports.csv_file import csv_lines
 from billing.exports.table import Columns, Kind, Table
+from billing.invoices import list_invoices
 from billing.pages.span import Span, read_span
 from billing.pages.timeline import Timeline, chart_of, parts_of, timeline
 from billing.pages.visit import Visit, secured
@@ -77,10 +78,7 @@ def _timeline(visit: Visit, span: Span) -> Timeline:
 def _says(shown: Timeline) -> str:
     """What the picture shows, in words."""
     counts, span = shown.counts, shown.span
-    said = [
-        f"{counts.billable:,} billable and {counts.total - counts.billable:,} not billed in {span.name}, "
-        f"by the {span.by}."
-    ]
+    said = [f"By the {span.by}: {counts.billable:,} billable, {counts.total - counts.billable:,} not billed."]
     busiest = max(shown.rows, key=lambda row: row.counts.billable)
     if busiest.counts.billable:
         said.append(
@@ -94,22 +92,15 @@ def _says(shown: Timeline) -> str:
     return " ".join(said)
 
 
-def _runs_of(visit: Visit, span: Span) -> dict[str, str]:
-    """Where the run lists are that hold the span's runs, with what leads to each: of this month, or of the
-    invoices of the month."""
+def _runs_of(visit: Visit, span: Span) -> str | None:
+    """The place of a run list that has the span's month: of this month, or of the month's invoice."""
     if span.kind == "year":
-        return {}
-    month = span.month
-    if month == Month.of(visit.now):
-        return {"runs": "Runs this month"}
-    from billing.invoices import list_invoices
-
-    found = list_invoices(visit.service.engine, account=visit.account.id, month=month)
-    return {
-        f"invoices/{each.number}/runs": f"Run list of {each.number}"
-        for each in found
-        if each.kind == "usage" and each.status not in ("draft", "void")
-    }
+        return None
+    if span.month == Month.of(visit.now):
+        return "runs"
+    found = list_invoices(visit.service.engine, account=visit.account.id, month=span.month)
+    live = [each for each in found if each.kind == "usage" and each.status not in ("draft", "void")]
+    return f"invoices/{live[0].number}/runs" if live else None
 
 
 def _timeline_table(visit: Visit, span: Span) -> Table:

@@ -59,7 +59,8 @@ class _Picture:
     """The scales, and what is drawn on them."""
 
     def __init__(self, report: ContractReport, width: int) -> None:
-        self.left, self.right = (58, width - 16) if width == WIDTH else (40, width - 4)
+        self.wide = width >= WIDTH
+        self.left, self.right = (58, width - 16) if self.wide else (40, width - 4)
         self.report = report
         self.contract = report.contract
         self.until = report.projection.until
@@ -142,7 +143,7 @@ class _Picture:
             with_year = place == 0 or month.number <= every
             name = month_name(month)[:3]
             for y in (_FLOOR + 17, _BAR_FLOOR + 16):
-                yield self._text(x + 2, y, f"{name} {month.year}" if with_year else name)
+                yield self._text(x + 2, y, self._with_year(place, name, month.year) if with_year else name)
 
     def _grants(self) -> Iterator[str]:
         """What each grant added, at its step; where two would overlap, the later one goes below."""
@@ -217,6 +218,10 @@ class _Picture:
 
     def _bar_y(self, runs: int) -> float:
         return _BAR_FLOOR - (_BAR_FLOOR - _BAR_TOP) * runs / self.bars
+
+    def _with_year(self, place: int, name: str, year: int) -> str:
+        """Where there is little room, a year that begins has its number alone."""
+        return f"{name} {year}" if self.wide or not place else str(year)
 
     def _across(self, y: float) -> str:
         return f'x1="{self.left}" y1="{y:.1f}" x2="{self.right}" y2="{y:.1f}"'
