@@ -222,7 +222,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         usage=days,
         outlook=found,
         unpriced=wrong,
-        comparison=compared(service, account_id, month, now),
+        comparison=compared(service, account_id, days, month, now),
         budget=chosen.budget,
         figures=tuple(figures),
         reached=_reached(service, account_id, [str(month), *([contract.id] if contract else [])]),
@@ -234,15 +234,20 @@ def account_summary(service: Service, account_id: str) -> Summary:
     )
 
 
-def compared(service: Service, account_id: str, month: Month, now: int) -> Comparison:
-    """To the hour that began last, so that both have whole hours."""
+def compared(service: Service, account_id: str, days: DailyCounts, month: Month, now: int) -> Comparison:
+    """To the hour that began last, so that both have whole hours. `days` has those of both months."""
     last = month.previous()
     hour = now - now % HOUR_US
     to = min(last.end, last.start + (hour - month.start))
-    spans = (month.start, hour), (last.start, to)
-    this, before = (service.store.usage(account_id, *span, by="day").counts.billable for span in spans)
-    whole = service.store.usage(account_id, last.start, last.end, by="month").counts.billable
-    return Comparison(last, to, this, before, whole)
+
+    def billable(first: int, end: int) -> int:
+        """Whole days are at hand; the hours of the last one are asked for."""
+        cut = end - end % DAY_US
+        known = sum(counts.billable for day, counts in days.items() if first <= day_start(day) < cut)
+        return known + service.store.usage(account_id, cut, end, by="day").counts.billable
+
+    whole = month_counts(days, last).billable
+    return Comparison(last, to, billable(month.start, hour), billable(last.start, to), whole)
 
 
 def _reached(service: Service, account_id: str, periods: list[str]) -> tuple[Alert, ...]:
