@@ -4,6 +4,7 @@ line. From the counters of hours and months, so it takes as long however many ev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from billing.alerts.figures import first_day_needed, month_figures
 from billing.alerts.thresholds import Figure
@@ -64,7 +65,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A month as of `now`. `usage` are the days from `forecast.HISTORY_DAYS` before now on, or more.
+    """A month as of `now`. `usage` are the days from `forecast.HISTORY_DAYS` before now on, and maybe more.
     `outlook` is None where the month is not priced: `unpriced` says why. `figures` are what alerts compare;
     `reached` are thresholds of this month and of its contract, newest first; `due` are invoices to be paid,
     `invoices` all that were issued, newest first."""
@@ -199,9 +200,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
     wrong = None
     if month < account.billing_from:
         wrong = f"{account_id} is billed from {account.billing_from} on"
-    first = min(first_month(held, month).start, day_start(today) - HISTORY_DAYS * DAY_US)
-    usage = service.store.usage(account_id, first, day_start(today) + DAY_US, by="day")
-    days = window_counts(usage.windows)
+    days = _days(service, held, month, today)
     found, figures = None, []
     if wrong is None:
         try:
@@ -232,6 +231,22 @@ def account_summary(service: Service, account_id: str) -> Summary:
         invoices=tuple(invoices),
         watermark=watermark,
     )
+
+
+def _days(service: Service, held: Books, month: Month, today: date) -> DailyCounts:
+    """The days that the month's invoice and a forecast go by. Months before that, which only have a say in
+    adjustments, come as one day each, their first: what a month costs is decided by its sum, except where
+    committed runs are drawn by the day."""
+    first, until = first_month(held, month), day_start(today) + DAY_US
+    since = Month.of(day_start(today) - HISTORY_DAYS * DAY_US)
+    drawn = [each.month for each in held.issued if held.terms.contract(each.month) is not None]
+    if drawn or held.terms.contract(month) is not None:
+        since = min(since, first)
+    found = window_counts(service.store.usage(held.account, since.start, until, by="day").windows)
+    if first < since:
+        before = service.store.usage(held.account, first.start, since.start, by="month")
+        found = {**window_counts(before.windows), **found}
+    return found
 
 
 def compared(service: Service, account_id: str, days: DailyCounts, month: Month, now: int) -> Comparison:

@@ -101,8 +101,12 @@ class Counters:
                 )
                 yield from (_Counted(*row) for row in rows)
         if first < last:
-            days = Hours(connection).named_days(account_id, first, last, group_by, together=by == "month")
-            yield from (_Counted(*row) for row in days)
+            days = Hours(connection).labelled_days(account_id, first, last, together=by == "month")
+            for begin, number, outcome, quantity in days:
+                if number not in names:  # it was learned since
+                    label = self._names.label(number)
+                    names[number] = group_name(group_by, label.workspace, label.flow)
+                yield _Counted(begin, names[number], outcome, quantity)
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """See `EventStore.billable_days`."""
