@@ -13,7 +13,7 @@ from billing.pages.span import Span
 from metering.outcome import Outcome
 from metering.period import HOUR_US, day_of
 from metering.store import EventStore
-from metering.usage import Counts, WindowSize
+from metering.usage import Counts, Usage, WindowSize
 
 BILLABLE, NOT_BILLED, EXPECTED = (
     Series("Billable", "billed"),
@@ -42,12 +42,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`before` are the billable runs of what the span is compared with, to the same hour of it where the span
-    is not over; `before_to` is that hour."""
+    """`before` are the billable runs of what the span is compared with, and `this` those of the span itself,
+    to the same hour of both where the span is not over; `before_to` is that hour."""
 
     span: Span
     rows: tuple[Row, ...]
     counts: Counts
+    this: int
     before: int
     before_to: int
 
@@ -74,12 +75,22 @@ def timeline(
     before = store.usage(account, other.start, other.end, by=span.by)
     counts = {window.start: window.counts for window in this.windows}
     earlier = {window.start: window.counts for window in before.windows}
-    to = min(other.end, other.start + _so_far(span, now))
-    if to == other.end:
-        known = before.counts.billable
-    else:
-        known = store.usage(account, other.start, to, by="day").counts.billable
-    return Timeline(span, rows_of(span, counts, earlier, expected or {}, now), this.counts, known, to)
+    over = _so_far(span, now)
+    to = min(other.end, other.start + over)
+
+    def billable(usage: Usage, end: int) -> int:
+        """To a whole hour."""
+        rest = store.usage(account, end, usage.end, by="day") if end < usage.end else None
+        return usage.counts.billable - (0 if rest is None else rest.counts.billable)
+
+    return Timeline(
+        span,
+        rows_of(span, counts, earlier, expected or {}, now),
+        this.counts,
+        this=billable(this, span.start + over),
+        before=billable(before, to),
+        before_to=to,
+    )
 
 
 def rows_of(

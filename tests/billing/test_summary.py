@@ -14,7 +14,8 @@ from tests.world import World
 
 CONTRACT = """{"id":"acme-2026","account":"acme","start":"2026-01-01","end":"2026-03-01",
  "plan":"standard@2021-02","currency":"USD","instalments":"upfront",
- "grants":[{"id":"g1","runs":12000,"price":"90.00","granted_on":"2026-01-01","expires_on":"2026-03-01"}]}"""
+ "grants":[{"id":"g1","runs":12000,"price":"90.00","granted_on":"2026-01-01","expires_on":"2026-03-01"},
+  {"id":"g2","runs":1000,"price":"9.00","granted_on":"2026-02-10","expires_on":"2026-03-01"}]}"""
 
 
 @pytest.mark.parametrize("contract", [False, True], ids=["monthly", "a contract that has ended"])

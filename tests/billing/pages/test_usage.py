@@ -12,6 +12,7 @@ import pytest
 
 from billing.contract_invoices import invoice_contracts
 from billing.tables import invoices
+from metering.period import parse_instant
 from tests.billing.api.client import Client, running
 from tests.billing.pages.test_pages import ask
 from tests.billing.pages.used import TODAY, used_world
@@ -88,6 +89,15 @@ def test_the_running_month_is_compared_to_the_same_hour(client: Client) -> None:
     assert "Against October 2026 the same" in shown
     year = words(ask(client, "usage?year=2026").text)
     assert "Against 2025 none before" in year
+
+
+def test_a_day_that_is_running_is_compared_to_the_hour_that_began_last(client: Client) -> None:
+    """At 9:30 what ran since 9:00 is shown, and left out of the comparison; so is the rest of a week ago."""
+    client.world.instant, before = parse_instant("2026-11-18T09:30:00Z"), client.world.instant
+    shown = words(ask(client, "usage?day=2026-11-18").text)
+    client.world.instant = before
+    to_nine = sum(number % 14 < 9 and number % 30 != 29 for number in range(300))
+    assert f"Against 11 November 2026 the same {to_nine} billable to 11 Nov 2026, 09:00 UTC" in shown
 
 
 @pytest.mark.parametrize(
