@@ -110,6 +110,10 @@ class EventStore(Protocol):
         """The billable runs of each day that has any, now, from the hourly counters. `start` and `end` are on
         whole days."""
 
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        """Whether no commit after the cutoff (a position) changed what an account has in a period of whole
+        months: what is counted now was so then. False also where that is not known. As quick as a counter."""
+
     def accounts_in(self, start: int, end: int) -> list[str]:
         """Accounts that have, or once had, task runs in a period of whole months, from the counters; in an
         order in which `month_usages` is fast."""

@@ -188,6 +188,13 @@ class SqlEventStore:
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         return self._counters.billable_days(account, start, end)
 
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        account_id = self._names.account_id(account)
+        if account_id is None or start >= end:
+            return True
+        with reading(self._engine) as connection:
+            return not MonthTotals(connection).changed([account_id], start, end, cutoff)
+
     def accounts_in(self, start: int, end: int) -> list[str]:
         with reading(self._engine) as connection:
             return MonthTotals(connection).accounts(start, end)

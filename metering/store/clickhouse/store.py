@@ -211,6 +211,10 @@ class ClickHouseEventStore:
         days = self.days(account, start, end, seen.high)
         return {day: counts.billable for day, counts in days.items() if counts.billable}
 
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        # It is not kept which months a commit changed.
+        return self._journal.seen().high <= cutoff
+
     def accounts_in(self, start: int, end: int) -> list[str]:
         check_hours(start, end)
         seen = self._journal.seen()
