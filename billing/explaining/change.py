@@ -170,7 +170,7 @@ def _text(driver: Driver, old: MonthBill, now: MonthBill, code: str) -> str:  # 
             return f"{_more(now.drawn - old.drawn, 'run')} paid for in advance, by a contract"
         case Driver.FREE_RUNS:
             used = _free_used(now, version) - _free_used(old, version)
-            return f"{_more(used, 'run')} in the free part of the month"
+            return f"{_more(used, 'run')} among the free ones"
         case Driver.BRACKETS:
             return "Runs in later brackets, which have another price"
         case Driver.ROUNDING:
@@ -203,14 +203,14 @@ def _months(old: MonthBill, now: MonthBill) -> str:
             if line.kind is LineKind.ADJUSTMENT and line.month
         )
 
-    parts = [f"{of(bill)} {where}" for bill, where in ((now, "now"), (old, "the month before")) if of(bill)]
+    parts = [f"{where}{of(bill)}" for bill, where in ((now, ""), (old, "the month before: ")) if of(bill)]
     return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _more(quantity: int, noun: str) -> str:
-    """`1,200 billable runs more`"""
+    """`1,200 more billable runs`"""
     plural = "" if abs(quantity) == 1 else "s"
-    return f"{abs(quantity):,} {noun}{plural} {'more' if quantity > 0 else 'fewer'}"
+    return f"{abs(quantity):,} {'more' if quantity > 0 else 'fewer'} {noun}{plural}"
 
 
 def change_text(made: Change, code: str) -> str:

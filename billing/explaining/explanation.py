@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from billing.errors import Invalid
 from billing.explaining.change import Change, change_text
 from billing.explaining.counting import rules_data
 from billing.explaining.draws import MonthDraws
@@ -39,20 +40,21 @@ class Explanation:
     rule_version: str | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def agrees(self) -> bool:
-        """Whether all calculations come to the amounts of their lines."""
-        return all(each.agrees for each in self.lines)
-
-    def to_data(self) -> dict[str, object]:
-        """In the shape of JSON answers."""
+    def to_data(self, line: int | None = None) -> dict[str, object]:
+        """In the shape of JSON answers; `line`: with this line alone, counted from 1. Raises Invalid."""
+        lines = self.lines
+        if line is not None:
+            if not 1 <= line <= len(lines):
+                held = f"there are lines 1 to {len(lines)}" if lines else "there are no lines"
+                raise Invalid(f"there is no line {line}; {held}", field="line")
+            lines = (lines[line - 1],)
         return {
             **self.document,
-            "agrees": self.agrees,
+            "agrees": all(each.agrees for each in lines),
             "rules": None if self.rule_version is None else rules_data(self.rule_version),
             "rated": self.rated,
             "brackets": [_bracket_data(each) for each in self.brackets],
-            "lines": [each.to_data() for each in self.lines],
+            "lines": [each.to_data() for each in lines],
             "contract": self._contract_data(),
             "change": self._change_data(),
             "top": None if self.top is None else self.top.to_data(),

@@ -70,10 +70,8 @@ def _on_demand(facts: Facts) -> Iterator[Step]:
 def _in_bracket(facts: Facts, row: BracketRow, before: Value) -> Iterator[Step]:
     total = runs(facts.rated, "runs on demand" if facts.drawn else "billable runs")
     if row.last is not None and facts.rated > row.last:
-        yield step(
-            Operation.LEAST, total, runs(row.last, "runs, where the bracket ends"), what="runs up to there"
-        )
-        total = runs(row.last, "runs up to there")
+        yield step(Operation.LEAST, total, runs(row.last, "runs, where the bracket ends"))
+        total = runs(row.last)
     if row.first > 1:
         yield step(Operation.SUBTRACT, total, before)
 

@@ -121,7 +121,7 @@ def text_of(each: Step) -> str:  # noqa: PLR0911 - one an operation
     end = f" = {shown(each.result)}"
     match each.operation:
         case Operation.ADD:
-            return f"{' + '.join((first, *others))}{end}" if others else f"{first}{_named(each.result)}"
+            return f"{' + '.join((first, *others))}{end}" if others else _alone(first, each.result.what)
         case Operation.SUBTRACT:
             return f"{' − '.join((first, *others))}{end}"
         case Operation.MULTIPLY:
@@ -129,6 +129,8 @@ def text_of(each: Step) -> str:  # noqa: PLR0911 - one an operation
         case Operation.PERCENT:
             return f"{others[0]} of {first}{end}"
         case Operation.LEAST:
+            if each.result.unit == RUNS:
+                return f"Of {first} the bracket reaches to run {each.result.number:,.0f}"
             return f"The smaller of {first} and {others[0]}: {shown(each.result)}"
         case Operation.NEGATE:
             return f"Taken off: {shown(each.result)}"
@@ -149,6 +151,11 @@ def shown(value: Value) -> str:
     if value.unit == NUMBER:
         return plain(value.number)
     return f"{decimal_text(value.number, value.unit)} {value.unit}{_named(value)}"
+
+
+def _alone(first: str, what: str) -> str:
+    """A sum of one thing: `Billed before: 25.00 USD (invoice 2026-10-000001)`"""
+    return f"{what[:1].upper()}{what[1:]}: {first}" if what else first
 
 
 def _named(value: Value) -> str:

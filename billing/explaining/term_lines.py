@@ -9,7 +9,7 @@ from billing.pricing.money import format_amount, plain
 from billing.reporting.contract_text import long_day, month_name
 
 RATED = (LineKind.USAGE, LineKind.ON_DEMAND)
-_TERMS = (LineKind.PROGRAM_DISCOUNT, LineKind.PRICE_PROTECTION)
+_PRICED = (*RATED, LineKind.PROGRAM_DISCOUNT, LineKind.PRICE_PROTECTION)
 Explained = tuple[str, tuple[Step, ...]]
 
 
@@ -54,18 +54,11 @@ def explain_adjustment(facts: Facts, line: Line) -> Explained:
             "invoice for it, which is void now, was in force."
         )
         return sentence, (billed, step(Operation.NEGATE, billed.result))
-    now = (
-        step(
-            Operation.ADD,
-            *(
-                money(each.amount, code, _short(each))
-                for each in held.lines
-                if each.kind in (*RATED, *_TERMS)
-            ),
-            what=f"{month} now",
-        )
-        if held.lines
-        else step(Operation.ADD, money(0, code, f"no runs in {month}"), what=f"{month} now")
+    values = [money(each.amount, code, _short(each)) for each in held.lines if each.kind in _PRICED]
+    now = step(
+        Operation.ADD,
+        *(values or [money(0, code, "no runs to pay for")]),
+        what=f"{month_name(month)} {month.year} as it is now",
     )
     billed = _billed(held, code)
     return _adjustment_sentence(line, held), (
