@@ -17,7 +17,7 @@ from starlette.routing import Route
 from billing.app import Service
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.links import BadLink, open_link
-from billing.pages import dispute_pages, invoice_page, runs_page, start_page
+from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page
 from billing.pages.visit import FormFields, Visit, html_page, secured, style
 from billing.repository import accounts
 from metering.database import reading
@@ -30,8 +30,11 @@ Page = Callable[[Visit], Response]
 _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "", start_page.start),
     ("GET", "runs", runs_page.month_so_far),
+    ("GET", "explain", explain_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),
+    ("GET", "invoices/{invoice}/explain", explain_page.of_invoice),
     ("GET", "invoices/{invoice}/invoice.pdf", invoice_page.pdf),
+    ("GET", "invoices/{invoice}/invoice.json", invoice_page.figures),
     ("GET", "invoices/{invoice}/runs", runs_page.of_invoice),
     ("GET", "invoices/{invoice}/runs.csv", runs_page.csv),
     ("GET", "disputes", dispute_pages.list_),
