@@ -68,20 +68,20 @@ def explain_lines(facts: Facts) -> tuple[LineExplanation, ...]:
     """The lines of a usage invoice."""
     found = []
     places = dict.fromkeys(RATED, 0)
-    held = sum(1 for each in bracket_rows(facts.rated, facts.version) if each.quantity)
+    held = [each.quantity for each in bracket_rows(facts.rated, facts.version) if each.quantity]
     for number, line in enumerate(facts.lines, start=1):
         if line.kind in places:
             place = places[line.kind]
             places[line.kind] += 1
-            known = place < held
-            explained = explain_rated(facts, line, place) if known else (_NO_BRACKET, ())
+            known = held[place : place + 1] == [line.quantity]
+            explained = explain_rated(facts, line, place) if known else (_OTHER_RUNS, ())
         else:
             explained = _BY_KIND[line.kind](facts, line)
         found.append(LineExplanation(number, line, *explained, facts.currency))
     return tuple(found)
 
 
-_NO_BRACKET = "The plan has no bracket with runs for this line."
+_OTHER_RUNS = "The brackets of the plan do not hold as many runs as this line says."
 
 
 def explain_contract(
