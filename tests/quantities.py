@@ -201,6 +201,10 @@ class QuantityStore:
         then, now = (self._held(account, start, end, at) for at in (cutoff, len(self._commits)))
         return sorted(then) == sorted(now)
 
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
+        billable = sum(counts.billable for counts in self.days(account, start, end, cutoff).values())
+        return {("", ""): billable} if billable else {}
+
     def accounts_in(self, start: int, end: int) -> set[str]:
         return set(self.counts_by_account(start, end))
 

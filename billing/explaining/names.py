@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from metering.outcome import Outcome
-from metering.usage import Run, Window
+from metering.usage import Window
 
 # How many of each are named; the others are one figure.
 MOST = 10
@@ -101,8 +100,3 @@ def counted_windows(windows: Iterable[Window]) -> Counter[Place]:
         if window.counts.billable:
             found[window.workspace or "", window.flow or ""] += window.counts.billable
     return found
-
-
-def counted_runs(runs: Iterable[Run]) -> Counter[Place]:
-    """From the runs, one by one."""
-    return Counter((run.workspace, run.flow) for run in runs if run.outcome is Outcome.BILLABLE)

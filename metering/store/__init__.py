@@ -114,6 +114,10 @@ class EventStore(Protocol):
         """Whether no commit after the cutoff (a position) changed what an account has in a period of whole
         months: what is counted now was so then. False also where that is not known. As quick as a counter."""
 
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
+        """The billable runs of each (workspace, flow) that has any, judged as `runs` does; empty names where
+        a run has none. Reads the runs of the period; where it is `unchanged_since`, `usage` says the same."""
+
     def accounts_in(self, start: int, end: int) -> list[str]:
         """Accounts that have, or once had, task runs in a period of whole months, from the counters; in an
         order in which `month_usages` is fast."""

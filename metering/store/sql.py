@@ -19,7 +19,7 @@ from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Verdict, run_key
 from metering.store.counters import Counters
 from metering.store.held import held_runs
-from metering.store.listed import found_runs, listed_days, listed_runs
+from metering.store.listed import found_runs, listed_days, listed_names, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
 from metering.store.question import EVER, Question
@@ -194,6 +194,14 @@ class SqlEventStore:
             return True
         with reading(self._engine) as connection:
             return not MonthTotals(connection).changed([account_id], start, end, cutoff)
+
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
+        account_id = self._names.account_id(account)
+        if account_id is None or start >= end:
+            return {}
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            return listed_names(connection, account_id, labels, Question(start, end, cutoff))
 
     def accounts_in(self, start: int, end: int) -> list[str]:
         with reading(self._engine) as connection:
