@@ -19,7 +19,7 @@ from metering.figures import Asked, RunFigures, SharedRuns, last_commits
 from metering.outcome import Action, Outcome, Statement, changes_nothing, classify, judged
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Verdict
+from metering.store import Correction, Cutoff, Place, Verdict
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_window
 
 DURATION_US = 5 * SECOND_US
@@ -201,8 +201,9 @@ class QuantityStore:
         then, now = (self._held(account, start, end, at) for at in (cutoff, len(self._commits)))
         return sorted(then) == sorted(now)
 
-    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
-        billable = sum(counts.billable for counts in self.days(account, start, end, cutoff).values())
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        as_of = len(self._commits) if cutoff is None else cutoff
+        billable = sum(counts.billable for counts in self.days(account, start, end, as_of).values())
         return {("", ""): billable} if billable else {}
 
     def accounts_in(self, start: int, end: int) -> set[str]:

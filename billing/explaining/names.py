@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from metering.usage import Window
 
 # How many of each are named; the others are one figure.
 MOST = 10
@@ -91,12 +89,3 @@ def top(counted: Mapping[Place, int], *, as_of_now: bool = False) -> Top:
         len(flows),
         as_of_now,
     )
-
-
-def counted_windows(windows: Iterable[Window]) -> Counter[Place]:
-    """From usage that was asked for by workspace and flow together."""
-    found: Counter[Place] = Counter()
-    for window in windows:
-        if window.counts.billable:
-            found[window.workspace or "", window.flow or ""] += window.counts.billable
-    return found

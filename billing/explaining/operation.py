@@ -16,7 +16,7 @@ from billing.explaining.draws import MonthDraws, month_draws
 from billing.explaining.explanation import Explanation
 from billing.explaining.facts import Facts, facts_of
 from billing.explaining.lines import explain_contract, explain_lines
-from billing.explaining.names import Top, counted_windows, top
+from billing.explaining.names import Top, top
 from billing.explaining.rated_lines import bracket_rows
 from billing.invoices import show_invoice
 from billing.pricing.books import Books, first_month, month_basis
@@ -139,7 +139,6 @@ def _preview(store: EventStore, held: _Held, month: Month) -> Explanation:
         earlier = compose(month_basis(held.books, held.catalogue, previous, days))
         before = _bill_of(earlier, held) if earlier.counts.total or earlier.lines else None
     contract = held.books.terms.contract(month)
-    by_name = store.usage(held.books.account, month.start, month.end, by="month", group_by="both")
     return Explanation(
         {
             "id": None,
@@ -176,7 +175,7 @@ def _preview(store: EventStore, held: _Held, month: Month) -> Explanation:
         if contract is None
         else month_draws(contract, month, {day: counts.billable for day, counts in days.items()}),
         change=change(now, before, composed.currency),
-        top=top(counted_windows(by_name.windows)),
+        top=top(store.names_as_of(held.account.id, month.start, month.end, None)),
         billable=composed.counts.billable,
         rule_version=RULE_VERSION,
         notes=composed.notes,
@@ -260,11 +259,8 @@ def _top(store: EventStore, invoice: Invoice, cutoff: int, most: int | None) -> 
     """From the counters where they are as of the cutoff; else from the runs, unless they are too many."""
     month = invoice.month
     within = invoice.account, month.start, month.end
-    unchanged = store.unchanged_since(*within, cutoff)
-    if unchanged or _is_too_much(store, *within, most):
-        usage = store.usage(*within, by="month", group_by="both")
-        return top(counted_windows(usage.windows), as_of_now=not unchanged)
-    return top(store.names_as_of(*within, cutoff))
+    is_exact = store.unchanged_since(*within, cutoff) or not _is_too_much(store, *within, most)
+    return top(store.names_as_of(*within, cutoff if is_exact else None), as_of_now=not is_exact)
 
 
 def _is_too_much(store: EventStore, account: str, start: int, end: int, most: int | None) -> bool:

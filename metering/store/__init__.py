@@ -40,6 +40,10 @@ class Verdict(enum.Enum):
     NOT_HELD = enum.auto()
 
 
+Place = tuple[str, str]
+"""Workspace and flow; empty where a run names none."""
+
+
 class EventStore(Protocol):
     """Facts kept durably. All instants in microseconds since the epoch; periods half-open."""
 
@@ -114,9 +118,10 @@ class EventStore(Protocol):
         """Whether no commit after the cutoff (a position) changed what an account has in a period of whole
         months: what is counted now was so then. False also where that is not known. As quick as a counter."""
 
-    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
-        """The billable runs of each (workspace, flow) that has any, judged as `runs` does; empty names where
-        a run has none. Reads the runs of the period; where it is `unchanged_since`, `usage` says the same."""
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        """The billable runs of each (workspace, flow) that has any, in a period of whole months, judged as
+        `runs` does (None: now); empty names where a run has none. From the counters, where the period is
+        `unchanged_since`; else it reads the runs of the period."""
 
     def accounts_in(self, start: int, end: int) -> list[str]:
         """Accounts that have, or once had, task runs in a period of whole months, from the counters; in an

@@ -123,10 +123,9 @@ def listed_names(
     found: Counter[tuple[str, str]] = Counter()
     billable = task_runs.c.outcome == int(Outcome.BILLABLE)
     query = sa.select(task_runs.c.label_id, sa.func.count()).where(*_plain(account_id, asked), billable)
-    for some in _parts(buckets_between(connection, asked.start, asked.end)):
-        part = query.where(in_numbers(connection, task_runs.c.bucket, some))
-        for label_id, quantity in connection.execute(part.group_by(task_runs.c.label_id)):
-            found[labels[label_id].workspace, labels[label_id].flow] += quantity
+    buckets = in_numbers(connection, task_runs.c.bucket, buckets_between(connection, asked.start, asked.end))
+    for label_id, quantity in connection.execute(query.where(buckets).group_by(task_runs.c.label_id)):
+        found[labels[label_id].workspace, labels[label_id].flow] += quantity
     for run in revised_runs(connection, [account_id], *asked).get(account_id, ()):
         found[run.workspace, run.flow] += run.outcome is Outcome.BILLABLE
     return {name: quantity for name, quantity in found.items() if quantity}

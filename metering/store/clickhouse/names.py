@@ -16,10 +16,10 @@ def names_as_of(
 ) -> dict[tuple[str, str], int]:
     """See `EventStore.names_as_of`."""
     found: Counter[tuple[str, str]] = Counter()
-    query = queries.usage_by(seen, "both")
-    for _, name, outcome, quantity in connection.rows(query, account=account, start=start, end=end):
-        workspace, _, flow = name.partition("\0")
-        found[workspace, flow] += quantity * (outcome == Outcome.BILLABLE)
+    for workspace, flow, quantity in connection.rows(
+        queries.names(seen), account=account, start=start, end=end
+    ):
+        found[workspace, flow] = quantity
     for moved in corrections.moved(seen, [account]):
         for run, one in moved.within(start, end):
             found[run.workspace, run.flow] += one * (run.outcome is Outcome.BILLABLE)

@@ -20,7 +20,7 @@ from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Verdict, run_key
+from metering.store import Correction, Cutoff, Place, Verdict, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection, Rows
@@ -215,7 +215,7 @@ class ClickHouseEventStore:
     def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
         return self._journal.seen().high <= cutoff  # it is not kept which months a commit changed
 
-    def names_as_of(self, account: str, start: int, end: int, cutoff: int) -> dict[tuple[str, str], int]:
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
         seen = self._journal.seen(cutoff)
         return names_as_of(self.connection, self._corrections, seen, account, start, end)
 
