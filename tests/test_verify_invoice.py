@@ -18,6 +18,7 @@ import pytest
 from billing.app import make_service
 from billing.credits import add_credit
 from billing.demo.story import tell
+from billing.explaining.explanation import Explanation
 from billing.grandfathering import protect
 from billing.invoices import invoice_data, list_invoices
 from billing.programs import apply_program
@@ -297,3 +298,16 @@ def test_it_agrees_with_coreutils(everything: Files, tmp_path: Path) -> None:
         if "billable" in held
     }
     assert dict(zip(by_day[1::2], map(int, by_day[::2]), strict=True)) == days
+
+
+def test_the_document_says_what_the_explanation_says() -> None:
+    """docs/proof.md has the commands of the page, and its example in the words of the command line."""
+    document = (Path(__file__).parents[1] / "docs" / "proof.md").read_text()
+    held = Explanation(
+        {}, OCTOBER, "USD", (), run_list_sha256="0", file="2026-10-000001-runs.csv", billable=1
+    )
+    commands: Any = held.to_data()["proof"]
+    assert len(commands["commands"]) == 4
+    for each in commands["commands"]:
+        assert each["command"] in document
+    assert "2,345 runs × 0.0025 USD = 5.8625 USD" in document
