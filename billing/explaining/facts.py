@@ -32,13 +32,15 @@ class Billed:
 class Adjusted:
     """An earlier month that a line adjusts. `billed` are the documents that billed for it before, with
     `runs_before` task runs; `runs_now` is how many it has since, and `lines` what they come to on the terms
-    that hold now. `plan` is the version that prices it."""
+    that hold now. `plan` is the version that prices it. `otherwise`: what was billed is not what those runs
+    cost now, so terms changed since, or credit notes were given."""
 
     billed: tuple[Billed, ...]
     runs_before: int
     runs_now: int
     plan: str
     lines: tuple[Line, ...]
+    otherwise: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,12 @@ def _adjusted(
         documents.append(Billed("credit notes", -own.credited))
     runs_now = 0 if month == period else max(0, before.runs + line.quantity)
     plan = books.terms.plan(month)
-    now = () if month == period else _own_lines(books, catalogue, month, runs_now)
-    return Adjusted(tuple(documents), before.runs, runs_now, plan, now)
+    if month == period:
+        return Adjusted(tuple(documents), before.runs, runs_now, plan, (), False)
+    now = _own_lines(books, catalogue, month, runs_now)
+    as_before = priced(_own_lines(books, catalogue, month, max(0, before.runs)))
+    otherwise = as_before.amount != before.amount
+    return Adjusted(tuple(documents), before.runs, runs_now, plan, now, otherwise)
 
 
 def _own_lines(books: Books, catalogue: Catalogue, month: Month, rated: int) -> tuple[Line, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
 
@@ -121,7 +121,7 @@ def text_of(each: Step) -> str:  # noqa: PLR0911 - one an operation
     end = f" = {shown(each.result)}"
     match each.operation:
         case Operation.ADD:
-            return f"{' + '.join((first, *others))}{end}" if others else _alone(first, each.result.what)
+            return f"{first}{_added(each.values[1:])}{end}" if others else _alone(first, each.result.what)
         case Operation.SUBTRACT:
             return f"{' − '.join((first, *others))}{end}"
         case Operation.MULTIPLY:
@@ -151,6 +151,14 @@ def shown(value: Value) -> str:
     if value.unit == NUMBER:
         return plain(value.number)
     return f"{decimal_text(value.number, value.unit)} {value.unit}{_named(value)}"
+
+
+def _added(values: Sequence[Value]) -> str:
+    """The values of a sum but the first; negative ones are taken off."""
+    return "".join(
+        f" {'−' if each.number < 0 else '+'} {shown(replace(each, number=abs(each.number)))}"
+        for each in values
+    )
 
 
 def _alone(first: str, what: str) -> str:

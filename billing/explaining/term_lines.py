@@ -77,17 +77,21 @@ def _billed(held: Adjusted, code: str) -> Step:
 def _adjustment_sentence(line: Line, held: Adjusted) -> str:
     assert line.month is not None
     name = f"{month_name(line.month)} {line.month.year}"
+    again = (
+        f"An invoice is never edited; the month is priced again on plan {held.plan}, and the difference is "
+        f"{'billed' if line.amount > 0 else 'taken off'} here."
+    )
     if not line.quantity:
         return (
-            f"What was agreed for {name}, or credited for it, has changed since it was invoiced. The same "
-            f"{held.runs_now:,} runs are priced again on plan {held.plan}, and the difference is billed here."
+            f"What was agreed for {name}, or credited for it, has changed since it was invoiced; its "
+            f"{held.runs_now:,} runs have not. {again}"
         )
     change = "more" if line.quantity > 0 else "fewer"
     noun = "run" if abs(line.quantity) == 1 else "runs"
+    also = " What was agreed for it, or credited, has changed as well." if held.otherwise else ""
     return (
         f"{name} has {abs(line.quantity):,} {noun} {change} than were billed for it: {held.runs_now:,}, not "
-        f"{held.runs_before:,}. Runs came late, or were taken back. An invoice is never edited; the month is "
-        f"priced again on plan {held.plan}, and the difference is billed here."
+        f"{held.runs_before:,}. Runs came late, or were taken back.{also} {again}"
     )
 
 

@@ -161,7 +161,7 @@ def test_a_stack_of_terms() -> None:
     ]
     assert words(protection) == [
         "The price of a month is protected: until 1 January 2027 a month's runs cost no more than 10.00 USD.",
-        "0.00 USD (task runs 1 to 10,000) + 25.00 USD (task runs 10,001 to 20,000) + -12.50 USD (program "
+        "0.00 USD (task runs 1 to 10,000) + 25.00 USD (task runs 10,001 to 20,000) − 12.50 USD (program "
         "startups) = 12.50 USD (before protection)",
         "10.00 USD (the most that a month costs) − 12.50 USD (before protection) = -2.50 USD",
     ]
@@ -176,8 +176,8 @@ def test_a_stack_of_terms() -> None:
     ]
     assert words(credit) == [
         "Account credit, for: goodwill. Credit is used oldest first, until nothing is left to pay.",
-        "0.00 USD (task runs 1 to 10,000) + 25.00 USD (task runs 10,001 to 20,000) + -12.50 USD (program "
-        "startups) + -2.50 USD (price protection) + 3.00 USD (adjustment for 2026-09) = 13.00 USD (to pay "
+        "0.00 USD (task runs 1 to 10,000) + 25.00 USD (task runs 10,001 to 20,000) − 12.50 USD (program "
+        "startups) − 2.50 USD (price protection) + 3.00 USD (adjustment for 2026-09) = 13.00 USD (to pay "
         "before it)",
         "The smaller of 13.00 USD (to pay before it) and 50.00 USD (left of this credit): 13.00 USD",
         "Taken off: -13.00 USD",
@@ -189,10 +189,11 @@ def test_runs_that_were_taken_back_are_carried() -> None:
     held = books(issued=(Issued(SEPTEMBER, september.lines, credited=100),))
     *_, adjustment, carried = explained(held, {date(2026, 9, 3): 15_000})
     assert words(adjustment)[0].startswith(
-        "September 2026 has 5,000 runs fewer than were billed for it: 15,000, not 20,000."
+        "September 2026 has 5,000 runs fewer than were billed for it: 15,000, not 20,000. Runs came late, or "
+        "were taken back. What was agreed for it, or credited, has changed as well. An invoice is never "
     )
     assert words(adjustment)[2:] == [
-        "25.00 USD (invoice 2026-09-000001) + -1.00 USD (credit notes) = 24.00 USD (billed before)",
+        "25.00 USD (invoice 2026-09-000001) − 1.00 USD (credit notes) = 24.00 USD (billed before)",
         "12.50 USD (September 2026 as it is now) − 24.00 USD (billed before) = -11.50 USD",
     ]
     assert words(carried) == [
