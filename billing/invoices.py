@@ -108,6 +108,7 @@ def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, obj
         "usage_by_day": {day: dict(counts) for day, counts in invoice.usage_by_day.items()},
         "run_list_sha256": invoice.run_list_sha256,
         "lines": [line.to_data() for line in invoice.lines],
+        "brackets": [] if invoice.kind == "contract" else version.to_data()["brackets"],
         "over_soft_limit": over_soft_limit(rated, version),
         "notes": [*rating_notes(rated, version), *_contract_notes(invoice), *_payment_notes(invoice)],
         "contract": None

@@ -19,8 +19,8 @@ from metering.figures import Asked, RunFigures, SharedRuns, last_commits
 from metering.outcome import Action, Outcome, Statement, changes_nothing, classify, judged
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Verdict
-from metering.usage import Counts, GroupBy, Run, Usage, Window, WindowSize
+from metering.store import Correction, Cutoff, Place, Verdict
+from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_window
 
 DURATION_US = 5 * SECOND_US
 # When the runs of a day end, unless they are told apart.
@@ -144,8 +144,8 @@ class QuantityStore:
     def usage(
         self, account: str, start: int, end: int, *, by: WindowSize = "day", group_by: GroupBy | None = None
     ) -> Usage:
-        if group_by is not None or start % HOUR_US or end % HOUR_US:
-            raise ValueError("whole hours, and no groups: batches have no workspaces and no flows")
+        if start % HOUR_US or end % HOUR_US:
+            raise ValueError("a period is of whole hours")
         windows: dict[int, Counter[Outcome]] = defaultdict(Counter)
         for ended_at, outcome, quantity in self._held(account, start, end, len(self._commits)):
             windows[_window(ended_at, by)][outcome] += quantity
@@ -157,7 +157,8 @@ class QuantityStore:
             start,
             end,
             Counts(dict(total)),
-            tuple(Window(at, Counts(dict(windows[at]))) for at in sorted(windows)),
+            # No run of a batch names a workspace or a flow: they are one group.
+            tuple(group_window(at, "\0", group_by, Counts(dict(windows[at]))) for at in sorted(windows)),
         )
 
     def runs(
@@ -195,6 +196,15 @@ class QuantityStore:
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         days = self.days(account, start, end, len(self._commits))
         return {day: counts.billable for day, counts in days.items() if counts.billable}
+
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        then, now = (self._held(account, start, end, at) for at in (cutoff, len(self._commits)))
+        return sorted(then) == sorted(now)
+
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        as_of = len(self._commits) if cutoff is None else cutoff
+        billable = sum(counts.billable for counts in self.days(account, start, end, as_of).values())
+        return {("", ""): billable} if billable else {}
 
     def accounts_in(self, start: int, end: int) -> set[str]:
         return set(self.counts_by_account(start, end))

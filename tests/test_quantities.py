@@ -65,6 +65,16 @@ def test_quantities_are_kept_as_events_are(
                     real.runs(account, start, end, theirs, from_id=later)
                 )
                 assert fake.days(account, start, end, ours) == real.days(account, start, end, theirs)
+                assert fake.names_as_of(account, start, end, ours) == real.names_as_of(
+                    account, start, end, theirs
+                )
+            for month in (Month(2026, 9), Month(2026, 10)):
+                if real.unchanged_since(account, month.start, month.end, theirs):
+                    assert fake.unchanged_since(account, month.start, month.end, ours)
+                    now = real.usage(account, month.start, month.end).counts
+                    assert now.billable == sum(
+                        real.names_as_of(account, month.start, month.end, theirs).values()
+                    )
             ids = [run_id(number) for number in (0, 3, 7)]
             assert fake.find(account, ids, ours) == real.find(account, ids, theirs)
     for account in ("acme", "beta", "nobody"):

@@ -119,6 +119,13 @@ class StripeRecordAnswer(BaseModel):
     credit_note: str | None
 
 
+class PlanBracket(BaseModel):
+    """The runs of a month up to `up_to` (null: without end), from the bracket before on."""
+
+    up_to: int | None
+    unit_price: str
+
+
 class InvoiceAnswer(InvoiceSummary):
     cutoff: int | None = Field(description="The position in the order of commits up to which events count.")
     cutoff_at: str | None
@@ -127,6 +134,7 @@ class InvoiceAnswer(InvoiceSummary):
     usage_by_day: dict[str, dict[str, int]]
     run_list_sha256: str | None = Field(description="The digest of runs.csv.")
     lines: list[LineAnswer]
+    brackets: list[PlanBracket] = Field(description="Of the plan version that priced it.")
     over_soft_limit: int
     notes: list[str]
     contract: ContractMonthAnswer | None

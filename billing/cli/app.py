@@ -18,6 +18,7 @@ from billing.cli import (
     disputes,
     estimate,
     events,
+    explain,
     export,
     halves,
     ingest,
@@ -60,6 +61,7 @@ app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
 for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
     module.add_to(app)
+explain.add_to(invoices.group)
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(disputes.group, name="disputes")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from starlette.responses import Response
 
 from billing.errors import NotFound
 from billing.invoices import invoice_data, show_invoice
 from billing.pages.visit import Visit, secured
 from billing.reporting.invoice_pdf import invoice_pdf
+from billing.reporting.proof import checkable
 from billing.repository.invoices import Invoice
 
 
@@ -23,6 +26,15 @@ def pdf(visit: Visit) -> Response:
     made = invoice_pdf(service.engine, service.settings, issued(visit).id, visit.now)
     headers = {"Content-Disposition": f'attachment; filename="{made.name}"'}
     return secured(service, Response(made.content, media_type="application/pdf", headers=headers))
+
+
+def figures(visit: Visit) -> Response:
+    """What the customer needs of it to check it (docs/proof.md)."""
+    invoice = issued(visit)
+    data = checkable(invoice_data(visit.service.engine, invoice, visit.service.now()))
+    headers = {"Content-Disposition": f'attachment; filename="{invoice.number}.json"'}
+    text = json.dumps(data, indent=2)
+    return secured(visit.service, Response(text, media_type="application/json", headers=headers))
 
 
 def issued(visit: Visit) -> Invoice:

@@ -18,7 +18,7 @@ from billing.app import Service
 from billing.audit.actor import CUSTOMER, act
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.links import BadLink, open_link
-from billing.pages import dispute_pages, invoice_page, runs_page, start_page, usage_page
+from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page, usage_page
 from billing.pages.visit import FormFields, Visit, html_page, secured, style
 from billing.repository import accounts
 from metering.database import reading
@@ -33,8 +33,11 @@ _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "usage", usage_page.show),
     ("GET", "usage.csv", usage_page.csv),
     ("GET", "runs", runs_page.month_so_far),
+    ("GET", "explain", explain_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),
+    ("GET", "invoices/{invoice}/explain", explain_page.of_invoice),
     ("GET", "invoices/{invoice}/invoice.pdf", invoice_page.pdf),
+    ("GET", "invoices/{invoice}/invoice.json", invoice_page.figures),
     ("GET", "invoices/{invoice}/runs", runs_page.of_invoice),
     ("GET", "invoices/{invoice}/runs.csv", runs_page.csv),
     ("GET", "disputes", dispute_pages.list_),

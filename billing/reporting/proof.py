@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -62,6 +62,19 @@ def invoice_run_list(engine: sa.Engine, store: EventStore, id_or_number: str) ->
     if invoice.cutoff is None:
         raise Invalid(f"invoice {invoice.number} is for a contract, and has no task runs", field="id")
     return run_list(store.runs(invoice.account, invoice.month.start, invoice.month.end, invoice.cutoff))
+
+
+# What of an invoice is checked against its run list, and by its own arithmetic.
+_CHECKED = (
+    "id", "number", "account", "kind", "period", "currency", "status", "plan", "rule_version", "cutoff",
+    "cutoff_at", "billable", "not_billed", "usage_by_day", "run_list_sha256", "brackets", "contract", "lines",
+    "total",
+)  # fmt: skip
+
+
+def checkable(data: Mapping[str, object]) -> dict[str, object]:
+    """Of an invoice in the shape of JSON answers, what whoever checks it needs, and nothing else."""
+    return {name: data[name] for name in _CHECKED}
 
 
 def sendable(lines: Iterator[bytes]) -> Iterator[bytes]:

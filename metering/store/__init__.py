@@ -40,6 +40,10 @@ class Verdict(enum.Enum):
     NOT_HELD = enum.auto()
 
 
+Place = tuple[str, str]
+"""Workspace and flow; empty where a run names none."""
+
+
 class EventStore(Protocol):
     """Facts kept durably. All instants in microseconds since the epoch; periods half-open."""
 
@@ -109,6 +113,15 @@ class EventStore(Protocol):
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """The billable runs of each day that has any, now, from the hourly counters. `start` and `end` are on
         whole days."""
+
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        """Whether no commit after the cutoff (a position) changed what an account has in a period of whole
+        months: what is counted now was so then. False also where that is not known. As quick as a counter."""
+
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        """The billable runs of each (workspace, flow) that has any, in a period of whole months, judged as
+        `runs` does (None: now); empty names where a run has none. From the counters, where the period is
+        `unchanged_since`; else it reads the runs of the period."""
 
     def accounts_in(self, start: int, end: int) -> list[str]:
         """Accounts that have, or once had, task runs in a period of whole months, from the counters; in an

@@ -62,6 +62,15 @@ class Hours:
         for number, label, outcome, quantity in self._execute("day", query, start, end, account_id):
             yield number * DAY_US, label, outcome, int(quantity)
 
+    def billable_labels(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Each label and its billable runs, in a period on whole days."""
+        billable = f"AND u.outcome = {int(Outcome.BILLABLE)}"
+        query = (
+            f"SELECT u.label_id, sum(u.quantity) {self._from('day', f'{_OF_ACCOUNT} {billable}')} GROUP BY 1"
+        )
+        for label_id, quantity in self._execute("day", query, start, end, account_id):
+            yield label_id, int(quantity)
+
     def by_day(self, account_ids: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Account, day (since the epoch), outcome and quantity; of some accounts between these, too."""
         columns = "u.account_id, u.day, u.outcome"

@@ -116,6 +116,21 @@ def listed_days(connection: sa.Connection, account_id: int, asked: Question) -> 
     return {day_of(day * DAY_US): Counts(dict(found[day])) for day in sorted(found)}
 
 
+def listed_names(
+    connection: sa.Connection, account_id: int, labels: Mapping[int, Label], asked: Question
+) -> dict[tuple[str, str], int]:
+    """The billable runs of each workspace and flow."""
+    found: Counter[tuple[str, str]] = Counter()
+    billable = task_runs.c.outcome == int(Outcome.BILLABLE)
+    query = sa.select(task_runs.c.label_id, sa.func.count()).where(*_plain(account_id, asked), billable)
+    buckets = in_numbers(connection, task_runs.c.bucket, buckets_between(connection, asked.start, asked.end))
+    for label_id, quantity in connection.execute(query.where(buckets).group_by(task_runs.c.label_id)):
+        found[labels[label_id].workspace, labels[label_id].flow] += quantity
+    for run in revised_runs(connection, [account_id], *asked).get(account_id, ()):
+        found[run.workspace, run.flow] += run.outcome is Outcome.BILLABLE
+    return {name: quantity for name, quantity in found.items() if quantity}
+
+
 def named_hours(
     connection: sa.Connection,
     account_id: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Verdict, run_key
+from metering.store import Correction, Cutoff, Place, Verdict, run_key
 from metering.store.counters import Counters
 from metering.store.held import held_runs
-from metering.store.listed import found_runs, listed_days, listed_runs
+from metering.store.hours import Hours
+from metering.store.listed import found_runs, listed_days, listed_names, listed_runs
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
 from metering.store.question import EVER, Question
@@ -187,6 +189,27 @@ class SqlEventStore:
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         return self._counters.billable_days(account, start, end)
+
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        account_id = self._names.account_id(account)
+        if account_id is None or start >= end:
+            return True
+        with reading(self._engine) as connection:
+            return not MonthTotals(connection).changed([account_id], start, end, cutoff)
+
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        account_id = self._names.account_id(account)
+        if account_id is None or start >= end:
+            return {}
+        labels = self._names.labels_of(account_id)
+        with reading(self._engine) as connection:
+            changed = cutoff is not None and MonthTotals(connection).changed([account_id], start, end, cutoff)
+            if cutoff is not None and changed:
+                return listed_names(connection, account_id, labels, Question(start, end, cutoff))
+            found: Counter[Place] = Counter()
+            for label_id, quantity in Hours(connection).billable_labels(account_id, start, end):
+                found[labels[label_id].workspace, labels[label_id].flow] += quantity
+            return {name: quantity for name, quantity in found.items() if quantity}
 
     def accounts_in(self, start: int, end: int) -> list[str]:
         with reading(self._engine) as connection:

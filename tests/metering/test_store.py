@@ -181,6 +181,39 @@ def test_usage_by_hour_day_month_workspace_and_flow(store: EventStore) -> None:
         store.usage("acme", OCTOBER.start + 1, OCTOBER.end)
 
 
+def test_names_as_of_a_cutoff_are_those_of_the_runs_then(store: EventStore) -> None:
+    """What comes, is told again or is corrected later changes nothing of it; nor does another account."""
+    month = OCTOBER.start, OCTOBER.end
+    assert store.names_as_of("acme", *month, 0) == {}
+    store.append(
+        [event("a", flow="etl", workspace="prod"), event("b", flow="etl"), event("f", state="FAILED")], 1
+    )
+    store.append(
+        [event("b", flow="elt"), event("n", end="2026-11-01T00:00:00Z"), event("o", account="other")], 2
+    )
+    first = store.cutoff().position
+    then = {("prod", "etl"): 1, ("", "elt"): 1}
+    assert store.names_as_of("acme", *month, first) == then
+    assert store.unchanged_since("acme", *month, first)
+    assert store.unchanged_since("nobody", *month, first)
+    assert store.names_as_of("nobody", *month, first) == {}
+
+    store.append([event("c", flow="etl"), event("a", flow="etl", workspace="prod", state="ROLLED_BACK")], 3)
+    second = store.cutoff().position
+    store.correct("acme", ["c", "b"], Correction(Action.REVERSE, "x", "test"), 4)
+    third = store.cutoff().position
+    assert store.names_as_of("acme", *month, first) == then
+    assert store.names_as_of("acme", *month, second) == {("", "elt"): 1, ("", "etl"): 1}
+    assert store.names_as_of("acme", *month, third) == {}
+    assert not store.unchanged_since("acme", *month, first)
+    assert not store.unchanged_since("acme", *month, second)
+    assert store.unchanged_since("acme", *month, third)
+    for cutoff, counted in ((first, 2), (second, 2), (third, 0)):
+        assert sum(store.names_as_of("acme", *month, cutoff).values()) == counted
+        listed = [run for run in store.runs("acme", *month, cutoff) if run.outcome is Outcome.BILLABLE]
+        assert len(listed) == counted
+
+
 def test_an_account_without_events_has_no_usage(store: EventStore) -> None:
     assert store.usage("nobody", OCTOBER.start, OCTOBER.end).counts.total == 0
     assert list(store.runs("nobody", OCTOBER.start, OCTOBER.end, 10)) == []

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 
 from billing.accounts import list_accounts
+from billing.explaining.operation import explain_invoice
 from billing.invoices import list_invoices
 from billing.pricing.drawdown import draw
 from billing.pricing.line import LineKind
@@ -17,6 +18,7 @@ from billing.repository.invoices import Invoice
 from billing.run_balance import record_contract_runs, usage_of_term
 from metering.database import reading
 from metering.period import day_of
+from tests import recomputed
 from tests.scenarios.office import Office
 
 
@@ -32,6 +34,7 @@ def audit(office: Office) -> None:
             found = verify(office.engine, office.store, invoice.id)
             assert found.ok, f"{invoice.number}: {found.to_data()}"
             _check_never_changed(office.issued[invoice.id], invoice)
+            recomputed.check(explain_invoice(office.engine, office.store, invoice.id).to_data())
     for account in list_accounts(office.engine):
         check_credit_ledger(office, account.id, [each for each in made if each.account == account.id])
         for contract in account.terms.contracts:

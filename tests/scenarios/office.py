@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from billing.accounts import list_accounts
 from billing.app import Service
+from billing.explaining.operation import explain_preview
 from billing.invoices import list_invoices, preview, show_invoice
 from billing.plans import load_shipped
 from billing.reporting.proof import verify
@@ -18,6 +19,7 @@ from metering.period import SECOND_US, Month, day_start
 from metering.settings import Settings
 from metering.store import EventStore
 from metering.store.sql import SqlEventStore
+from tests import recomputed
 from tests.quantities import Batch, QuantityStore, Sender, events_of
 
 
@@ -96,6 +98,7 @@ class Office:
             for each in list_accounts(self.engine)
             if self.live(each.id, month) is None and each.billing_from <= month
         }
+        foretold = {each: explain_preview(self.engine, self.store, each, month).to_data() for each in shown}
         self.instant += SECOND_US
         report = self.service.run_month(month, account=account, early=early)
         self.failed |= dict(report.failed)
@@ -107,6 +110,9 @@ class Office:
                 data = shown[invoice.account]
                 assert data["lines"] == [line.to_data() for line in invoice.lines], "the preview differs"
                 assert (data["total"], data["billable"]) == (invoice.total, invoice.billable)
+                explained = foretold[invoice.account]
+                recomputed.check(explained)
+                assert explained["total"] == invoice.total
 
     def invoice(self, number: str) -> Invoice:
         return show_invoice(self.engine, number)

@@ -69,6 +69,14 @@ def usage_by(seen: Seen, group_by: str) -> str:
     )
 
 
+def names(seen: Seen) -> str:
+    """Rows of (workspace, flow, quantity) of the billable runs."""
+    return (
+        f"SELECT workspace, flow, count() AS quantity FROM ({_winners(seen)})"
+        f" WHERE {_PERIOD} AND outcome = {int(Outcome.BILLABLE)} GROUP BY workspace, flow"
+    )
+
+
 def days(seen: Seen) -> str:
     """Rows of (day, outcome, quantity)."""
     return (

@@ -20,13 +20,14 @@ from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Verdict, run_key
+from metering.store import Correction, Cutoff, Place, Verdict, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection, Rows
 from metering.store.clickhouse.corrected import Corrections, merged, move, once_within
 from metering.store.clickhouse.figures import run_figures, shared_runs
 from metering.store.clickhouse.journal import Journal, Seen
+from metering.store.clickhouse.names import names_as_of
 from metering.store.counters import check_hours, window_start
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_name, group_window
 
@@ -211,6 +212,13 @@ class ClickHouseEventStore:
         days = self.days(account, start, end, seen.high)
         return {day: counts.billable for day, counts in days.items() if counts.billable}
 
+    def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
+        return self._journal.seen().high <= cutoff  # it is not kept which months a commit changed
+
+    def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
+        seen = self._journal.seen(cutoff)
+        return names_as_of(self.connection, self._corrections, seen, account, start, end)
+
     def accounts_in(self, start: int, end: int) -> list[str]:
         check_hours(start, end)
         seen = self._journal.seen()
@@ -278,8 +286,7 @@ class ClickHouseEventStore:
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:
             return {}
-        query = queries.held(self._journal.seen(), GIVEN)
-        given = _keys(task_run_ids)
+        query, given = queries.held(self._journal.seen(), GIVEN), _keys(task_run_ids)
         rows = self.connection.rows(query, binary=["run_key"], given=given, account=account)
         return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
 

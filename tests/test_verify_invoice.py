@@ -1,0 +1,313 @@
+"""`scripts/verify_invoice.py` as a customer runs it: a process of its own with the standard library alone, on
+the invoices of the demo and on one with every term there is; and on copies of which something was changed."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from billing.app import make_service
+from billing.credits import add_credit
+from billing.demo.story import tell
+from billing.explaining.explanation import Explanation
+from billing.grandfathering import protect
+from billing.invoices import invoice_data, list_invoices
+from billing.programs import apply_program
+from billing.reporting.proof import checkable, invoice_run_list
+from metering.period import DAY_US, Month
+from metering.settings import Settings
+from tests.billing.months import NOVEMBER
+from tests.conftest import NewDatabase
+from tests.events import event, runs
+from tests.world import OCTOBER, World
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "verify_invoice.py"
+
+
+class Files(NamedTuple):
+    invoice: dict[str, Any]
+    runs: bytes
+
+
+def verify(folder: Path, invoice: dict[str, Any], runs: bytes) -> subprocess.CompletedProcess[str]:
+    """Alone in a folder, without site packages, and with nothing of this machine's environment."""
+    shutil.copy(SCRIPT, folder)
+    (folder / "invoice.json").write_text(json.dumps(invoice))
+    (folder / "runs.csv").write_bytes(runs)
+    command = [sys.executable, "-I", "-S", SCRIPT.name, "invoice.json", "runs.csv"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={})
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Files]]:
+    folder = tmp_path_factory.mktemp("demo")
+    tell(folder / "billing-demo", quiet=True)
+    url = f"sqlite:///{folder}/billing-demo/billing.db"
+    service = make_service(Settings(_env_file=None, database_url=url))
+    found = []
+    for invoice in list_invoices(service.engine):
+        listed = b""
+        if invoice.kind == "usage":
+            listed = b"".join(invoice_run_list(service.engine, service.store, invoice.id))
+        found.append(Files(json.loads(json.dumps(invoice_data(service.engine, invoice, 0))), listed))
+    yield found
+    service.store.close()
+
+
+@pytest.fixture(scope="module")
+def everything(sqlite_databases: NewDatabase) -> Files:
+    """November with brackets, a program, protection, an adjustment and credit; ids of every kind."""
+    world = World(sqlite_databases())
+    world.account("acme", since="2026-10")
+    engine = world.engine
+    world.send(runs(10_400))
+    world.service.run_month(OCTOBER)
+    apply_program(
+        engine,
+        "acme",
+        "academia",
+        percent="12.5",
+        until=date(2027, 6, 1),
+        starts_on=date(2026, 11, 1),
+        by="test",
+        now=world.instant,
+    )
+    protect(engine, "acme", "1.00", date(2027, 1, 1), from_month=NOVEMBER, now=world.instant, by="test")
+    add_credit(engine, "acme", "0.30", "an outage", by="test", now=world.instant)
+    world.send(runs(200, prefix="late"), runs(10_600, day="2026-11-05", prefix="november"))
+    world.send([event('odd,"id"', end="2026-11-06T10:00:00.25Z", duration_us=1_000_001)])
+    world.send(runs(7, day="2026-11-07", prefix="failed", state="FAILED"))
+    world.instant = Month.parse("2026-12").start + 2 * DAY_US
+    world.service.run_month(NOVEMBER)
+    (invoice,) = list_invoices(engine, month=NOVEMBER)
+    data = checkable(invoice_data(engine, invoice, world.instant))
+    kinds = [line.kind.value for line in invoice.lines]
+    assert kinds == ["usage", "usage", "program_discount", "price_protection", "adjustment", "credit"]
+    return Files(json.loads(json.dumps(data)), b"".join(invoice_run_list(engine, world.store, invoice.id)))
+
+
+def test_the_invoices_of_the_demo_hold(demo: list[Files], tmp_path: Path) -> None:
+    assert {each.invoice["kind"] for each in demo} == {"usage", "contract"}
+    assert any(each.invoice["contract"] for each in demo if each.invoice["kind"] == "usage")
+    for each in demo:
+        done = verify(tmp_path, *each)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert done.stdout.endswith(f"\n{each.invoice['number']}: all of it holds.\n")
+        assert "DOES NOT" not in done.stdout
+
+
+def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> None:
+    done = verify(tmp_path, *everything)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.splitlines() == [
+        "holds: The run list has the SHA-256 of the invoice.",
+        "holds: The run list begins with its header.",
+        "holds: Every line is a task run, a time and a duration.",
+        "holds: The task runs are in order, and none is there twice.",
+        "holds: Every task run ended in the month of the invoice.",
+        "holds: Every task run took longer than a second.",
+        "holds: 10,601 task runs are billed, and are in the run list.",
+        "holds: Each day has as many task runs as the invoice says.",
+        "holds: 10,601 task runs were billable, day by day and together.",
+        "holds: 0 task runs were too short, day by day and together.",
+        "holds: 0 task runs were cached, day by day and together.",
+        "holds: 7 task runs were failed, day by day and together.",
+        "holds: 0 task runs were crashed, day by day and together.",
+        "holds: 0 task runs were cancelled, day by day and together.",
+        "holds: 0 task runs were reversed, day by day and together.",
+        "holds: The lines for task runs are 10,601 in the brackets of plan starter@2021-02.",
+        "holds: Every line is rounded once, half up.",
+        "holds: The discount is that percentage: Program academia: 12.5% off 1.50 USD.",
+        "holds: The month costs that: Price protection: at most 1.00 USD a month, ends on 2027-01-01.",
+        "taken as it is, since it rests on other documents: Adjustment for 2026-10: 200 task runs more",
+        "holds: No more than was left to pay: Account credit: an outage.",
+        "holds: The lines sum to the total, 120 in the smallest unit of USD.",
+        "2026-11-000001: all of it holds.",
+    ]
+
+
+Change = Callable[[dict[str, Any], list[bytes]], object]
+
+
+def _line(at: int, **values: Any) -> Change:
+    return lambda invoice, _: invoice["lines"][at].update(values)
+
+
+def _digest_too(change: Change) -> Change:
+    """Whoever changes the run list changes the digest on the invoice as well."""
+
+    def both(invoice: dict[str, Any], lines: list[bytes]) -> None:
+        import hashlib
+
+        change(invoice, lines)
+        invoice["run_list_sha256"] = hashlib.sha256(b"".join(lines)).hexdigest()
+
+    return both
+
+
+def _replace(at: int, old: bytes, new: bytes) -> Change:
+    def change(_: dict[str, Any], lines: list[bytes]) -> None:
+        assert old in lines[at]
+        lines[at] = lines[at].replace(old, new)
+
+    return change
+
+
+TAMPERED: dict[str, tuple[Change, str]] = {
+    "a byte of a run": (_replace(5, b"november", b"novembar"), "SHA-256"),
+    "the digest": (lambda invoice, _: invoice.update(run_list_sha256="0" * 64), "SHA-256"),
+    "a run less": (_digest_too(lambda _, lines: lines.pop()), "10,601 task runs are billed"),
+    "a run more": (
+        _digest_too(lambda _, lines: lines.append(b"zzz,2026-11-05T12:00:05Z,5000000\n")),
+        "10,601 task runs are billed",
+    ),
+    "a run twice": (
+        _digest_too(lambda _, lines: lines.__setitem__(5, lines[4])),
+        "none is there twice",
+    ),
+    "two runs exchanged": (
+        _digest_too(lambda _, lines: lines.insert(4, lines.pop(5))),
+        "are in order",
+    ),
+    "a run of another month": (
+        _digest_too(_replace(5, b"2026-11-05", b"2026-10-31")),
+        "ended in the month",
+    ),
+    "a run of the next month": (
+        _digest_too(_replace(5, b"2026-11-05T12:00:05Z", b"2026-12-01T00:00:00Z")),
+        "ended in the month",
+    ),
+    "a run of another day": (_digest_too(_replace(5, b"2026-11-05", b"2026-11-08")), "Each day"),
+    "a run of a second": (_digest_too(_replace(5, b",5000000", b",1000000")), "longer than a second"),
+    "a line that is none": (_digest_too(_replace(5, b",5000000", b"")), "a time and a duration"),
+    "no header": (_digest_too(lambda _, lines: lines.__setitem__(0, b"id,at,us\n")), "its header"),
+    "the quantity": (lambda invoice, _: invoice.update(billable=10_602), "10,602 task runs are billed"),
+    "what failed": (lambda invoice, _: invoice["not_billed"].update(failed=6), "6 task runs were failed"),
+    "a day": (
+        lambda invoice, _: invoice["usage_by_day"]["2026-11-05"].update(billable=10_599),
+        "10,601 task runs were billable",
+    ),
+    "a price": (_line(1, unit_price="0.0026"), "The lines for task runs"),
+    "a quantity": (_line(1, quantity=602), "The lines for task runs"),
+    "an exact amount": (_line(1, exact_amount="1.5050"), "The lines for task runs"),
+    "a cent": (_line(1, amount=151), "rounded once"),
+    "a line less": (lambda invoice, _: invoice["lines"].pop(0), "The lines for task runs"),
+    "a line twice": (
+        lambda invoice, _: invoice["lines"].insert(1, invoice["lines"][1]),
+        "The lines for task runs",
+    ),
+    "a kind": (_line(1, kind="adjustment"), "The lines for task runs"),
+    "a bracket": (
+        lambda invoice, _: invoice["brackets"][0].update(up_to=9_000),
+        "The lines for task runs",
+    ),
+    "the price of a bracket": (
+        lambda invoice, _: invoice["brackets"][1].update(unit_price="0.0024"),
+        "The lines for task runs",
+    ),
+    "committed runs": (
+        lambda invoice, _: invoice.update(contract={"id": "c", "drawn": 5, "on_demand": 10_596}),
+        "The lines for task runs are 10,596",
+    ),
+    "the discount": (_line(2, amount=-18, exact_amount="-0.18"), "is that percentage"),
+    "the percentage": (_line(2, description="Program academia: 10% off 1.50 USD"), "is that percentage"),
+    "no percentage": (_line(2, description="Program academia"), "is that percentage"),
+    "the protection": (_line(3, amount=-30, exact_amount="-0.30"), "The month costs that"),
+    "the protected price": (
+        _line(3, description="Price protection: at most 2.00 USD a month"),
+        "The month costs that",
+    ),
+    "credit": (_line(5, amount=-200, exact_amount="-2.00"), "No more than was left to pay"),
+    "the total": (lambda invoice, _: invoice.update(total=119), "sum to the total"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_what_was_changed_is_found(everything: Files, tmp_path: Path, name: str) -> None:
+    change, says = TAMPERED[name]
+    invoice, lines = copy.deepcopy(everything.invoice), everything.runs.splitlines(keepends=True)
+    change(invoice, lines)
+    assert (invoice, b"".join(lines)) != everything, "nothing was changed"
+    done = verify(tmp_path, invoice, b"".join(lines))
+    assert (done.returncode, done.stderr) == (1, ""), done.stdout
+    found = [line for line in done.stdout.splitlines() if line.startswith("DOES NOT HOLD: ")]
+    assert any(says in line for line in found), found
+    assert done.stdout.splitlines()[-1] == f"2026-11-000001: {len(found)} of these do not hold."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "usage: python3 verify_invoice.py INVOICE.json RUNS.csv"),
+        (["invoice.json"], "usage: "),
+        (["nothing.json", "runs.csv"], "this is not an invoice with its run list: FileNotFoundError"),
+        (["runs.csv", "runs.csv"], "this is not an invoice with its run list: JSONDecodeError"),
+        (["list.json", "runs.csv"], "this is not an invoice with its run list: TypeError"),
+        (["empty.json", "runs.csv"], "this is not an invoice with its run list: KeyError('kind')"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line(
+    everything: Files, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "invoice.json").write_text(json.dumps(everything.invoice))
+    (tmp_path / "runs.csv").write_bytes(everything.runs)
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "empty.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", SCRIPT, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert says in line
+
+
+def test_it_agrees_with_coreutils(everything: Files, tmp_path: Path) -> None:
+    """What docs/proof.md and the page tell a customer to type."""
+    (tmp_path / "runs.csv").write_bytes(everything.runs)
+
+    def told(command: str) -> str:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    assert told("sha256sum runs.csv").split()[0] == everything.invoice["run_list_sha256"]
+    assert int(told("wc -l < runs.csv")) == everything.invoice["billable"] + 1
+    rest = "tail -n +2 runs.csv | awk -F,"
+    assert told(f"{rest} '$NF <= 1000000' | wc -l") == "0"
+    by_day = told(f"{rest} '{{ print substr($(NF-1), 1, 10) }}' | sort | uniq -c").split()
+    days = {
+        day: held["billable"]
+        for day, held in everything.invoice["usage_by_day"].items()
+        if "billable" in held
+    }
+    assert dict(zip(by_day[1::2], map(int, by_day[::2]), strict=True)) == days
+
+
+def test_the_document_says_what_the_explanation_says() -> None:
+    """docs/proof.md has the commands of the page, and its example in the words of the command line."""
+    document = (Path(__file__).parents[1] / "docs" / "proof.md").read_text()
+    held = Explanation(
+        {}, OCTOBER, "USD", (), run_list_sha256="0", file="2026-10-000001-runs.csv", billable=1
+    )
+    commands: Any = held.to_data()["proof"]
+    assert len(commands["commands"]) == 4
+    for each in commands["commands"]:
+        assert each["command"] in document
+    assert "2,345 runs × 0.0025 USD = 5.8625 USD" in document
