@@ -26,6 +26,7 @@ from billing.cli import (
     keys,
     links,
     move,
+    operators,
     plans,
     preview,
     reconcile,
@@ -66,6 +67,7 @@ app.add_typer(alerts.group, name="alerts")
 app.add_typer(webhooks.group, name="webhooks")
 app.add_typer(deliveries.group, name="deliveries")
 app.add_typer(keys.group, name="keys")
+app.add_typer(operators.group, name="operators")
 app.add_typer(events.group, name="events")
 app.add_typer(corrections.group, name="corrections")
 sandbox.add_to(app)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 import billing.customer_tables
 import billing.notification_tables
+import billing.operator_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

@@ -21,7 +21,7 @@ from tests.metering.wire import native
 from tests.world import World
 
 # What is read of all accounts at once, by the operator alone.
-ADMINS = {"/v1/anomalies"}
+ADMINS = {"/v1/anomalies", "/v1/operator-sessions"}
 PUBLIC = {"/healthz", "/metrics", "/readyz", "/v1/stripe/webhook"}
 # What another account has, by the parameter that would name it.
 OTHERS = {
@@ -34,6 +34,7 @@ OTHERS = {
     "program": "academia",
     "source": "airflow",
     "dispute_id": "dsp_of_other",
+    "session_id": "ops_of_other",
 }
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
@@ -61,6 +62,7 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
     "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
     "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},
