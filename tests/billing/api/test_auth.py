@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,7 +36,11 @@ OTHERS = {
     "source": "airflow",
     "dispute_id": "dsp_of_other",
     "session_id": "ops_of_other",
+    "endpoint_id": "whe_of_other",
+    "delivery_id": "dlv_of_other",
+    "what": "usage",
 }
+NOBODY_LISTENS = "https://127.0.0.1:9/hook"
 BODIES: dict[str, Any] = {
     "/v1/events": native(),
     "/v1/corrections": {"account": "other", "task_run_ids": ["x"], "action": "reverse", "reason": "x"},
@@ -68,6 +73,13 @@ BODIES: dict[str, Any] = {
     "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},
     "/v1/sources/{source}/visits": {},
     "/v1/sources/{source}/recoveries": {},
+    "/v1/alerts/checks": {},
+    "/v1/webhook-endpoints": {"url": NOBODY_LISTENS, "account": "other"},
+    "/v1/webhook-endpoints/{endpoint_id}/rotate-secret": {},
+    "/v1/webhook-endpoints/{endpoint_id}/test": {},
+    "/v1/deliveries/send": {},
+    "/v1/deliveries/resend": {"endpoint": "x"},
+    "/v1/deliveries/{delivery_id}/resend": {},
 }
 
 
@@ -86,6 +98,8 @@ WRITES = [(method, path) for method, path in ROUTES if method != "GET" and path 
 def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
     """Two accounts, on different plans, both invoiced."""
     world = World(sqlite_databases())
+    settings = world.service.settings.model_copy(update={"webhook_private": "on"})
+    world.service = replace(world.service, settings=settings)
     world.account("acme")
     world.account("other", plan="standard")
     world.send(runs(3), runs(4, account="other"), runs(1, account="other", prefix="wrong"))
@@ -102,11 +116,17 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         client.post("/v1/events?format=openlineage&account=other", json=half)
         OTHERS["dispute_id"] = client.post("/v1/disputes", json=BODIES["/v1/disputes"]).json()["id"]
         OTHERS["key_id"] = client.key("read", "other").key.id
+        world.send(runs(5_000, account="other", day="2026-11-01", prefix="half"))
+        client.post("/v1/alerts/checks", json={})
+        endpoint = client.post("/v1/webhook-endpoints", json=BODIES["/v1/webhook-endpoints"]).json()["id"]
+        OTHERS["endpoint_id"] = endpoint
+        client.post(f"/v1/webhook-endpoints/{endpoint}/test", json={})
+        OTHERS["delivery_id"] = client.get("/v1/deliveries").json()[0]["id"]
         yield client
 
 
 def fill(path: str) -> str:
-    return path.format(**OTHERS)
+    return path.format(**OTHERS) + ("?month=2026-10" if path == "/v1/exports/{what}" else "")
 
 
 def test_there_are_routes() -> None:
@@ -178,7 +198,7 @@ def test_what_is_the_operators_takes_an_admin_key(two: Client, path: str) -> Non
 @pytest.mark.parametrize("path", READS)
 def test_a_bound_key_sees_nothing_of_another_account(two: Client, path: str) -> None:
     answer = two.get(fill(path), key=two.key("read", "acme").secret)
-    if "{" in path:
+    if "{" in path and path != "/v1/exports/{what}":
         named = [word for word in ("plan", "contract") if word in path]
         assert_problem(answer, 404, field={"plan": "plan", "contract": "id"}[named[0]] if named else None)
     else:
