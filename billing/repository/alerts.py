@@ -104,6 +104,13 @@ def search(
     return [_alert(row) for row in connection.execute(query if limit is None else query.limit(limit))]
 
 
+def highest(connection: sa.Connection, kind: str, least: int) -> dict[str, int]:
+    """The highest threshold of a kind that was told, from one on, by month or contract."""
+    query = sa.select(alerts.c.period, sa.func.max(alerts.c.threshold))
+    query = query.where(alerts.c.kind == kind, alerts.c.threshold >= least).group_by(alerts.c.period)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
+
+
 def _alert(row: sa.Row[Any]) -> Alert:
     return Alert(
         row.id,
