@@ -83,7 +83,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     """The HTTP door of a service. While it runs it owns the one writer of events of this process, and starts
     and stops the schedule if it is given one. The schema must be there (`Service.require_schema`)."""
     door = Door(service, schedule, Metrics(service.engine))
-    console = Console(service)
+    console = Console(service, door.keyring.forget)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

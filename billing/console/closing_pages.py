@@ -151,6 +151,8 @@ def job(visit: Visit) -> Response:
 
 def place_of(held: Job) -> str:
     """The page that a job was started from."""
+    if held.kind == "resend":
+        return f"deliveries?endpoint={held.subject}"
     return "catalogue/preview" if held.kind == "preview" else f"months/{held.subject.partition('/')[0]}"
 
 

@@ -16,7 +16,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from billing.app import Service
-from billing.console import accounts_pages, closing_pages, invoices_pages, sign_in
+from billing.console import (
+    access_pages,
+    accounts_pages,
+    catalogue_pages,
+    closing_pages,
+    disputes_pages,
+    invoices_pages,
+    notifications_pages,
+    sign_in,
+    watch_pages,
+)
 from billing.console.forms import read_form
 from billing.console.visit import COOKIE, FormFields, Visit, csrf_of, html_page, secured, style
 from billing.console.work import Work
@@ -54,6 +64,26 @@ ROOMS: tuple[Room, ...] = (
     Room("GET", "invoices/{invoice}", "viewer", invoices_pages.show),
     Room("GET", "invoices/{invoice}/invoice.pdf", "viewer", invoices_pages.pdf),
     Room("POST", "invoices/{invoice}/approval", "finance", invoices_pages.approve),
+    Room("GET", "contracts", "viewer", watch_pages.contracts),
+    Room("GET", "payments", "viewer", watch_pages.payments),
+    Room("GET", "disputes", "viewer", disputes_pages.list_),
+    Room("GET", "disputes/{dispute}", "viewer", disputes_pages.show),
+    Room("POST", "disputes/{dispute}/answer", "finance", disputes_pages.answer),
+    Room("GET", "notifications", "viewer", notifications_pages.show),
+    Room("GET", "alerts", "viewer", notifications_pages.alerts),
+    Room("GET", "deliveries", "viewer", notifications_pages.deliveries),
+    Room("GET", "deliveries/{delivery}", "viewer", notifications_pages.delivery),
+    Room("POST", "deliveries/{delivery}/resend", "finance", notifications_pages.send_again),
+    Room("POST", "endpoints/{endpoint}/resend", "finance", notifications_pages.send_failed_again),
+    Room("GET", "catalogue", "viewer", catalogue_pages.list_),
+    Room("GET", "catalogue/preview", "viewer", catalogue_pages.draft),
+    Room("POST", "catalogue/preview", "admin", catalogue_pages.preview),
+    Room("GET", "catalogue/{plan}", "viewer", catalogue_pages.show),
+    Room("GET", "access", "admin", access_pages.show),
+    Room("POST", "access/keys", "admin", access_pages.make_key),
+    Room("POST", "access/keys/{key}/revoke", "admin", access_pages.revoke),
+    Room("POST", "access/links", "admin", access_pages.make_operator_link),
+    Room("POST", "access/sessions/{session}/end", "admin", access_pages.end),
     Room("GET", "jobs/{job}", "viewer", closing_pages.job),
 )
 # Those that nobody is signed in for.
@@ -70,7 +100,8 @@ class Console:
     """The console of a service as an application, to be mounted (`billing.operators.PLACE`), and the work
     that goes on behind its pages."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, forget_keys: Callable[[], None] = lambda: None) -> None:
+        """`forget_keys`: what to do when a key was revoked here."""
         self._service = service
         self.work = Work(service)
         self.app = Starlette(
@@ -83,6 +114,7 @@ class Console:
             ],
             exception_handlers={HTTPException: _no_such_page},
         )
+        self.app.state.forget_keys = forget_keys
 
     def close(self) -> None:
         self.work.close()

@@ -17,6 +17,7 @@ JOBS = {
     "check": "Check of the month",
     "reconcile": "Reconciliation",
     "preview": "Preview of a plan",
+    "resend": "Sending again",
 }
 
 

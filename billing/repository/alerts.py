@@ -92,15 +92,16 @@ def search(
     period: str | None = None,
     after: str | None = None,
     limit: int | None = None,
+    newest: bool = False,
 ) -> list[Alert]:
-    """In the order in which they were reached."""
-    query = sa.select(alerts).order_by(alerts.c.id)
+    """In the order in which they were reached, or the `newest` first."""
+    query = sa.select(alerts).order_by(alerts.c.id.desc() if newest else alerts.c.id)
     if account is not None:
         query = query.where(alerts.c.account_id == account)
     if period is not None:
         query = query.where(alerts.c.period == period)
     if after:
-        query = query.where(alerts.c.id > after)
+        query = query.where(alerts.c.id < after if newest else alerts.c.id > after)
     return [_alert(row) for row in connection.execute(query if limit is None else query.limit(limit))]
 
 

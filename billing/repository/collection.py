@@ -60,13 +60,28 @@ def get(connection: sa.Connection, invoice_id: str) -> Collection | None:
     return None if row is None else _collection(row)
 
 
-def not_collected(connection: sa.Connection, account: str | None = None) -> dict[str, Collection]:
-    """Those of the invoices that are issued and neither paid, void nor given up, by the invoices' ids."""
+def not_collected(
+    connection: sa.Connection,
+    now: int,
+    account: str | None = None,
+    *,
+    after: str = "",
+    limit: int | None = None,
+) -> dict[str, Collection]:
+    """Those of the invoices that are issued and neither paid, void nor given up, and of which something is in
+    the way of payment or was, or that are late; by the invoices' ids, those after one, at most so many."""
+    something = sa.or_(
+        collections.c.attempts > 0,
+        collections.c.action_required,
+        collections.c.finalization_error.is_not(None),
+        collections.c.due_at < now,
+    )
     query = (
         sa.select(collections)
         .join_from(collections, invoices, invoices.c.id == collections.c.invoice_id)
-        .where(invoices.c.status.in_(("finalized", "open")))
+        .where(invoices.c.status.in_(("finalized", "open")), something, collections.c.invoice_id > after)
         .order_by(collections.c.invoice_id)
+        .limit(limit)
     )
     if account is not None:
         query = query.where(invoices.c.account_id == account)
