@@ -12,7 +12,7 @@ from billing.app import Service
 from billing.completeness import Incomplete, incomplete, sources_by_account
 from billing.halves import alone
 from billing.repository import accounts, month_review
-from billing.repository.month_review import DraftChange
+from billing.repository.month_review import DraftChange, NotDone
 from metering.database import reading
 from metering.period import Month
 
@@ -68,6 +68,12 @@ def check_month(service: Service, month: Month) -> MonthCheck:
         ends,
         find_anomalies(service, month).signs,
     )
+
+
+def not_done(engine: sa.Engine, month: Month, *, limit: int) -> list[NotDone]:
+    """What was tried at Stripe for a month's invoices and is not done: what failed first."""
+    with reading(engine) as connection:
+        return month_review.not_done(connection, month, limit=limit)
 
 
 def draft_changes(engine: sa.Engine, month: Month, *, offset: int = 0, limit: int) -> list[DraftChange]:

@@ -25,6 +25,7 @@ from billing.cli import (
     invoices,
     keys,
     links,
+    month,
     move,
     operators,
     plans,
@@ -59,6 +60,7 @@ app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
 for module in (ingest, corrections, usage, preview, run, reconcile, anomalies, estimate, export):
     module.add_to(app)
+app.add_typer(month.group, name="month")
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(disputes.group, name="disputes")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from billing.tables import billing_runs, invoices, outbox
-from metering.period import Month
+from metering.period import Month, format_instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,20 @@ class NotDone:
     attempts: int
     next_attempt_at: int
     error: str
+
+    def to_data(self) -> dict[str, object]:
+        """In the shape of JSON answers."""
+        return {
+            "invoice": self.invoice_id,
+            "number": self.number,
+            "account": self.account,
+            "kind": self.kind,
+            "step": self.step,
+            "status": self.status,
+            "attempts": self.attempts,
+            "next_attempt_at": format_instant(self.next_attempt_at),
+            "error": self.error,
+        }
 
 
 def sums(connection: sa.Connection, month: Month) -> list[StatusSum]:

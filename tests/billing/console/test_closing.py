@@ -216,3 +216,24 @@ def test_what_goes_wrong_behind_a_page_is_said_on_it(client: Client) -> None:
         work.close()
         page = text_of(viewer.get(f"jobs/{job.id}"))
         assert says in page and "secret" not in page
+
+
+def test_the_same_is_told_over_http(client: Client) -> None:
+    world, ada = client.world, Operator(client, "finance")
+    check = client.get("/v1/months/2026-10/check").json()
+    assert check["unassigned"] == [{"account": "stranger", "billable": 7}] and check["ok"] is False
+    assert client.get("/v1/months/2026-13/check").status_code == 422
+    ada.do(f"{MONTH}/runs", ("early", "yes"))
+    found = client.get("/v1/months/2026-10/drafts?limit=2").json()
+    assert [(each["account"], each["change"]) for each in found] == [("big", 4500), ("acme", -125)]
+    assert client.get("/v1/months/2026-10/drafts?offset=2").json()[0]["account"] == "small"
+    world.instant = NOVEMBER_2
+    Operator(client, "finance").do(f"{MONTH}/approvals", ("which", "all"))
+    (left,) = client.get("/v1/months/2026-10/unsent").json()
+    assert (left["account"], left["status"]) == ("small", "failed") and "e-mail" in left["error"]
+    (first, *_) = client.get("/v1/account-figures?month=2026-10&limit=1").json()
+    assert (first["account"], first["billable"], first["amount"]) == ("acme", 10_500, 125)
+    answer = client.get("/v1/account-figures?search=sma")
+    assert [each["account"] for each in answer.json()] == ["small"] and "link" not in answer.headers
+    assert [each["id"] for each in client.get("/v1/accounts?search=BIG").json()] == ["big"]
+    assert client.get("/v1/contract-figures").json() == []
