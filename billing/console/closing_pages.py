@@ -3,6 +3,7 @@ reconciliation. What takes long goes on behind the page."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from billing.console.visit import Visit
 from billing.console.work import report_of
 from billing.errors import Invalid, NotFound
 from billing.month_review import check_month, draft_changes
-from billing.reconciliation.operation import reconcile
+from billing.reconciliation.operation import Reconciliation, reconcile
 from billing.repository import month_review, runs
 from billing.repository.operator_jobs import Job
 from billing.run_report import RunReport
@@ -23,6 +24,8 @@ from metering.period import HOUR_US, Month
 from metering.sources.fields import is_account
 
 PAGE = 50
+# Of differences, beside how many each cause has.
+FEW = 20
 # While work goes on, its page is asked for again after so many seconds.
 REFRESH_SECONDS = 2
 _FURTHEST = 200 * PAGE
@@ -64,6 +67,7 @@ def show(visit: Visit) -> Response:
         reports={kind: report_of(each) for kind, each in jobs.items()},
         has_stripe=service.gateway is not None,
         page_size=PAGE,
+        few=FEW,
     )
 
 
@@ -125,9 +129,24 @@ def approve(visit: Visit) -> Response:
 def reconcile_(visit: Visit) -> Response:
     service, month = visit.service, month_of(visit.param("month"))
     fix = visit.field("fix") == "yes"
-    return _start(
-        visit, "reconcile", str(month), lambda _stages: reconcile(service, month, fix=fix).to_data()
-    )
+
+    def do(_stages: Stages) -> dict[str, Any]:
+        found = reconcile(service, month, fix=fix)
+        return {**found.to_data(), "causes": _causes(found)}
+
+    return _start(visit, "reconcile", str(month), do)
+
+
+def _causes(found: Reconciliation) -> list[dict[str, Any]]:
+    """How many differences each cause has, and what they come to by currency; the most first."""
+    counted = Counter((each.cause, each.currency or "") for each in found.differences)
+    amounts: Counter[tuple[str, str]] = Counter()
+    for each in found.differences:
+        amounts[each.cause, each.currency or ""] += each.amount or 0
+    return [
+        {"cause": cause, "currency": code, "count": count, "amount": amounts[cause, code]}
+        for (cause, code), count in counted.most_common()
+    ]
 
 
 def job(visit: Visit) -> Response:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 import stripe
 
 from billing.accounts import update_account
@@ -26,7 +27,6 @@ from metering.database import reading, writing
 from metering.period import HOUR_US, SECOND_US
 from tests.billing.api.client import Client, running
 from tests.billing.console.conftest import Operator, text_of
-from tests.conftest import NewDatabase
 from tests.events import event, runs
 from tests.faults.in_process import Wire
 from tests.world import NOVEMBER_2, OCTOBER, World
@@ -35,11 +35,10 @@ MONTH = "months/2026-10"
 
 
 @pytest.fixture
-def client(sqlite_databases: NewDatabase) -> Iterator[Client]:
-    """Three accounts, of which one has no e-mail address, and a stranger, at Stripe's sandbox. It is the
-    first of November: the month is over, and its grace period is not."""
+def client(engine: sa.Engine) -> Iterator[Client]:
+    """On each engine: three accounts, of which one has no e-mail address, and a stranger, at Stripe's sandbox.
+    It is the first of November: the month is over, and its grace period is not."""
     stripe.enable_telemetry = False
-    engine = sqlite_databases()
     instants = {"now": NOVEMBER_2}
     sandbox = StripeSandbox(
         clock=lambda: instants["now"] // SECOND_US, seed="console", missing_email="refused"
@@ -231,6 +230,8 @@ def test_the_same_is_told_over_http(client: Client) -> None:
     Operator(client, "finance").do(f"{MONTH}/approvals", ("which", "all"))
     (left,) = client.get("/v1/months/2026-10/unsent").json()
     assert (left["account"], left["status"]) == ("small", "failed") and "e-mail" in left["error"]
+    for place in ("", "?search=ig", "accounts/big", "contracts", "payments", "notifications", "disputes"):
+        Operator(client, "viewer").get(place)
     (first, *_) = client.get("/v1/account-figures?month=2026-10&limit=1").json()
     assert (first["account"], first["billable"], first["amount"]) == ("acme", 10_500, 125)
     answer = client.get("/v1/account-figures?search=sma")
