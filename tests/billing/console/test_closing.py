@@ -36,7 +36,7 @@ MONTH = "months/2026-10"
 
 @pytest.fixture
 def client(engine: sa.Engine) -> Iterator[Client]:
-    """On each engine: three accounts, of which one has no e-mail address, and a stranger, at Stripe's sandbox.
+    """On each engine: three accounts, of which one has no e-mail address, and a stranger, at the sandbox.
     It is the first of November: the month is over, and its grace period is not."""
     stripe.enable_telemetry = False
     instants = {"now": NOVEMBER_2}
