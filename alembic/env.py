@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context
 
+import billing.audit_tables
 import billing.customer_tables
 import billing.notification_tables
 import billing.operator_tables

@@ -9,11 +9,12 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.errors import Invalid, NotFound
 from billing.ids import new_id
 from billing.repository import keys
 from billing.repository.keys import ApiKey
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import format_instant
 from metering.sources.fields import is_account
 
@@ -51,7 +52,7 @@ def create_key(engine: sa.Engine, scope: str, account: str | None, now: int) -> 
     secret = f"bk_{scope}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
     shown = secret[: len(f"bk_{scope}_") + 6]
     key = ApiKey(new_id("key", now), shown, scope, account, now)
-    with writing(engine) as connection:
+    with changing(engine, "key.created", "key", key.id, now=now, account=account) as connection:
         keys.add(connection, key, _digest(secret))
     return NewKey(key, secret)
 
@@ -78,7 +79,7 @@ def list_keys(engine: sa.Engine) -> list[ApiKey]:
 
 def revoke_key(engine: sa.Engine, key_id: str, now: int) -> None:
     """From now on the key is refused. Raises NotFound."""
-    with writing(engine) as connection:
+    with changing(engine, "key.revoked", "key", key_id, now=now) as connection:
         if not keys.revoke(connection, key_id, now):
             raise NotFound(f"there is no key {key_id!r}; see: billing keys list")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.audit.actor import OPERATOR
+from billing.audit.trail import changing
 from billing.billing_details import NO_DETAILS, BillingDetails, check_text
 from billing.contracts import opening_contract, record_contract
 from billing.credits import grant_credit, positive_amount
@@ -23,7 +25,7 @@ from billing.repository import accounts, plans
 from billing.repository.accounts import Account
 from billing.repository.credits import CreditKind
 from billing.terms import change_terms, get_account
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import Month
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
@@ -33,9 +35,6 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
 
 # What an account is enrolled in when nobody says otherwise.
 DEFAULT_PLAN = "starter"
-
-# Who acts when nobody says: the person at the command line.
-OPERATOR = "operator"
 
 
 def add_account(
@@ -80,7 +79,7 @@ def add_account(
             "price protection needs both a legacy charge and the date until which it holds",
             field="protected_until" if protected_until is None else "legacy_charge",
         )
-    with writing(engine) as connection:
+    with changing(engine, "account.added", "account", account_id, now=now, by=by) as connection:
         enrolment = _enrolment(connection, plan, start, currency)
         account = Account(account_id, name or account_id, email, currency, start, now, None, Terms(), details)
         if not accounts.add(connection, account):
@@ -120,7 +119,9 @@ def set_plan(
 ) -> Account:
     """Enrol an account in a plan version from a month on. Raises NotFound, Invalid, or Refused: for a month
     that is invoiced already (unless `amend`), and for one under contract."""
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.plan_set", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         account = get_account(connection, account_id)
         contract = account.terms.contract(from_month)
         if contract is not None:
@@ -138,6 +139,8 @@ def update_account(
     engine: sa.Engine,
     account_id: str,
     *,
+    now: int,
+    by: str | None = None,
     name: str | None = None,
     email: str | None = None,
     **details: Any,
@@ -149,8 +152,7 @@ def update_account(
     _check_names(name or "", email or "")
     unknown = details.keys() - {each.name for each in fields(BillingDetails)}
     assert not unknown, f"no billing details: {unknown}"
-    with writing(engine) as connection:
-        accounts.lock(connection, account_id)  # the details that stay are those that hold now
+    with changing(engine, "account.updated", "account", account_id, now=now, by=by) as connection:
         account = get_account(connection, account_id)
         made = replace(account.details, **details)
         changes: dict[str, Any] = {"details": json.dumps(made.to_data())}

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from billing.access import NewKey, first_admin_key
 from billing.approvals import Approval, approve_draft, approve_month
+from billing.audit.trail import begin, changing
 from billing.billing_run import Progress, run_month
 from billing.corrections import correct
 from billing.credit_notes import credit_note
@@ -75,6 +76,8 @@ class Service:
     def init(self) -> NewKey | None:
         """Create or upgrade the schemas and load the catalogue; the first time, answer an admin key."""
         upgrade(self.engine)
+        with writing(self.engine) as connection:
+            begin(connection, self.now())
         settle(self.engine, self.store)
         load_shipped(self.engine, self.now())
         return first_admin_key(self.engine, self.now())
@@ -147,7 +150,9 @@ class Service:
                 invoice = invoices.get(connection, intent.invoice_id)
                 assert invoice is not None, "an intent has its invoice"
                 report.failed.append((invoice.account, message))
-        with writing(self.engine) as connection:
+        with changing(
+            self.engine, "billing_run.sent", "billing_run", report.id, now=self.now()
+        ) as connection:
             runs.finish(connection, report.id, self.now(), json.dumps(report.figures()))
 
     def send_invoice(self, invoice_id: str, kinds: tuple[Kind, ...] = ("credit_note", "void")) -> Delivery:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from billing import credit_use
+from billing.audit.trail import changed_many
 from billing.billing_month import Computed
 from billing.month_readers import Batch
 from billing.notifications.telling import tell_invoices
@@ -77,6 +78,7 @@ def _issue(connection: sa.Connection, drafted: Sequence[Invoice], now: int) -> N
     credit_use.record(connection, issued, now)
     outbox.add(connection, now, *(invoice.id for invoice in issued if invoice.total))
     tell_invoices(connection, "finalized", issued, now)
+    changed_many(connection, "invoice.issued", "invoice", [invoice.id for invoice in issued], now=now)
 
 
 def _draft(engine: sa.Engine, ready: Sequence[Computed], report: RunReport) -> list[str]:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 import structlog
 
 from billing import credit_use
+from billing.audit.trail import changed_many, changing
 from billing.billing_batch import bill_batch
 from billing.billing_month import Computed, compute_invoice
 from billing.completeness import incomplete, sources_by_account
@@ -85,7 +86,7 @@ def run_month(
             if candidate in alone:
                 _bill_alone(engine, store, run, candidate, catalogue, now, report)
     progress(len(known), len(known))
-    with writing(engine) as connection:
+    with changing(engine, "billing_run.finished", "billing_run", run.id, now=now) as connection:
         runs.finish(connection, run.id, now, json.dumps(report.figures()))
     return report
 
@@ -111,7 +112,9 @@ def _start(
     with writing(engine) as connection:
         if account is not None and accounts.get(connection, account) is None:
             raise no_account(account)
-        return runs.start_or_resume(connection, fresh)
+        run = runs.start_or_resume(connection, fresh)
+        changed_many(connection, "billing_run.started", "billing_run", [run.id], now=now)
+        return run
 
 
 def _candidates(engine: sa.Engine, store: EventStore, run: BillingRun, report: RunReport) -> list[str]:
@@ -229,6 +232,8 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
         if invoice.total:
             outbox.add(connection, now, invoice.id)
         tell_invoices(connection, "finalized", [numbered], now)
+        issued_by = invoice.approved_by
+        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now, by=issued_by)
         return True
     return False
 

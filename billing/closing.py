@@ -7,6 +7,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from billing.adjustments import to_adjust
+from billing.audit.trail import changing
 from billing.billing_details import check_text
 from billing.credits import show_credit
 from billing.errors import Refused
@@ -18,7 +19,7 @@ from billing.repository.accounts import Account
 from billing.repository.terms import CLOSED, REOPENED, TermsEntry
 from billing.run_balance import usage_of_term
 from billing.terms import get_account, invoiced_months
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import Month, day_of
 from metering.store import EventStore
 
@@ -39,8 +40,9 @@ def close_account(
     day before months that are invoiced."""
     check_text("reason", reason)
     day = on or day_of(now)
-    with writing(engine) as connection:
-        accounts.lock(connection, account_id)
+    with changing(
+        engine, "account.closed", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         account = get_account(connection, account_id)
         if account.closed_on is not None:
             raise Refused(
@@ -63,8 +65,9 @@ def reopen_account(engine: sa.Engine, account_id: str, *, by: str, now: int, rea
     """The account is billed again as if it had never been closed. Raises NotFound, Invalid, or Refused if it
     is not closed."""
     check_text("reason", reason)
-    with writing(engine) as connection:
-        accounts.lock(connection, account_id)
+    with changing(
+        engine, "account.reopened", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         if get_account(connection, account_id).closed_on is None:
             raise Refused(f"account {account_id} is not closed; there is nothing to reopen")
         _record(connection, account_id, REOPENED, {}, by, now, reason)

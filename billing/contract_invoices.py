@@ -9,6 +9,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changed_many
 from billing.billing_month import RULE_VERSION, bill_to
 from billing.contracts import no_contract
 from billing.ids import new_id
@@ -66,6 +67,7 @@ def _invoice(engine: sa.Engine, contract_id: str, as_of: date, now: int) -> Invo
         numbered = invoices.give_number(connection, invoice)
         outbox.add(connection, now, invoice.id)
         tell_invoices(connection, "finalized", [numbered], now)
+        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now)
         return numbered
 
 

@@ -5,10 +5,12 @@ A contract is part of its account's terms: it is recorded, and changed by furthe
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import date
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change, changing
 from billing.errors import Invalid, NotFound, Refused
 from billing.pricing.contract import LONGEST_ID, Contract, Grant, Instalments, plan_of
 from billing.pricing.contract_file import contract_to_data, parse_contract_file
@@ -40,7 +42,9 @@ def add_contract(
     """Record a contract; a plan named without a version is fixed to the newest in effect at its start. Raises
     NotFound for an unknown account, Invalid, or Refused for an id that is taken or a month that is invoiced
     (unless `amend`)."""
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.contract_added", "account", contract.account, now=now, by=by, reason=reason
+    ) as connection:
         return record_contract(connection, contract, by=by, now=now, amend=amend, reason=reason)
 
 
@@ -90,15 +94,16 @@ def add_grant(
     unless said otherwise; without an id it gets the next of g1, g2, … Raises NotFound, Invalid, Refused."""
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
-        try:
-            amount = parse_amount(price, contract.currency)
-        except PricingError as error:
-            raise Invalid(f"the price {error}", field="price") from None
-        new_id = _next_grant_id(contract) if grant_id is None else grant_id
-        grant = Grant(new_id, runs, amount, granted_on, expires_on or contract.end)
-        change = MoreRuns(contract_id, grant)
-        change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)
-        return _get(connection, contract_id)
+        with _changed(connection, "account.runs_granted", contract, now, by, reason):
+            try:
+                amount = parse_amount(price, contract.currency)
+            except PricingError as error:
+                raise Invalid(f"the price {error}", field="price") from None
+            new_id = _next_grant_id(contract) if grant_id is None else grant_id
+            grant = Grant(new_id, runs, amount, granted_on, expires_on or contract.end)
+            change = MoreRuns(contract_id, grant)
+            change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)
+            return _get(connection, contract_id)
 
 
 def amend_contract(
@@ -124,15 +129,16 @@ def amend_contract(
         raise Invalid("another plan needs the month from which it holds, and a month its plan", field="plan")
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
-        changes: list[NewEnd | NewPlan] = []
-        if end is not None:
-            changes.append(NewEnd(contract_id, end, extend_grants))
-        if plan is not None and from_month is not None:
-            version = _resolve(connection, plan, from_month, contract)
-            changes.append(NewPlan(contract_id, from_month, version))
-        for change in changes:
-            change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)
-        return _get(connection, contract_id)
+        with _changed(connection, "account.contract_amended", contract, now, by, reason):
+            changes: list[NewEnd | NewPlan] = []
+            if end is not None:
+                changes.append(NewEnd(contract_id, end, extend_grants))
+            if plan is not None and from_month is not None:
+                version = _resolve(connection, plan, from_month, contract)
+                changes.append(NewPlan(contract_id, from_month, version))
+            for change in changes:
+                change_terms(connection, contract.account, change, by=by, now=now, amend=amend, reason=reason)
+            return _get(connection, contract_id)
 
 
 def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int, reason: str = "") -> None:
@@ -140,19 +146,20 @@ def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int,
     of its months was issued; drafts of them are deleted. Raises NotFound, Refused."""
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
-        instead = f"end it instead: billing contracts amend {contract_id} --end DATE"
-        if invoices.was_contract_invoiced(connection, contract_id):
-            raise Refused(f"contract {contract_id} was invoiced; {instead}", field="id")
-        months = [each for each in invoiced_months(connection, contract.account) if contract.covers(each)]
-        if months:
-            raise Refused(
-                f"account {contract.account} is invoiced for {max(months)}, in the term of contract "
-                f"{contract_id}; {instead}",
-                field="id",
-            )
-        change_terms(connection, contract.account, Withdrawal(contract_id), by=by, now=now, reason=reason)
-        invoices.delete_drafts_under(connection, contract_id)
-        contracts.remove(connection, contract_id)
+        with _changed(connection, "account.contract_withdrawn", contract, now, by, reason):
+            instead = f"end it instead: billing contracts amend {contract_id} --end DATE"
+            if invoices.was_contract_invoiced(connection, contract_id):
+                raise Refused(f"contract {contract_id} was invoiced; {instead}", field="id")
+            months = [each for each in invoiced_months(connection, contract.account) if contract.covers(each)]
+            if months:
+                raise Refused(
+                    f"account {contract.account} is invoiced for {max(months)}, in the term of contract "
+                    f"{contract_id}; {instead}",
+                    field="id",
+                )
+            change_terms(connection, contract.account, Withdrawal(contract_id), by=by, now=now, reason=reason)
+            invoices.delete_drafts_under(connection, contract_id)
+            contracts.remove(connection, contract_id)
 
 
 def deliver(engine: sa.Engine, contract_id: str, service: str, on: date, *, by: str, now: int) -> Contract:
@@ -160,16 +167,17 @@ def deliver(engine: sa.Engine, contract_id: str, service: str, on: date, *, by: 
     NotFound, Invalid, Refused if it was delivered before."""
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
-        number = _service_number(contract, service)
-        if on > day_of(now):
-            raise Invalid(f"{on} is still to come; record a delivery when it is done", field="on")
-        before = contracts.delivered(connection, contract_id).get(number)
-        if before is not None:
-            raise Refused(
-                f"service {number} of contract {contract_id} was delivered on {before} already",
-                field="service",
-            )
-        contracts.deliver(connection, contract_id, number, on, by=by, now=now)
+        with _changed(connection, "account.service_delivered", contract, now, by, ""):
+            number = _service_number(contract, service)
+            if on > day_of(now):
+                raise Invalid(f"{on} is still to come; record a delivery when it is done", field="on")
+            before = contracts.delivered(connection, contract_id).get(number)
+            if before is not None:
+                raise Refused(
+                    f"service {number} of contract {contract_id} was delivered on {before} already",
+                    field="service",
+                )
+            contracts.deliver(connection, contract_id, number, on, by=by, now=now)
     return contract
 
 
@@ -234,6 +242,12 @@ def _get(connection: sa.Connection, contract_id: str) -> Contract:
     if owner is None:
         raise no_contract(contract_id)
     return get_account(connection, owner).terms.find_contract(contract_id)
+
+
+def _changed(
+    connection: sa.Connection, deed: str, contract: Contract, now: int, by: str, reason: str
+) -> AbstractContextManager[None]:
+    return change(connection, deed, "account", contract.account, now=now, by=by, reason=reason)
 
 
 def _locked(connection: sa.Connection, contract_id: str) -> Contract:

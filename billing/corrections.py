@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.audit.entry import sha256
+from billing.audit.trail import note
 from billing.billing_details import check_text
 from billing.errors import Invalid
 from billing.repository import accounts
 from billing.terms import no_account
 from billing.voids import check_reason
-from metering.database import reading
+from metering.database import reading, writing
 from metering.outcome import Action
 from metering.period import Month, format_instant
 from metering.sources.fields import is_task_run_id
@@ -107,8 +109,28 @@ def correct(
         for index, run in enumerate(task_run_ids)
         if verdicts.get(run, Verdict.NOT_HELD) is Verdict.NOT_HELD
     )
+    if corrected:
+        _note(engine, account, asked, [run for run in runs if verdicts[run] is Verdict.CORRECTED], now)
     unchanged = len(task_run_ids) - corrected - len(errors)
     return Corrected(account, action, corrected, unchanged, errors)
+
+
+def _note(engine: sa.Engine, account: str, asked: Correction, runs: Sequence[str], now: int) -> None:
+    """In the trail; the record of the runs is the meter's, which has reason and author of each."""
+    detail = {"runs": len(runs), "sha256": sha256("".join(f"{run}\n" for run in runs)), "first": runs[:3]}
+    deed = "runs.reversed" if asked.action is Action.REVERSE else "runs.restored"
+    with writing(engine) as connection:
+        note(
+            connection,
+            deed,
+            "runs",
+            account,
+            now=now,
+            by=asked.author,
+            account=account,
+            reason=asked.reason,
+            detail=detail,
+        )
 
 
 def _not_held(account: str, run: str) -> str:

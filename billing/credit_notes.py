@@ -11,6 +11,7 @@ import re
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change
 from billing.credits import positive_amount
 from billing.errors import Invalid, NotFound, Refused
 from billing.ids import new_id
@@ -71,7 +72,17 @@ def credit_note(
         note = CreditNote(
             new_id("cn", now), "", invoice.id, invoice.account, entry, kind, minor, reason, by, now
         )
-        note = credit_notes.add(connection, note)
+        with change(
+            connection,
+            "invoice.credited",
+            "invoice",
+            invoice.id,
+            now=now,
+            by=by,
+            account=invoice.account,
+            reason=reason,
+        ):
+            note = credit_notes.add(connection, note)
         if stripe_note is not None:
             _adopt(connection, note, stripe_note)
         outbox.add_credit_note(connection, note.id, invoice.id, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.billing_details import check_text
 from billing.errors import Invalid
 from billing.ids import new_id
@@ -12,7 +13,7 @@ from billing.pricing.money import parse_amount
 from billing.repository import accounts, credits
 from billing.repository.credits import CreditEntry, CreditKind
 from billing.terms import get_account
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import format_instant
 
 
@@ -54,7 +55,9 @@ def add_credit(
     check_text("reason", reason)
     if not reason.strip():
         raise Invalid("say what the credit is for; its line on the invoice says it", field="reason")
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.credited", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         account = get_account(connection, account_id)
         minor = positive_amount(amount, account.currency, "amount")
         grant_credit(connection, account_id, CreditKind.GOODWILL, minor, reason, by=by, now=now)

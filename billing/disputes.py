@@ -13,9 +13,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.ids import new_id
 from billing.notifications.telling import tell_dispute
@@ -94,7 +96,8 @@ def raise_dispute(
                 "leave it out",
                 field="runs",
             )
-        disputes.add(connection, dispute)
+        with change(connection, "dispute.raised", "dispute", dispute.id, now=now, by=by, account=account_id):
+            disputes.add(connection, dispute)
         tell_dispute(connection, "raised", dispute, now)
     return dispute
 
@@ -119,7 +122,8 @@ def answer_dispute(
         dispute = _locked(connection, dispute.id)
         decision = dispute.decision or mine
         if dispute.decision is None:
-            disputes.decide(connection, dispute.id, mine)
+            with _changed(connection, "dispute.decided", dispute, mine, now):
+                disputes.decide(connection, dispute.id, mine)
     if dispute.status == "open":
         _carry_out(engine, dispute, decision, reverse, now, mine=decision is mine)
     answered = show_dispute(engine, dispute.id)
@@ -139,13 +143,23 @@ def _carry_out(
             reverse(dispute.account, decision.reverse, f"dispute {dispute.id}", decision.by)
         except BillingError:
             if mine:  # refused before anything was done: nothing was decided
-                with writing(engine) as connection:
+                with (
+                    writing(engine) as connection,
+                    _changed(connection, "dispute.left_open", dispute, decision, now),
+                ):
                     disputes.decide(connection, dispute.id, None)
             raise
     with writing(engine) as connection:
         if _locked(connection, dispute.id).status == "open":
-            disputes.finish(connection, dispute.id, decision)
+            with _changed(connection, "dispute.answered", dispute, decision, now):
+                disputes.finish(connection, dispute.id, decision)
             tell_dispute(connection, "answered", _locked(connection, dispute.id), now)
+
+
+def _changed(
+    connection: sa.Connection, deed: str, dispute: Dispute, decision: Decision, now: int
+) -> AbstractContextManager[None]:
+    return change(connection, deed, "dispute", dispute.id, now=now, by=decision.by, account=dispute.account)
 
 
 def show_dispute(engine: sa.Engine, dispute_id: str, *, account: str | None = None) -> Dispute:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.errors import Invalid
 from billing.pricing.errors import PricingError
 from billing.pricing.money import parse_amount
@@ -16,7 +17,7 @@ from billing.repository import accounts, terms
 from billing.repository.accounts import Account
 from billing.repository.parts import parts
 from billing.terms import change_terms, get_account
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import Month, day_of
 
 # Protections are listed so many days before they end.
@@ -37,7 +38,9 @@ def protect(
 ) -> Account:
     """Price protection from a month on, by default the current one: no more than the charge (in major units)
     a month, in the months whose first day is before `until`. Raises NotFound, Invalid, Refused."""
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.protected", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         account = get_account(connection, account_id)
         change = protection_of(from_month or Month.of(now), charge, until, account.currency)
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)

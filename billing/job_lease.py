@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from billing.app import Service
+from billing.audit.actor import SCHEDULE, act
 from billing.repository import jobs
 from metering.database import writing
 from metering.period import MINUTE_US
@@ -25,6 +26,7 @@ class JobLease:
         with writing(self._service.engine) as connection:
             lease = jobs.take(connection, self._name, self._holder, now, now + LEASE_US)
         self._held = lease is not None
+        act(SCHEDULE)  # in this thread, which does nothing but jobs
         return lease
 
     def __exit__(self, *_: object) -> None:

@@ -26,7 +26,7 @@ from billing.grandfathering import protections_ending
 from billing.job_lease import JobLease
 from billing.payments.errors import PaymentError
 from billing.reconciliation.operation import reconcile
-from billing.repository import idempotency, jobs, reconciling, stripe_events
+from billing.repository import audit, idempotency, jobs, reconciling, stripe_events
 from billing.run_balance import record_runs
 from billing.unrun_months import unrun_months
 from metering import clock
@@ -143,6 +143,9 @@ class Jobs:
             with writing(self.service.engine) as connection:
                 forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US)
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
+            with reading(self.service.engine) as connection:
+                trail = audit.end(connection)  # in a log that is kept elsewhere it proves what came before
+            log.info("audit trail", seal=f"{trail.number}:{trail.seal}")
             self._warn_of_signs(Month.of(now))  # the last: it looks, and nothing waits for it
             return forgotten
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing, note
 from billing.errors import BillingError, Invalid
 from billing.repository import links
 from billing.terms import get_account
@@ -70,6 +71,9 @@ def create_link(engine: sa.Engine, account_id: str, *, now: int, hours: int = DE
     # Whole seconds keep it short.
     expires = (now + hours * HOUR_US) // SECOND_US
     token = sign(_secret(engine, now), account_id, expires)
+    with writing(engine) as connection:
+        detail = {"expires": expires * SECOND_US}
+        note(connection, "link.made", "link", account_id, now=now, account=account_id, detail=detail)
     return Link(account_id, token, expires * SECOND_US)
 
 
@@ -88,7 +92,7 @@ def open_link(engine: sa.Engine, token: str, now: int) -> Link:
 
 def end_links(engine: sa.Engine, now: int) -> None:
     """From now on every link that was made before is refused."""
-    with writing(engine) as connection:
+    with changing(engine, "links.ended", "links", _PURPOSE, now=now) as connection:
         links.replace(connection, _PURPOSE, secrets.token_urlsafe(32), now)
 
 
@@ -124,7 +128,7 @@ def _secret(engine: sa.Engine, now: int) -> str:
         held = links.secret(connection, _PURPOSE)
     if held is not None:
         return held
-    with writing(engine) as connection:
+    with changing(engine, "links.begun", "links", _PURPOSE, now=now) as connection:
         links.keep_first(connection, _PURPOSE, secrets.token_urlsafe(32), now)
         made = links.secret(connection, _PURPOSE)
     assert made is not None

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change, changing
 from billing.errors import BillingError, Invalid, NotFound
 from billing.ids import new_id
 from billing.repository import operators
@@ -74,7 +75,7 @@ def make_link(engine: sa.Engine, name: str, role: str, *, by: str, now: int) -> 
         raise Invalid(f"role {role!r} is not one of {', '.join(ROLES)}", field="role")
     secret = secrets.token_urlsafe(_RANDOM_BYTES)
     made = OperatorSession(new_id("ops", now), name, role, by, now, now + LINK_LIFE_US)
-    with writing(engine) as connection:
+    with changing(engine, "operator.link_made", "operator", made.id, now=now, by=by) as connection:
         operators.add(connection, made, _digest(secret))
     return NewLink(made, secret)
 
@@ -90,11 +91,14 @@ def look_at_link(engine: sa.Engine, secret: str, now: int) -> OperatorSession:
 def open_session(engine: sa.Engine, secret: str, now: int) -> tuple[OperatorSession, str]:
     """The session that a link opens, this once, and its secret. Raises BadSignIn."""
     session_secret = secrets.token_urlsafe(_RANDOM_BYTES)
-    with writing(engine) as connection:
-        found = _usable(operators.of_link(connection, _digest(secret)), now)
-        opened = operators.open_(connection, found.id, _digest(session_secret), now, now + SESSION_LIFE_US)
-        # Somebody else was faster.
-        return opened or _usable(operators.of_link(connection, _digest(secret)), now), session_secret
+    found = look_at_link(engine, secret, now)
+    by = f"operator {found.name}"
+    with changing(engine, "operator.signed_in", "operator", found.id, now=now, by=by) as connection:
+        ends = now + SESSION_LIFE_US
+        opened = operators.open_(connection, found.id, _digest(session_secret), now, ends)
+        if opened is None:  # somebody else was faster
+            opened = _usable(operators.of_link(connection, _digest(secret)), now)
+    return opened, session_secret
 
 
 def session_of(engine: sa.Engine, secret: str, now: int) -> OperatorSession | None:
@@ -114,7 +118,7 @@ def list_sessions(
 
 def end_session(engine: sa.Engine, session_id: str, now: int) -> None:
     """Its next request is refused; a link that was not used opens nothing any more. Raises NotFound."""
-    with writing(engine) as connection:
+    with changing(engine, "operator.session_ended", "operator", session_id, now=now) as connection:
         if not operators.end(connection, session_id, now):
             raise NotFound(f"there is no session {session_id!r}; see: billing operators list")
 
@@ -122,7 +126,11 @@ def end_session(engine: sa.Engine, session_id: str, now: int) -> None:
 def end_sessions(engine: sa.Engine, now: int) -> int:
     """The same for all; answers how many that were."""
     with writing(engine) as connection:
-        return operators.end_all(connection, now)
+        left = operators.search(connection, now, every=False)
+        for each in left:
+            with change(connection, "operator.session_ended", "operator", each.id, now=now):
+                operators.end(connection, each.id, now)
+    return len(left)
 
 
 def state_of(session: OperatorSession, now: int) -> State:

@@ -9,6 +9,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.billing_run import Progress
 from billing.errors import BillingError, Invalid
 from billing.pricing.adjustment import priced
@@ -23,7 +24,7 @@ from billing.pricing.terms import Enrolment, Protection, Terms, changed
 from billing.repository import accounts, plans
 from billing.repository.accounts import Account
 from billing.terms import change_terms, check_change, get_account
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import Month
 from metering.store import EventStore
 from metering.usage import Counts
@@ -301,6 +302,8 @@ def _check(engine: sa.Engine, account: Account, changes: list[Enrolment | Protec
 def _record(
     engine: sa.Engine, account: Account, changes: list[Enrolment | Protection], *, by: str, now: int
 ) -> None:
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.plan_migrated", "account", account.id, now=now, by=by, reason="plan migration"
+    ) as connection:
         for change in changes:
             change_terms(connection, account.id, change, by=by, now=now, reason="plan migration")

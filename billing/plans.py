@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change
 from billing.errors import Invalid, NotFound, Refused
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.errors import PricingError, UnknownPlan, VersionConflict
@@ -42,7 +43,8 @@ def load_versions(engine: sa.Engine, versions: Sequence[PlanVersion], now: int) 
             raise Refused(str(error), field="version") from None
         new = list({version.id: version for version in versions if version.id not in held}.values())
         for version in new:
-            plans.add(connection, version, now)
+            with change(connection, "plan.loaded", "plan", version.plan, now=now):
+                plans.add(connection, version, now)
     return new
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change, changing
 from billing.billing_details import check_text
 from billing.credits import grant_credit
 from billing.errors import Invalid, Refused
@@ -28,6 +29,8 @@ from metering.period import day_of
 PAID_AT_LEAST = "1"
 
 _PERCENTAGE = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,20})?", re.ASCII).fullmatch
+# Who gives credit for a referral.
+REWARD = "referral"
 
 
 def apply_program(
@@ -72,7 +75,9 @@ def apply_program(
     try:
         require_eligible(application)
     except ProgramRefused as error:
-        with writing(engine) as connection:
+        with changing(
+            engine, "account.program_refused", "account", account_id, now=now, by=by, reason=str(error)
+        ) as connection:
             get_account(connection, account_id)
             entry = accounts.next_entry(connection, account_id)
             assert entry is not None
@@ -80,7 +85,9 @@ def apply_program(
             refused = TermsEntry(entry, REFUSED, data, False, by, str(error), now)
             terms.add_entry(connection, account_id, refused)
         raise Refused(str(error), field="program") from None
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.program_joined", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         return change_terms(
             connection, account_id, joined, by=by, now=now, amend=amend, reason=reason, facts=facts
         )
@@ -103,7 +110,9 @@ def leave_program(
         change = ProgramEnd(program_name(program), on)
     except PricingError as error:
         raise Invalid(str(error), field="program") from None
-    with writing(engine) as connection:
+    with changing(
+        engine, "account.program_left", "account", account_id, now=now, by=by, reason=reason
+    ) as connection:
         return change_terms(connection, account_id, change, by=by, now=now, amend=amend, reason=reason)
 
 
@@ -123,7 +132,7 @@ def _percentage(text: str) -> Decimal:
 def refer(engine: sa.Engine, referrer: str, referred: str, *, by: str, now: int) -> dict[str, object]:
     """Record who referred whom: an account has one referrer, never itself, and never one that it brought
     itself. Raises NotFound, Refused."""
-    with writing(engine) as connection:
+    with changing(engine, "account.referred", "account", referred, now=now, by=by) as connection:
         for account_id in (referrer, referred):
             get_account(connection, account_id)
         if referrer == referred:
@@ -169,14 +178,18 @@ def _reward(engine: sa.Engine, referred: str, reward: Decimal, now: int) -> bool
         if pair.credit_id is not None or paid < parse_amount(PAID_AT_LEAST, currency):
             return False
         theirs = get_account(connection, pair.referrer).currency
-        credit = grant_credit(
-            connection,
-            pair.referrer,
-            CreditKind.REFERRAL,
-            round_to_minor(reward, theirs),
-            f"referral of {referred}",
-            by="referral",
-            now=now,
-        )
-        referrals.rewarded(connection, referred, credit.credit_id)
+        with (
+            change(connection, "account.credited", "account", pair.referrer, now=now, by=REWARD),
+            change(connection, "account.referral_rewarded", "account", referred, now=now, by=REWARD),
+        ):
+            credit = grant_credit(
+                connection,
+                pair.referrer,
+                CreditKind.REFERRAL,
+                round_to_minor(reward, theirs),
+                f"referral of {referred}",
+                by=REWARD,
+                now=now,
+            )
+            referrals.rewarded(connection, referred, credit.credit_id)
         return True

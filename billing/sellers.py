@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.billing_details import check_text
 from billing.repository import sellers
-from metering.database import reading, writing
+from metering.database import reading
 from metering.settings import Settings
 
 _LINE_ENDS = re.compile(r"[;\n]")
@@ -61,7 +62,7 @@ def record_seller(engine: sa.Engine, settings: Settings, now: int) -> None:
     with reading(engine) as connection:
         held = sellers.at(connection, now)
     if held != asdict(seller):
-        with writing(engine) as connection:
+        with changing(engine, "seller.recorded", "seller", str(now), now=now) as connection:
             sellers.add(connection, now, asdict(seller))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.errors import Invalid, NotFound, Refused
 from metering.collecting import state
 from metering.collecting.prefect_http import api_address
@@ -57,7 +58,9 @@ def add_source(
     if first > now:
         raise Invalid(f"since is in the future; it must not be after {format_instant(now)}", field="since")
     source = Source(account, source_id, "prefect", now, first, server, Reading(first))
-    with writing(engine) as connection:
+    with changing(
+        engine, "source.added", "source", f"{account}/{source_id}", now=now, account=account
+    ) as connection:
         if state.get(connection, account, source_id) is not None:
             raise Refused(f"account {account} has a source {source_id!r} already; see: billing sources list")
         _check_address(connection, server)
@@ -80,6 +83,7 @@ def change_source(
     engine: sa.Engine,
     source: Source,
     *,
+    now: int,
     url: str | None = None,
     key_name: str | None = None,
     workspace: str | None = None,
@@ -94,15 +98,19 @@ def change_source(
         workspace=held.workspace if workspace is None else workspace,
         retention_days=held.retention_us // DAY_US if retention_days is None else retention_days,
     )
-    with writing(engine) as connection:
+    with changing(
+        engine, "source.changed", "source", f"{source.account}/{source.id}", now=now, account=source.account
+    ) as connection:
         _check_address(connection, server, source)
         state.change(connection, source.account, source.id, server)
     return replace(source, server=server)
 
 
-def remove_source(engine: sa.Engine, source: Source) -> None:
+def remove_source(engine: sa.Engine, source: Source, *, now: int) -> None:
     """It is not asked any more and has no say in what is complete. Its task runs stay."""
-    with writing(engine) as connection:
+    with changing(
+        engine, "source.removed", "source", f"{source.account}/{source.id}", now=now, account=source.account
+    ) as connection:
         state.remove(connection, source.account, source.id)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from billing import credit_use
+from billing.audit.trail import change, note
 from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
 from billing.notifications.telling import tell_invoices
@@ -32,6 +33,16 @@ def void_invoice(engine: sa.Engine, id_or_number: str, reason: str, *, by: str, 
             asked = outbox.get(connection, outbox.void_id(invoice.id))
             if asked is None or asked.status != "pending":
                 outbox.add_void(connection, invoice.id, by=by, reason=reason, now=now)
+                note(
+                    connection,
+                    "invoice.void_asked",
+                    "invoice",
+                    invoice.id,
+                    now=now,
+                    by=by,
+                    account=invoice.account,
+                    reason=reason,
+                )
         found = invoices.get(connection, invoice.id)
     assert found is not None
     return found
@@ -45,11 +56,21 @@ def make_void(connection: sa.Connection, invoice_id: str, *, by: str, reason: st
         return
     entry = accounts.next_entry(connection, invoice.account)
     assert entry is not None
-    invoices.update(
-        connection, invoice.id, status="void", void_entry=entry, voided_at=now, void_reason=reason
-    )
-    credit_use.give_back(connection, invoice, entry, by, now)
-    outbox.settle_void(connection, invoice.id)
+    with change(
+        connection,
+        "invoice.voided",
+        "invoice",
+        invoice.id,
+        now=now,
+        by=by,
+        account=invoice.account,
+        reason=reason,
+    ):
+        invoices.update(
+            connection, invoice.id, status="void", void_entry=entry, voided_at=now, void_reason=reason
+        )
+        credit_use.give_back(connection, invoice, entry, by, now)
+        outbox.settle_void(connection, invoice.id)
     tell_invoices(connection, "voided", [invoice], now)
 
 

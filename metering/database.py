@@ -6,7 +6,7 @@ never wait, and a second process waits for the lock instead of failing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,10 +72,19 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes; commits at the end, rolls back on any error."""
+    last: list[Callable[[sa.Connection], None]] = []
     with engine.connect() as connection:
-        connection.execution_options(write=True)
+        connection.execution_options(write=True, last=last)
         with connection.begin():
             yield connection
+            for each in last:
+                each(connection)
+
+
+def at_the_end(connection: sa.Connection, do: Callable[[sa.Connection], None]) -> None:
+    """Have something done right before a transaction of `writing` commits, in the order of asking: what all
+    writers wait for is locked last, and held shortest."""
+    connection.get_execution_options()["last"].append(do)
 
 
 @contextmanager
@@ -87,12 +96,15 @@ def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
         return
     with engine.connect() as connection:
-        connection.execution_options(write=True)
+        last: list[Callable[[sa.Connection], None]] = []
+        connection.execution_options(write=True, last=last)
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA foreign_keys=OFF")  # does nothing inside a transaction
         try:
             with connection.begin():
                 yield connection
+                for each in last:
+                    each(connection)
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 assert not broken, f"the migration left rows without what they refer to: {broken[:3]}"
         finally:

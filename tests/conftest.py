@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
+from billing.audit.verification import verify
 from billing.logs import configure
 from billing.schema import upgrade
 from metering.database import make_engine
@@ -121,17 +122,23 @@ def postgres_databases(postgres_url: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def new_database(request: pytest.FixtureRequest) -> Iterator[NewDatabase]:
-    """Makes empty databases; the test runs once on each engine."""
+    """Makes empty databases; the test runs once on each engine. Whatever a test does, afterwards the audit
+    trail accounts for it: unless it is marked `behind_the_back`."""
     make: NewDatabase = request.getfixturevalue(f"{request.param}_databases")
+    made: list[sa.Engine] = []
     # A server has so many connections, and there are more tests than that.
     with ExitStack() as stack:
 
         def new() -> sa.Engine:
             engine = make()
             stack.callback(engine.dispose)
+            made.append(engine)
             return engine
 
         yield new
+        if request.node.get_closest_marker("behind_the_back") is None:
+            for each in made:
+                assert verify(each).findings == ()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from alembic.config import Config
 
 from billing.accounts import show_account
 from billing.invoices import show_invoice
-from billing.plans import load_shipped
+from billing.plans import shipped_catalogue
 from billing.reporting.proof import verify
+from billing.repository import plans
 from billing.schema import is_current, upgrade
 from metering.database import make_engine, migrating, reading, writing
 from metering.event import TaskRunEvent
@@ -65,7 +66,9 @@ def _config(connection: sa.Connection) -> Config:
 
 def test_plans_become_terms_and_invoices_keep_their_place(empty: sa.Engine) -> None:
     at_revision(empty, "0001")
-    load_shipped(empty, NOW)
+    with writing(empty) as connection:
+        for version in shipped_catalogue():
+            plans.add(connection, version, NOW)
     held = runs(3)
     _hold_as_before(empty, held)
     cutoff = 1

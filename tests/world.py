@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from billing.accounts import add_account
 from billing.app import Service
+from billing.audit.trail import changing
 from billing.payments.stripe_gateway import StripeGateway
 from billing.plans import load_shipped
+from billing.repository import accounts
 from metering.event import TaskRunEvent
 from metering.period import Month, parse_instant
 from metering.settings import Settings
@@ -46,6 +48,12 @@ class World:
             billing_from=Month.parse(since),
             email=email,
         )
+
+    def customer(self, account_id: str, customer: str) -> None:
+        """The account has a customer at Stripe that knows nothing of it."""
+        deed, now = "account.customer_linked", self.instant
+        with changing(self.engine, deed, "account", account_id, now=now) as connection:
+            accounts.set_stripe_customer(connection, account_id, customer, {})
 
     def send(self, *batches: Sequence[TaskRunEvent]) -> None:
         for batch in batches:

@@ -7,13 +7,14 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.errors import Invalid
 from billing.pricing.errors import PricingError
 from billing.pricing.money import parse_amount, require_whole
-from billing.repository import accounts, alerts
+from billing.repository import alerts
 from billing.repository.alerts import NO_SETTINGS, AlertSettings
 from billing.terms import get_account
-from metering.database import reading, writing
+from metering.database import reading
 
 NO_BUDGET: Literal["none"] = "none"
 
@@ -37,8 +38,7 @@ def set_alerts(
     """Change what is given: `budget` in major units a month, or `none`. Raises NotFound, Invalid."""
     if budget is None and mail is None:
         raise Invalid("say what changes: the budget, or whether alerts come by mail", field="budget")
-    with writing(engine) as connection:
-        accounts.lock(connection, account_id)
+    with changing(engine, "account.alerts_set", "account", account_id, now=now, by=by) as connection:
         account = get_account(connection, account_id)
         chosen = alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
         if budget is not None:

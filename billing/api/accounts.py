@@ -192,7 +192,9 @@ def accounts_update(door: TheDoor, _caller: Admin, account_id: AccountPath, body
     """Its name, its e-mail address, and its billing details. Invoices made before keep what they say."""
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"details"})
     with _in_details():
-        account = update_account(door.service.engine, account_id, **changes, **body.details.given())
+        account = update_account(
+            door.service.engine, account_id, now=door.service.now(), **changes, **body.details.given()
+        )
     return answer(account_data(account))
 
 

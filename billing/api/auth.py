@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from billing.access import authenticate
 from billing.api.door import Door, TheDoor
 from billing.api.problems import ProblemError
+from billing.audit.actor import act, actor
 from billing.repository.keys import ApiKey
 from billing.terms import no_account
 
@@ -60,6 +61,7 @@ async def key_of(door: Door, need: Need, secret: str | None) -> ApiKey:
         door.keyring.put(digest, key, now, generation)
     if need not in _MAY[key.scope]:
         raise ProblemError(403, f"a key of scope {key.scope!r} may not do this; it takes {need!r}")
+    act(author(key), actor().request)
     return key
 
 

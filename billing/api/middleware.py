@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.api.bodies import declared_length
 from billing.api.problems import problem, problem_of
+from billing.audit.actor import NOBODY, act
 
 # Documents are small; events come through a route that bounds its body by itself.
 MAX_DOCUMENT_BYTES = 1 << 20
@@ -41,6 +42,7 @@ class Guard:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID(given) else f"{self._process}-{next(self._numbers)}"
         scope.setdefault("state", {})["request_id"] = request_id
+        act(NOBODY, request_id)  # until it has shown a key
         started = False
 
         async def answer(message: Message) -> None:

@@ -167,7 +167,7 @@ def sources_remove(
     door: TheDoor, _caller: Admin, source: SourcePath, account: AccountQuery = None
 ) -> Response:
     """It is asked no more and waited for no more; its task runs stay."""
-    remove_source(door.service.engine, _find(door, _caller, source, account))
+    remove_source(door.service.engine, _find(door, _caller, source, account), now=door.service.now())
     return Response(status_code=204)
 
 

@@ -159,6 +159,7 @@ def endpoints_change(
         description=body.description,
         status=body.status,
         private=service.settings.webhook_private == "on",
+        now=service.now(),
     )
     return answer(endpoint_data(changed))
 
@@ -171,7 +172,7 @@ def endpoints_change(
 )
 def endpoints_remove(door: TheDoor, _caller: Admin, endpoint_id: EndpointPath) -> Response:
     """It is told nothing more; its deliveries stay in the log."""
-    remove_endpoint(door.service.engine, endpoint_id)
+    remove_endpoint(door.service.engine, endpoint_id, now=door.service.now())
     return Response(status_code=204)
 
 

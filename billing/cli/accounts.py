@@ -133,7 +133,7 @@ def update(
         collection=collection, days_until_due=days_until_due, tax_exempt=tax_exempt,
     )  # fmt: skip
     with open_service() as service:
-        account = update_account(service.engine, id, **changes)
+        account = update_account(service.engine, id, now=service.now(), **changes)
     show_changed(account, as_json)
 
 

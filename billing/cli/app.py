@@ -8,6 +8,7 @@ from billing.cli import (
     accounts,
     alerts,
     anomalies,
+    audit,
     collect,
     contract_documents,
     contracts,
@@ -70,6 +71,7 @@ app.add_typer(webhooks.group, name="webhooks")
 app.add_typer(deliveries.group, name="deliveries")
 app.add_typer(keys.group, name="keys")
 app.add_typer(operators.group, name="operators")
+app.add_typer(audit.group, name="audit")
 app.add_typer(events.group, name="events")
 app.add_typer(corrections.group, name="corrections")
 sandbox.add_to(app)

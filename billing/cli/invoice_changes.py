@@ -34,7 +34,7 @@ def add_to(group: typer.Typer) -> None:
 def void(id: Id, reason: Reason, as_json: AsJson = False) -> None:
     """Void an invoice, at Stripe and here. Credit that it used is given back, and its month can be billed
     again: billing run MONTH. One that is paid takes a credit note instead."""
-    from billing.accounts import OPERATOR
+    from billing.audit.actor import OPERATOR
     from billing.voids import void_invoice
 
     with open_service() as service:
@@ -73,7 +73,7 @@ def credit_note(
 ) -> None:
     """Reduce an issued invoice. At Stripe less is due then; what was paid already becomes account credit, for
     invoices to come."""
-    from billing.accounts import OPERATOR
+    from billing.audit.actor import OPERATOR
     from billing.credit_notes import show_credit_note, warning
 
     with open_service() as service:
@@ -103,7 +103,7 @@ def approve(
 ) -> None:
     """Issue a draft of `billing run MONTH --early` exactly as it was reviewed, and send it. Refused if it was
     drafted before the month was over, or would have other lines now."""
-    from billing.accounts import OPERATOR
+    from billing.audit.actor import OPERATOR
     from billing.cli.run import invoice_table
     from billing.errors import Invalid
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
     """The service of this command. Raises SchemaMissing, unless `schema` is not needed, and what wrong
     settings raise."""
     from billing.app import SchemaMissing, make_service
+    from billing.audit.actor import act
     from billing.logs import configure
     from metering.settings import Settings
 
     configure()
     service = make_service(Settings())
     try:
+        act(_user())
         if schema:
             url = service.engine.url
             # Looking would create an empty file.
@@ -31,3 +34,13 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
         yield service
     finally:
         service.store.close()
+
+
+def _user() -> str:
+    """The operator at the command line, by the name that the machine knows them by."""
+    from billing.audit.actor import OPERATOR
+
+    try:
+        return f"{OPERATOR} {getpass.getuser()}"
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return OPERATOR

@@ -83,6 +83,7 @@ def update(
         changed = change_source(
             service.engine,
             find_source(service.engine, id, account),
+            now=service.now(),
             url=api_url,
             key_name=key_name,
             workspace=workspace,
@@ -170,7 +171,7 @@ def remove(id: Id, account: WhichAccount = None) -> None:
     from billing.sources import find_source, remove_source
 
     with open_service() as service:
-        remove_source(service.engine, find_source(service.engine, id, account))
+        remove_source(service.engine, find_source(service.engine, id, account), now=service.now())
     say(f"{id} is no source any more; what it brought stays")
 
 

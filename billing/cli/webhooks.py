@@ -122,7 +122,7 @@ def remove(id: Id, as_json: AsJson = False) -> None:
     from billing.notifications.endpoints import remove_endpoint
 
     with open_service() as service:
-        remove_endpoint(service.engine, id)
+        remove_endpoint(service.engine, id, now=service.now())
     if as_json:
         print_json({"id": id, "removed": True})
     else:
@@ -147,7 +147,9 @@ def _update(id: str, as_json: bool, **changes: Any) -> None:
 
     with open_service() as service:
         private = service.settings.webhook_private == "on"
-        data = endpoint_data(update_endpoint(service.engine, id, private=private, **changes))
+        data = endpoint_data(
+            update_endpoint(service.engine, id, private=private, now=service.now(), **changes)
+        )
     _print(data, as_json)
 
 

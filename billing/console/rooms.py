@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from billing.app import Service
+from billing.audit.actor import act
 from billing.console import (
     access_pages,
     accounts_pages,
@@ -149,6 +150,7 @@ class Console:
             session = session_of(self._service.engine, secret, now) if secret else None
             if session is None:
                 return sign_in.refuse(request, "You are not signed in, or your session is over.")
+            act(f"operator {session.name}", getattr(request.state, "request_id", None))
             visit = Visit(self._service, self.work, request, session, csrf_of(secret), now, form)
             if not may(session.role, room.least):
                 says = f"This takes the role {room.least}; you are signed in as {session.role}."

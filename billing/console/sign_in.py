@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from billing.app import Service
+from billing.audit.actor import act, actor
 from billing.console.visit import COOKIE, FormFields, html_page, secured
 from billing.operators import BadSignIn, end_session, look_at_link, open_session, session_of
 from metering.period import SECOND_US
@@ -49,6 +50,7 @@ def sign_out(service: Service, request: Request) -> Response:
     """Ends the session that the cookie is of, if there is one."""
     session = session_of(service.engine, request.cookies.get(COOKIE, ""), service.now())
     if session is not None:
+        act(f"operator {session.name}", actor().request)
         end_session(service.engine, session.id, service.now())
     response = refuse(request, "You are signed out.", 200)
     response.set_cookie(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from billing.app import Service
+from billing.audit.actor import act, actor
 from billing.billing_run import Progress
 from billing.errors import BillingError
 from billing.ids import new_id
@@ -46,7 +47,9 @@ class Work:
         with writing(self._service.engine) as connection:
             job = operator_jobs.start(connection, fresh, now - DEAD_AFTER_US)
         if job.id == fresh.id:
-            thread = threading.Thread(target=self._run, args=(job.id, do), name=f"console-{kind}")
+            # The thread acts for who started it: it begins with a context of its own.
+            of = actor().request
+            thread = threading.Thread(target=self._run, args=(job.id, by, of, do), name=f"console-{kind}")
             self._threads = [each for each in self._threads if each.is_alive()] + [thread]
             thread.start()
         return job
@@ -72,7 +75,8 @@ class Work:
         dead = job.seen_at < self._service.now() - DEAD_AFTER_US
         return Job(**_fields(job) | {"finished_at": job.seen_at, "error": CUT_SHORT}) if dead else job
 
-    def _run(self, job_id: str, do: Do) -> None:
+    def _run(self, job_id: str, by: str, request: str | None, do: Do) -> None:
+        act(by, request)
         report: str | None = None
         error: str | None = None
         try:

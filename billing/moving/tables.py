@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+import billing.audit_tables
 import billing.customer_tables
 import billing.notification_tables
 import billing.operator_tables
@@ -22,7 +23,7 @@ _PAGE = 5_000
 _BITS = 128
 
 # A new schema has a row of these; it is replaced.
-BORN_WITH = frozenset({"stripe_rate"})
+BORN_WITH = frozenset({"audit_end", "stripe_rate"})
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
 from billing.ids import new_id
@@ -55,7 +56,9 @@ def add_endpoint(
     check_text("description", description)
     endpoint = Endpoint(new_id("whe", now), account, url, description, types, "enabled", by, now)
     secret = new_secret(secrets.token_bytes(KEY_BYTES))
-    with writing(engine) as connection:
+    with changing(
+        engine, "webhook_endpoint.added", "webhook_endpoint", endpoint.id, now=now, by=by, account=account
+    ) as connection:
         if account is not None:
             get_account(connection, account)
         endpoints.add(connection, endpoint)
@@ -89,6 +92,7 @@ def update_endpoint(
     description: str | None = None,
     status: str | None = None,
     private: bool,
+    now: int,
 ) -> Endpoint:
     """Change what is given. One that is enabled again, or gets another address, starts afresh: it is told of
     what happens from now on, and of what still waits. Raises NotFound, Invalid."""
@@ -108,15 +112,15 @@ def update_endpoint(
         raise Invalid("say what changes: the address, the event types, the description, or the status")
     if url is not None or status == "enabled":
         changes |= {"failures": 0, "failing_since": None, "paused_until": 0}
-    with writing(engine) as connection:
+    with changing(engine, "webhook_endpoint.changed", "webhook_endpoint", endpoint_id, now=now) as connection:
         _locked(connection, endpoint_id)
         endpoints.update(connection, endpoint_id, **changes)
         return _locked(connection, endpoint_id)
 
 
-def remove_endpoint(engine: sa.Engine, endpoint_id: str) -> None:
+def remove_endpoint(engine: sa.Engine, endpoint_id: str, *, now: int) -> None:
     """It is told nothing more; its deliveries stay in the log. Raises NotFound."""
-    with writing(engine) as connection:
+    with changing(engine, "webhook_endpoint.removed", "webhook_endpoint", endpoint_id, now=now) as connection:
         _locked(connection, endpoint_id)
         endpoints.update(connection, endpoint_id, status="removed")
         endpoints.forget_secrets(connection, endpoint_id)
@@ -126,7 +130,9 @@ def remove_endpoint(engine: sa.Engine, endpoint_id: str) -> None:
 def rotate_secret(engine: sa.Engine, endpoint_id: str, now: int) -> NewSecret:
     """A new secret, shown this once; for a day the old one signs as well. Raises NotFound."""
     secret = new_secret(secrets.token_bytes(KEY_BYTES))
-    with writing(engine) as connection:
+    with changing(
+        engine, "webhook_endpoint.secret_rotated", "webhook_endpoint", endpoint_id, now=now
+    ) as connection:
         endpoint = _locked(connection, endpoint_id)
         endpoints.expire_secrets(connection, endpoint_id, now, now + OVERLAP_US)
         endpoints.add_secret(connection, new_id("whs", now), endpoint_id, secret, now)

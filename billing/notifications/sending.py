@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change
 from billing.errors import NotFound, Refused
 from billing.notifications import mail, webhook
 from billing.notifications.backoff import is_to_be_disabled, next_attempt, paused_until
@@ -183,7 +184,16 @@ def _disable(connection: sa.Connection, endpoint: Endpoint, answer: Answer, sinc
         if answer.gone
         else f"it has failed since {format_instant(since)[:19]}Z, at last: {answer.error}"
     )
-    endpoints.update(connection, endpoint.id, status="disabled", disabled_reason=reason)
+    with change(
+        connection,
+        "webhook_endpoint.disabled",
+        "webhook_endpoint",
+        endpoint.id,
+        now=now,
+        account=endpoint.account,
+        reason=reason,
+    ):
+        endpoints.update(connection, endpoint.id, status="disabled", disabled_reason=reason)
     notifications.give_up(connection, endpoint.id, f"the endpoint was disabled: {reason}")
     message = (
         f"Webhook endpoint {endpoint.id} ({endpoint.url}) is disabled: {reason}. When it is mended: "

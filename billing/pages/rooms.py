@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from billing.app import Service
+from billing.audit.actor import CUSTOMER, act
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.links import BadLink, open_link
 from billing.pages import dispute_pages, invoice_page, runs_page, start_page
@@ -102,6 +103,7 @@ def _answer(service: Service, page: Page, request: Request, form: FormFields) ->
             account = accounts.get(connection, link.account)
         if account is None:
             raise BadLink(expired=False)
+        act(CUSTOMER, getattr(request.state, "request_id", None))
         return page(Visit(service, account, request, link.expires_at, now, form))
     except BadLink as error:
         return _problem(service, request, 403, _EXPIRED if error.expired else _NOT_VALID)

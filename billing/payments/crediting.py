@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from billing.audit.trail import change
 from billing.credits import grant_credit
 from billing.payments.desk import Desk, go_on
 from billing.payments.errors import Answered, NeedsOperator
@@ -109,7 +110,18 @@ def _write_down(desk: Desk, intent: Intent, note: CreditNote, held: StripeCredit
         credit_notes.set_stripe_id(connection, note.id, held.id)
         # Tax that was given back with it is none of our credit.
         given_back = min(held.given_back, note.amount)
-        if given_back:
+        if not given_back:
+            return
+        with change(
+            connection,
+            "invoice.credit_given",
+            "invoice",
+            note.invoice_id,
+            now=now,
+            by=note.author,
+            account=note.account,
+            reason=note.reason,
+        ):
             grant_credit(
                 connection,
                 note.account,

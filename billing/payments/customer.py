@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from billing.audit.trail import changing
 from billing.payments.desk import Desk
 from billing.repository import accounts
 from billing.repository.accounts import Account
 from billing.repository.outbox import Intent
-from metering.database import writing
 from metering.period import HOUR_US, SECOND_US
 
 _ADDRESS = ("line1", "line2", "city", "postal_code", "state", "country")
@@ -38,7 +38,9 @@ def bring_up_to_date(desk: Desk, account: Account, intent: Intent) -> str:
         key = f"{intent.id}:{intent.step}:customer:{intent.generation}:{intent.attempts}:{_digest(changes)}"
         desk.gateway.update_customer(customer, changes, key)
     if customer != account.stripe_customer_id or dict(holds) != wanted:
-        with writing(desk.engine) as connection:
+        with changing(
+            desk.engine, "account.customer_made", "account", account.id, now=desk.clock()
+        ) as connection:
             accounts.set_stripe_customer(connection, account.id, customer, wanted)
     return customer
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from billing.audit.trail import change
 from billing.errors import Invalid, Refused
 from billing.payments.errors import Missing, PaymentError
 from billing.repository import accounts, invoices, outbox
@@ -72,7 +73,8 @@ def _link(engine: sa.Engine, account_id: str, customer: str, now: int) -> None:
             return
         # An account that was given no name has its id for one: no reason to rename the customer.
         unnamed = {"name": account.name} if account.name == account.id else {}
-        accounts.set_stripe_customer(connection, account_id, customer, unnamed)
+        with change(connection, "account.customer_linked", "account", account_id, now=now):
+            accounts.set_stripe_customer(connection, account_id, customer, unnamed)
 
 
 def _check(connection: sa.Connection, account: Account, customer: str, now: int) -> None:

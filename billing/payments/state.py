@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
+from billing.audit.trail import change
 from billing.notifications.telling import tell_invoices, tell_payment_failed
 from billing.payments.errors import NeedsOperator, TryAgain
 from billing.repository import collection, invoices, outbox
@@ -137,7 +138,16 @@ def apply(
             return True
         invoices.update(connection, invoice_id, amount_paid=held.amount_paid)
         if status != "void":
-            invoices.update(connection, invoice_id, status=status)
+            with change(
+                connection,
+                f"invoice.{status}",
+                "invoice",
+                invoice_id,
+                now=now,
+                by=STRIPE,
+                account=invoice.account,
+            ):
+                invoices.update(connection, invoice_id, status=status)
             _tell(connection, invoice, status, before, failure, now)
             return True
         asked = outbox.get(connection, outbox.void_id(invoice_id))

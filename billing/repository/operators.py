@@ -74,13 +74,6 @@ def end(connection: sa.Connection, id: str, now: int) -> bool:
     return bool(connection.execute(mine.values(ended_at=sa.func.coalesce(table.c.ended_at, now))).rowcount)
 
 
-def end_all(connection: sa.Connection, now: int) -> int:
-    """Answers how many could still be used."""
-    until = sa.func.coalesce(table.c.expires_at, table.c.link_expires_at)
-    left = table.update().where(table.c.ended_at.is_(None), until > now)
-    return connection.execute(left.values(ended_at=now)).rowcount
-
-
 def _one(connection: sa.Connection, which: sa.ColumnElement[bool]) -> OperatorSession | None:
     row = connection.execute(sa.select(table).where(which)).one_or_none()
     return None if row is None else _session(row)

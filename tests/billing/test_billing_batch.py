@@ -297,6 +297,7 @@ def test_an_account_that_somebody_writes_to_is_not_waited_for(postgres_databases
     engine.dispose()
 
 
+@pytest.mark.behind_the_back
 def test_a_batch_whose_invoices_cannot_be_stored_leaves_nothing(world: World) -> None:
     """Such as one of an account with a live invoice already, of the same books."""
     read = Read(world)

@@ -96,6 +96,7 @@ def test_late_events_show_in_usage_and_leave_the_issued_invoice_as_it_is(world: 
     assert show_invoice(world.engine, invoice.id) == invoice
 
 
+@pytest.mark.behind_the_back
 def test_verify_names_what_was_tampered_with(world: World) -> None:
     world.account()
     world.send(runs(10_800))

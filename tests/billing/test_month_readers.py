@@ -205,5 +205,6 @@ def test_processes_that_read_end_with_a_killed_run(many: bytes, tmp_path: Path) 
 def test_processes_that_read_say_nothing_of_ctrl_c(many: bytes, tmp_path: Path) -> None:
     with _reading(many, tmp_path) as program:
         os.killpg(program.pid, signal.SIGINT)
+        program.wait(timeout=60)  # before its input is closed, which would end it, too
         _, errors = program.communicate(timeout=60)
     assert (program.returncode, errors) == (130, "")

@@ -25,11 +25,11 @@ from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import TEST_KEY, FaultSchedule, StripeSandbox
 from billing.payments.webhooks import receive
 from billing.plans import load_plan_text
-from billing.repository import accounts, credit_notes, invoices
+from billing.repository import credit_notes, invoices
 from billing.repository.invoices import Invoice
 from billing.tables import outbox as outbox_table
 from billing.voids import void_invoice
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import SECOND_US
 from metering.store.sql import SqlEventStore
 from tests.billing.months import DOLLAR_A_RUN
@@ -107,8 +107,7 @@ class Story:
         customer = client.v1.customers.create({"name": account, "metadata": {"account": account}})
         method = client.v1.payment_methods.attach(card, {"customer": customer.id})
         client.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
-        with writing(self.engine) as connection:
-            accounts.set_stripe_customer(connection, account, customer.id)
+        self.world.customer(account, customer.id)
 
     def play(self) -> None:
         """Every act, killed where the schedule says so and begun again; then until everything rests; then an
@@ -214,6 +213,7 @@ class Story:
         update_account(
             service.engine,
             "e",
+            now=service.now(),
             line1="Street 1",
             city="Berlin",
             country="DE",

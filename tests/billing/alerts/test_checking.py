@@ -205,6 +205,7 @@ def test_a_commitment_is_told_of_once_a_term_and_again_after_a_top_up(engine: sa
     assert [(each.limit, each.threshold, each.value) for each in check(world)] == [(24, 50, 16)]
 
 
+@pytest.mark.behind_the_back
 def test_an_account_that_cannot_be_priced_does_not_keep_others_from_being_told(world: World) -> None:
     world.account("other", plan="small", since="2026-09")
     world.send([event(f"o{number}", account="other", end="2026-10-15T10:00:00Z") for number in range(5)])

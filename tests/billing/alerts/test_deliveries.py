@@ -225,7 +225,7 @@ def test_enabled_again_it_gets_what_it_missed(world: World, receiver: Receiver) 
     receiver.status = 200
     happen(world)
     assert sender(world).send_due() == {}
-    again = update_endpoint(world.engine, endpoint.id, status="enabled", private=True)
+    again = update_endpoint(world.engine, endpoint.id, now=world.instant, status="enabled", private=True)
     assert (again.status, again.disabled_reason, again.failures) == ("enabled", None, 0)
     assert resend_failed(world.engine, endpoint.id, world.instant) == 3
     assert sender(world).send_due() == {"delivered": 3}
@@ -302,7 +302,12 @@ def test_endpoints_are_changed_and_removed(world: World, receiver: Receiver) -> 
     shown = endpoint_data(made.endpoint)
     assert made.secret.startswith("whsec_") and made.secret not in json.dumps(shown)
     changed = update_endpoint(
-        world.engine, made.endpoint.id, event_types=["invoice.paid"], description="books", private=False
+        world.engine,
+        made.endpoint.id,
+        event_types=["invoice.paid"],
+        description="books",
+        private=False,
+        now=world.instant,
     )
     assert (changed.event_types, changed.description) == (("invoice.paid",), "books")
     for wrong, field in (
@@ -313,11 +318,11 @@ def test_endpoints_are_changed_and_removed(world: World, receiver: Receiver) -> 
         ({}, None),
     ):
         with pytest.raises(Invalid) as raised:
-            update_endpoint(world.engine, made.endpoint.id, private=False, **wrong)  # type: ignore[arg-type]
+            update_endpoint(world.engine, made.endpoint.id, now=world.instant, private=False, **wrong)  # type: ignore[arg-type]
         assert raised.value.field == field
     happen(world)
     sender(world).make_deliveries()
-    remove_endpoint(world.engine, made.endpoint.id)
+    remove_endpoint(world.engine, made.endpoint.id, now=world.instant)
     assert list_endpoints(world.engine) == []
     assert sender(world).send_due() == {}
     (delivery,) = log(world)
@@ -328,7 +333,7 @@ def test_endpoints_are_changed_and_removed(world: World, receiver: Receiver) -> 
         resend(world.engine, delivery.id, world.instant)
     for missing in (
         lambda: show_endpoint(world.engine, made.endpoint.id),
-        lambda: remove_endpoint(world.engine, made.endpoint.id),
+        lambda: remove_endpoint(world.engine, made.endpoint.id, now=world.instant),
         lambda: rotate_secret(world.engine, made.endpoint.id, world.instant),
         lambda: make_test(world.engine, "whe_0", world.instant),
         lambda: resend_failed(world.engine, "whe_0", world.instant),

@@ -24,6 +24,9 @@ from tests.world import World
 # What is read of all accounts at once, by the operator alone.
 ADMINS = {
     "/v1/anomalies",
+    "/v1/audit",
+    "/v1/audit/export",
+    "/v1/audit/{number}",
     "/v1/operator-sessions",
     "/v1/months/{month}/check",
     "/v1/months/{month}/drafts",
@@ -48,6 +51,7 @@ OTHERS = {
     "endpoint_id": "whe_of_other",
     "delivery_id": "dlv_of_other",
     "what": "usage",
+    "number": "1",
 }
 NOBODY_LISTENS = "https://127.0.0.1:9/hook"
 BODIES: dict[str, Any] = {
@@ -90,6 +94,7 @@ BODIES: dict[str, Any] = {
     "/v1/deliveries/send": {},
     "/v1/deliveries/resend": {"endpoint": "x"},
     "/v1/deliveries/{delivery_id}/resend": {},
+    "/v1/audit/verifications": {},
 }
 
 

@@ -120,6 +120,7 @@ def test_after_it_stopped_nothing_is_taken(sqlite_databases: NewDatabase) -> Non
         assert_problem(client.get("/readyz", key=None), 503, says="writer")
 
 
+@pytest.mark.behind_the_back
 def test_a_database_without_tables_is_an_error_without_details(client: Client) -> None:
     with writing(client.world.engine) as connection:
         connection.execute(sa.text("ALTER TABLE plan_versions RENAME TO elsewhere"))

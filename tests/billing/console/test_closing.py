@@ -106,7 +106,7 @@ def test_a_month_is_closed(client: Client) -> None:
     page = text_of(ada.get(MONTH))
     assert "missing in Stripe" in page and "unassigned account" in page
 
-    update_account(world.engine, "small", email="billing@small.example")
+    update_account(world.engine, "small", email="billing@small.example", now=world.instant)
     assert "1 sent" in text_of(ada.do(f"{MONTH}/runs", ("account", "small")))
     page = ada.get(MONTH)
     assert "Nothing that was tried is left." in text_of(page)

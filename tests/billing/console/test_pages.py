@@ -44,7 +44,7 @@ def client(sqlite_databases: NewDatabase) -> Iterator[Client]:
     world = World(sqlite_databases())
     for account in ("acme", "globex", "later", *(f"team-{number:02d}" for number in range(30))):
         world.account(account, since="2027-01" if account == "later" else "2026-07")
-    update_account(world.engine, "acme", name="Ácme & Söhne <GmbH>")
+    update_account(world.engine, "acme", name="Ácme & Söhne <GmbH>", now=world.instant)
     world.send(
         runs(12_000),
         runs(11_000, day="2026-11-01", prefix="n"),
@@ -195,7 +195,7 @@ def test_a_webhook_is_sent_again(client: Client) -> None:
             answer = finance.post(f"deliveries/{failed[0].id}/resend")
             assert answer.status_code == 409 and "billing webhooks enable" in answer.text
             (endpoint,) = list_endpoints(world.engine)
-            update_endpoint(world.engine, endpoint.id, status="enabled", private=True)
+            update_endpoint(world.engine, endpoint.id, status="enabled", private=True, now=world.instant)
             receiver.status = 204
             before = len(receiver.got)
             assert finance.post(f"deliveries/{failed[0].id}/resend").status_code == 303

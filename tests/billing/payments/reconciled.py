@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 import stripe
 
+from billing.audit.trail import changed_many
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import RunningSandbox
 from billing.reconciliation.operation import Reconciliation, reconcile
@@ -91,5 +92,8 @@ def second_invoice(client: stripe.StripeClient, made: Invoice, *, finalize: bool
 
 
 def set_books(world: World, **values: Any) -> None:
+    """What our invoices say, as if the service had written it."""
     with writing(world.engine) as connection:
         connection.execute(invoices.update().values(**values))
+        ids = list(connection.scalars(sa.select(invoices.c.id)))
+        changed_many(connection, "invoice.issued", "invoice", ids, now=world.instant)

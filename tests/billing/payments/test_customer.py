@@ -61,7 +61,7 @@ def posts(sandbox: RunningSandbox, route: str) -> list[dict[str, Any]]:
 
 
 def test_a_customer_is_made_with_all_that_the_account_says(world: World, sandbox: RunningSandbox) -> None:
-    update_account(world.engine, "acme", name="Acme GmbH", **DETAILS)
+    update_account(world.engine, "acme", now=world.instant, name="Acme GmbH", **DETAILS)
     bill(world)
     made = customer(sandbox)
     assert (made.name, made.email) == ("Acme GmbH", "billing@acme.example")
@@ -76,10 +76,12 @@ def test_a_customer_is_made_with_all_that_the_account_says(world: World, sandbox
 
 
 def test_what_changed_later_is_told_before_the_next_invoice(world: World, sandbox: RunningSandbox) -> None:
-    update_account(world.engine, "acme", **DETAILS)
+    update_account(world.engine, "acme", now=world.instant, **DETAILS)
     bill(world)
     changed = DETAILS | {"line1": "", "city": "Bonn", "tax_id": "DE999999999"}
-    update_account(world.engine, "acme", name="Acme SE", email="pay@acme.example", **changed)
+    update_account(
+        world.engine, "acme", now=world.instant, name="Acme SE", email="pay@acme.example", **changed
+    )
     bill(world, NOVEMBER)
     now = customer(sandbox)
     assert (now.name, now.email) == ("Acme SE", "pay@acme.example")
@@ -90,9 +92,9 @@ def test_what_changed_later_is_told_before_the_next_invoice(world: World, sandbo
 
 
 def test_what_the_account_says_no_more_is_taken_back(world: World, sandbox: RunningSandbox) -> None:
-    update_account(world.engine, "acme", **DETAILS)
+    update_account(world.engine, "acme", now=world.instant, **DETAILS)
     bill(world)
-    update_account(world.engine, "acme", email="", **dict.fromkeys(DETAILS, ""))
+    update_account(world.engine, "acme", now=world.instant, email="", **dict.fromkeys(DETAILS, ""))
     bill(world, NOVEMBER)
     now = customer(sandbox)
     assert (now.email, tax_ids(sandbox)) == (None, [])
@@ -116,13 +118,13 @@ def test_a_fault_while_it_is_told(
     sqlite_databases: NewDatabase, sandbox: RunningSandbox, step: str, kind: FaultKind
 ) -> None:
     world = _world(sqlite_databases(), sandbox)
-    update_account(world.engine, "acme", **DETAILS)
+    update_account(world.engine, "acme", now=world.instant, **DETAILS)
     faults = [Fault("POST", step, nth=nth, kind=kind) for nth in (1, 2, 3)]
     if step == "/v1/customers":
         sandbox.state.faults = FaultSchedule(faults)
     world.service.run_month(OCTOBER)
     sandbox.state.faults = FaultSchedule(faults if step != "/v1/customers" else [])
-    update_account(world.engine, "acme", name="Acme SE", tax_id="DE999999999")
+    update_account(world.engine, "acme", now=world.instant, name="Acme SE", tax_id="DE999999999")
     world.instant += HOUR_US
     world.service.send_due()
     bill(world, NOVEMBER)
@@ -148,7 +150,7 @@ def test_how_an_invoice_is_to_be_paid(
     world: World, sandbox: RunningSandbox, details: Any, card: bool, collected: tuple[str, int | None]
 ) -> None:
     if details:
-        update_account(world.engine, "acme", **details)
+        update_account(world.engine, "acme", now=world.instant, **details)
     client = stripe_client(sandbox)
     bill(world)
     if card:
@@ -162,9 +164,9 @@ def test_how_an_invoice_is_to_be_paid(
 
 
 def test_what_counts_is_what_the_invoice_was_made_out_with(world: World, sandbox: RunningSandbox) -> None:
-    update_account(world.engine, "acme", purchase_order="PO 4711", days_until_due=14)
+    update_account(world.engine, "acme", now=world.instant, purchase_order="PO 4711", days_until_due=14)
     world.service.run_month(OCTOBER, send=False)
-    update_account(world.engine, "acme", purchase_order="PO 4712", days_until_due=60)
+    update_account(world.engine, "acme", now=world.instant, purchase_order="PO 4712", days_until_due=60)
     world.service.run_month(OCTOBER)
     (made,) = stripe_client(sandbox).v1.invoices.list().data
     assert [each.to_dict() for each in made.custom_fields or []] == [
@@ -174,9 +176,9 @@ def test_what_counts_is_what_the_invoice_was_made_out_with(world: World, sandbox
 
 
 def test_a_purchase_order_is_no_longer_than_stripe_takes(world: World) -> None:
-    update_account(world.engine, "acme", purchase_order="x" * 140)
+    update_account(world.engine, "acme", now=world.instant, purchase_order="x" * 140)
     with pytest.raises(Invalid, match="at most 140 characters"):
-        update_account(world.engine, "acme", purchase_order="x" * 141)
+        update_account(world.engine, "acme", now=world.instant, purchase_order="x" * 141)
 
 
 def test_without_an_email_address_the_operator_is_told_what_to_do(
@@ -189,7 +191,7 @@ def test_without_an_email_address_the_operator_is_told_what_to_do(
         "give it one with: billing accounts update acme --email ADDRESS, then: billing run 2026-10"
         in failed[1]
     )
-    update_account(world.engine, "acme", email="pay@acme.example")
+    update_account(world.engine, "acme", now=world.instant, email="pay@acme.example")
     assert world.service.run_month(OCTOBER).sent == 1
     assert customer(sandbox).email == "pay@acme.example"
 
@@ -197,5 +199,5 @@ def test_without_an_email_address_the_operator_is_told_what_to_do(
 def test_without_an_email_address_a_card_is_charged(engine: sa.Engine, sandbox: RunningSandbox) -> None:
     sandbox.state.missing_email = "refused"
     world = _world(engine, sandbox, email="")
-    update_account(world.engine, "acme", collection="charge")
+    update_account(world.engine, "acme", now=world.instant, collection="charge")
     assert world.service.run_month(OCTOBER).sent == 1

@@ -12,9 +12,7 @@ from billing.invoices import failing_invoices, invoice_data, show_invoice
 from billing.payments.dunning import FAILING, dunning
 from billing.payments.errors import Declined, Missing, PaymentError, TryAgain
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
-from billing.repository import accounts
 from billing.repository.collection import Collection
-from metering.database import writing
 from metering.period import DAY_US, parse_instant
 from tests.billing.payments.interrupted import interrupted
 from tests.billing.payments.till import Till
@@ -102,8 +100,7 @@ def test_an_invoice_is_sent_even_if_nobody_says_why_its_payment_failed(
     till.client.v1.customers.update(made.id, settings)
     world = till.world
     world.account("bell", email="bell@example.com")
-    with writing(world.engine) as connection:
-        accounts.set_stripe_customer(connection, "bell", made.id, {})
+    world.customer("bell", made.id)
     world.send(runs(20_000, account="bell"))
 
     def fail() -> None:

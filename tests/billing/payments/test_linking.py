@@ -70,19 +70,19 @@ def test_it_is_billed_and_nothing_of_it_is_lost(
 
 
 def test_what_the_account_says_is_told(world: World, sandbox: RunningSandbox, held: stripe.Customer) -> None:
-    update_account(world.engine, "acme", name="Acme AG")
+    update_account(world.engine, "acme", now=world.instant, name="Acme AG")
     world.service.link_customer("acme", held.id)
     bill(world)
     (now,) = stripe_client(sandbox).v1.customers.list().data
     assert (now.name, now.email) == ("Acme AG", "pay@acme.example")
-    update_account(world.engine, "acme", name="", email="new@acme.example")
+    update_account(world.engine, "acme", now=world.instant, name="", email="new@acme.example")
     bill(world, NOVEMBER)
     (now,) = stripe_client(sandbox).v1.customers.list().data
     assert (now.name, now.email) == ("acme", "new@acme.example")
 
 
 def test_linking_twice_does_no_harm(world: World, held: stripe.Customer) -> None:
-    update_account(world.engine, "acme", email="billing@acme.example")
+    update_account(world.engine, "acme", now=world.instant, email="billing@acme.example")
     world.service.link_customer("acme", held.id)
     bill(world)
     before = show_account(world.engine, "acme")
@@ -119,7 +119,7 @@ def test_a_customer_that_cannot_stand_for_it(
 def test_another_customer_once_all_is_paid(
     world: World, sandbox: RunningSandbox, held: stripe.Customer
 ) -> None:
-    update_account(world.engine, "acme", email="billing@acme.example")
+    update_account(world.engine, "acme", now=world.instant, email="billing@acme.example")
     invoice = bill(world)
     assert invoice.status == "open"
     with pytest.raises(Refused, match=r"not paid \(2026-10-000001\); link once"):
@@ -136,7 +136,7 @@ def test_not_while_an_invoice_is_on_its_way(
     world: World, sandbox: RunningSandbox, held: stripe.Customer
 ) -> None:
     """A customer may be made for it at this moment."""
-    update_account(world.engine, "acme", email="billing@acme.example")
+    update_account(world.engine, "acme", now=world.instant, email="billing@acme.example")
     sent = world.service.run_month(OCTOBER, send=False)
     (invoice,) = sent.invoices
     assert world.service.gateway is not None

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 import stripe
 
+from billing.accounts import update_account
 from billing.credit_notes import credit_note
 from billing.invoices import show_invoice
 from billing.payments.desk import CLAIM_US
@@ -17,7 +18,6 @@ from billing.reconciliation.fixes import mend
 from billing.reconciliation.operation import reconcile
 from billing.repository import outbox
 from billing.repository.invoices import Invoice
-from billing.tables import accounts
 from billing.voids import void_invoice
 from metering.database import reading, writing
 from metering.period import SECOND_US
@@ -93,8 +93,7 @@ def test_what_a_person_voided_at_stripe_is_taken_over(
 
 def test_what_was_not_sent_is_sent(world: World, sandbox: RunningSandbox) -> None:
     sandbox.state.missing_email = "refused"
-    with writing(world.engine) as connection:
-        connection.execute(accounts.update().values(email=""))
+    update_account(world.engine, "acme", now=world.instant, email="")
     made = bill(world)
     report = look(world, sandbox)
     assert said(report) == differ("missing in Stripe", 500)
@@ -103,8 +102,7 @@ def test_what_was_not_sent_is_sent(world: World, sandbox: RunningSandbox) -> Non
         in report.differences[0].message
     )
     assert said(fix(world)) == differ("missing in Stripe", 500)
-    with writing(world.engine) as connection:
-        connection.execute(accounts.update().values(email="billing@acme.example"))
+    update_account(world.engine, "acme", now=world.instant, email="billing@acme.example")
     report = fix(world)
     assert (report.ok, [each.cause for each in report.fixed]) == (True, ["missing in Stripe"])
     assert show_invoice(world.engine, made.id).status == "open"

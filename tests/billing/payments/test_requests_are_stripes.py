@@ -102,7 +102,7 @@ class Months:
             self.world.account(name, plan="dollar", email=f"{name}@example.com")
             self.world.send(runs(5, account=name, prefix=name))
         for name in ("acme", "plain", "charged", "contract"):
-            update_account(engine, name, country="DE")
+            update_account(engine, name, now=self.world.instant, country="DE")
         self.world.send(runs(9))
         self._add_the_longest()
 
@@ -119,14 +119,18 @@ class Months:
             email=f"{'a' * 60}@{'b' * 120}.example",
         )
         self._details(LONG_ID, LONG, "eu_vat")
-        update_account(self.world.engine, LONG_ID, purchase_order="ö" * 140, days_until_due=365)
-        update_account(self.world.engine, LONG_ID, tax_exempt="reverse")
+        update_account(
+            self.world.engine, LONG_ID, now=self.world.instant, purchase_order="ö" * 140, days_until_due=365
+        )
+        update_account(self.world.engine, LONG_ID, now=self.world.instant, tax_exempt="reverse")
         add_credit(self.world.engine, LONG_ID, "1.00", LONG, by="ann", now=now)
         self.world.send(runs(3, account=LONG_ID, prefix="long"))
 
     def _details(self, account: str, text: str, tax_id_type: str) -> None:
         parts = dict.fromkeys(("line1", "line2", "city", "postal_code", "state", "tax_id"), text)
-        update_account(self.world.engine, account, **parts, country="DE", tax_id_type=tax_id_type)
+        update_account(
+            self.world.engine, account, now=self.world.instant, **parts, country="DE", tax_id_type=tax_id_type
+        )
 
     def play(self) -> None:
         engine = self.world.engine
@@ -137,10 +141,12 @@ class Months:
         (stuck,) = list_invoices(engine, status="finalized")
         self._void(stuck)
         self._note(list_invoices(engine, status="open")[0], "2.00")
-        update_account(engine, "charged", collection="charge", email="")
+        update_account(engine, "charged", now=self.world.instant, collection="charge", email="")
         self._details("plain", "Street 1", "ch_vat")
         self._details(LONG_ID, "Street 2", "ch_vat")
-        update_account(engine, LONG_ID, tax_id="", tax_id_type="", tax_exempt="exempt")
+        update_account(
+            engine, LONG_ID, now=self.world.instant, tax_id="", tax_id_type="", tax_exempt="exempt"
+        )
         for name in ("plain", "charged", "acme", LONG_ID):
             self.world.send(runs(2, account=name, day="2026-11-03", prefix=f"{name}-nov"))
         invoice_contracts(engine, date(2026, 11, 2), now=self.world.instant)

@@ -22,9 +22,8 @@ from billing.payments.stripe_sandbox import (
     FaultSchedule,
     RunningSandbox,
 )
-from billing.repository import accounts
 from billing.repository.rate import StoredRate
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import HOUR_US, MINUTE_US, SECOND_US
 from tests.billing.payments.conftest import Clock
 from tests.conftest import NewDatabase
@@ -93,8 +92,7 @@ def test_a_customer_with_a_card_is_charged(world: World, sandbox: RunningSandbox
     customer = client.v1.customers.create({"name": "Acme"})
     card = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
     client.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": card.id}})
-    with writing(world.engine) as connection:
-        accounts.set_stripe_customer(connection, "acme", customer.id)
+    world.customer("acme", customer.id)
     report = world.service.run_month(OCTOBER)
     invoice = show_invoice(world.engine, next(iter(report.invoices)).id)
     assert (invoice.status, invoice.amount_paid) == ("paid", 100)
@@ -195,7 +193,7 @@ def test_a_draft_whose_customer_is_gone_is_not_made_twice(world: World, sandbox:
     world.service.run_month(OCTOBER)
     (draft,) = stripe_client(sandbox).v1.invoices.list().data
     assert draft.status == "draft"
-    update_account(world.engine, "acme", name="Acme Corporation")
+    update_account(world.engine, "acme", now=world.instant, name="Acme Corporation")
     stripe_client(sandbox).v1.customers.delete(str(draft.customer))
     world.instant += HOUR_US
     (told,) = world.service.send_due().problems.values()
@@ -286,8 +284,7 @@ def test_a_contracts_invoice_that_failed_is_sent_by_the_command_that_it_names(
 
 
 def test_what_stripe_refuses_is_told_with_what_to_do(world: World, sandbox: RunningSandbox) -> None:
-    with writing(world.engine) as connection:
-        accounts.set_stripe_customer(connection, "acme", "cus_gone", {})
+    world.customer("acme", "cus_gone")
     (told,) = [message for _, message in world.service.run_month(OCTOBER).failed]
     assert told.startswith("not sent: Stripe refuses it (")
     assert told.endswith("); put right what it names, then: billing run 2026-10")

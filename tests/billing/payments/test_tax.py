@@ -73,7 +73,7 @@ def test_the_total_is_ours_and_the_tax_is_stripes(
     taxed: Callable[[Tax], World], sandbox: RunningSandbox, tax: Tax
 ) -> None:
     world = taxed(tax)
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     invoice = bill(world)
     held = the_invoice(sandbox)
     assert (held.total_excluding_tax, held.total, held.amount_due) == (10_000, 11_900, 11_900)
@@ -89,7 +89,7 @@ def test_the_total_is_ours_and_the_tax_is_stripes(
 
 def test_by_default_there_is_no_tax(taxed: Callable[[Tax], World], sandbox: RunningSandbox) -> None:
     world = taxed(Tax())
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     bill(world)
     assert the_invoice(sandbox).total == 10_000
     (asked,) = [each for each in sandbox.state.log if each.route == "/v1/invoices" and each.method == "POST"]
@@ -101,7 +101,7 @@ def test_who_is_exempt(
     taxed: Callable[[Tax], World], sandbox: RunningSandbox, exempt: str, total: int
 ) -> None:
     world = taxed(AUTOMATIC)
-    update_account(world.engine, "acme", tax_exempt=exempt, **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, tax_exempt=exempt, **BERLIN)
     bill(world)
     held = the_invoice(sandbox)
     assert (held.customer_tax_exempt, held.total) == (exempt, total)
@@ -109,14 +109,14 @@ def test_who_is_exempt(
 
 def test_an_exemption_that_ends(taxed: Callable[[Tax], World], sandbox: RunningSandbox) -> None:
     world = taxed(AUTOMATIC)
-    update_account(world.engine, "acme", tax_exempt="reverse", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, tax_exempt="reverse", **BERLIN)
     bill(world)
-    update_account(world.engine, "acme", tax_exempt="none")
+    update_account(world.engine, "acme", now=world.instant, tax_exempt="none")
     world.send(runs(1, prefix="n", day="2026-11-03"))
     bill(world, OCTOBER.next())
     assert stripe_client(sandbox).v1.customers.list().data[0].to_dict()["tax_exempt"] == "none"
     with pytest.raises(Invalid, match="none, exempt, reverse"):
-        update_account(world.engine, "acme", tax_exempt="maybe")
+        update_account(world.engine, "acme", now=world.instant, tax_exempt="maybe")
 
 
 def test_without_an_address_the_operator_is_told_what_to_do(
@@ -127,7 +127,7 @@ def test_without_an_address_the_operator_is_told_what_to_do(
     assert told.startswith("not sent: Stripe cannot tell the tax of acme, whose address it does not know; ")
     assert "billing accounts update acme --line1 TEXT --postal-code TEXT --city TEXT --country CODE, " in told
     assert "then: billing run 2026-10 (" in told
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     report = world.service.run_month(OCTOBER)
     assert (report.sent, report.failed) == (1, [])
     assert the_invoice(sandbox).total == 11_900
@@ -138,7 +138,7 @@ def test_what_takes_off_is_taken_off_the_lines(
 ) -> None:
     """Stripe's automatic tax takes no negative lines."""
     world = taxed(AUTOMATIC)
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     add_credit(world.engine, "acme", "30.00", "sorry", by="ann", now=world.instant)
     invoice = bill(world)
     assert (invoice.total, [line.amount for line in invoice.lines]) == (7_000, [10_000, -3_000])
@@ -169,7 +169,7 @@ def test_a_credit_note_on_an_invoice_with_tax_is_given_at_stripe(
     taxed: Callable[[Tax], World], sandbox: RunningSandbox
 ) -> None:
     world = taxed(AUTOMATIC)
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     invoice = pay(world, sandbox, bill(world))
     note = credit_note(world.engine, invoice.id, "10.00", "goodwill", "sorry", by="ann", now=world.instant)
     (told,) = world.service.send_invoice(invoice.id).failed.values()
@@ -191,7 +191,7 @@ def test_what_stripe_gave_back_itself_is_no_credit(
     taxed: Callable[[Tax], World], sandbox: RunningSandbox
 ) -> None:
     world = taxed(AUTOMATIC)
-    update_account(world.engine, "acme", **BERLIN)
+    update_account(world.engine, "acme", now=world.instant, **BERLIN)
     invoice = pay(world, sandbox, bill(world))
     note = credit_note(world.engine, invoice.id, "10.00", "goodwill", "sorry", by="ann", now=world.instant)
     world.service.send_invoice(invoice.id)

@@ -110,8 +110,4 @@ class Till:
         method = self.client.v1.payment_methods.attach(card, {"customer": customer.id})
         settings: Any = {"invoice_settings": {"default_payment_method": method.id}}
         self.client.v1.customers.update(customer.id, settings)
-        from billing.repository import accounts
-        from metering.database import writing
-
-        with writing(self.world.engine) as connection:
-            accounts.set_stripe_customer(connection, "acme", customer.id, {})
+        self.world.customer("acme", customer.id)

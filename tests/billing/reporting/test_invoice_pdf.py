@@ -92,7 +92,7 @@ def test_all_that_a_finance_department_asks_for(world: World) -> None:
         "line1": "Hauptstr. 1", "city": "Łódź", "postal_code": "90-001", "country": "PL",
         "tax_id_type": "eu_vat", "tax_id": "PL1234567890", "purchase_order": "PO-7781",
     }  # fmt: skip
-    update_account(world.engine, "acme", name="Zakłady Ελλάς Кириллица", **details)
+    update_account(world.engine, "acme", now=world.instant, name="Zakłady Ελλάς Кириллица", **details)
     add_credit(world.engine, "acme", "5.00", "the outage of 3 October", by="o", now=world.instant)
     world.send(runs(23_456), runs(1_500, prefix="f", state="FAILED"))
     invoice = bill(world)
@@ -243,7 +243,7 @@ def test_the_invoice_of_a_contract(sqlite_databases: NewDatabase) -> None:
 
 def test_what_no_font_has_is_told(world: World) -> None:
     """U+10FFFD is a private character: none has it. The document is made all the same."""
-    update_account(world.engine, "acme", name="Acme \U0010fffd Inc.")
+    update_account(world.engine, "acme", now=world.instant, name="Acme \U0010fffd Inc.")
     world.send(runs(20_000))
     made = pdf(world, bill(world))
     assert made.missing == "\U0010fffd"
@@ -252,7 +252,7 @@ def test_what_no_font_has_is_told(world: World) -> None:
 
 def test_nothing_a_customer_writes_is_read_as_typst(world: World) -> None:
     name = '#panic("x") $a$ *b* _c_ <d> @e \\f `g` = h // i " { } [ ] #sys.inputs'
-    update_account(world.engine, "acme", name=name)
+    update_account(world.engine, "acme", now=world.instant, name=name)
     world.send(runs(20_000))
     has(text(world, bill(world)), name)
 

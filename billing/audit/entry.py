@@ -1,0 +1,198 @@
+"""An entry of the audit trail, what seals it, and what differs between two states of a thing: pure.
+
+An entry's seal is the SHA-256 of the seal before, a line feed, and the entry as one line of JSON (keys in
+order, no spaces). So whoever knows the last seal knows that no entry before it was edited, removed or moved.
+The detail, which may name people, is sealed by a digest of its own: it can be erased, and the trail still
+holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# What stands before the first entry.
+NO_SEAL = "0" * 64
+
+# The rows of a thing, by their place: `table/key` → column → value.
+State = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What was done, before it has its place in the trail. `states`: of each thing that it changed the digest
+    of its state afterwards, None for one that is gone. `kind` says what things they are."""
+
+    name: str
+    kind: str
+    subject: str
+    account: str | None
+    by: str
+    request: str | None
+    at: int
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    states: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A deed in its place. `detail` is the text that `detail_sha256` is of, None once it was erased."""
+
+    number: int
+    at: int
+    by: str
+    request: str | None
+    deed: str
+    kind: str
+    subject: str
+    account: str | None
+    reason: str
+    states: Mapping[str, str | None]
+    detail: str | None
+    detail_sha256: str
+    seal: str = ""
+
+    def line(self) -> str:
+        """What is sealed, as one line of JSON."""
+        return canonical(
+            {
+                "number": self.number,
+                "at": self.at,
+                "by": self.by,
+                "request": self.request,
+                "deed": self.deed,
+                "kind": self.kind,
+                "subject": self.subject,
+                "account": self.account,
+                "reason": self.reason,
+                "states": dict(self.states),
+                "detail_sha256": self.detail_sha256,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that the trail does not explain. `entry` is where, if it is in the trail itself."""
+
+    says: str
+    entry: int | None = None
+    subject: str | None = None
+
+    def to_data(self) -> dict[str, object]:
+        return {"says": self.says, "entry": self.entry, "subject": self.subject}
+
+
+def canonical(value: Any) -> str:
+    """One line of JSON, the same for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(previous: str, line: str) -> str:
+    """
+    >>> seal(NO_SEAL, "{}")[:8]
+    'f1bdaf5c'
+    """
+    return sha256(f"{previous}\n{line}")
+
+
+def sealed(deeds: Iterable[Deed], number: int, previous: str, salt: str) -> Iterator[Entry]:
+    """The entries of deeds that come after entry `number`, whose seal is `previous`. The salt keeps a detail
+    that was erased from being guessed by its digest."""
+    for deed in deeds:
+        number += 1
+        detail = canonical({"salt": salt, **deed.detail})
+        entry = Entry(
+            number,
+            deed.at,
+            deed.by,
+            deed.request,
+            deed.name,
+            deed.kind,
+            deed.subject,
+            deed.account,
+            deed.reason,
+            deed.states,
+            detail,
+            sha256(detail),
+        )
+        previous = seal(previous, entry.line())
+        yield _with_seal(entry, previous)
+
+
+def _with_seal(entry: Entry, made: str) -> Entry:
+    values = {name: getattr(entry, name) for name in Entry.__slots__}
+    return Entry(**values | {"seal": made})
+
+
+def state_digest(state: State) -> str | None:
+    """None where there is nothing.
+
+    >>> state_digest({}) is None
+    True
+    """
+    return sha256(canonical(state)) if state else None
+
+
+def difference(before: State, after: State) -> dict[str, dict[str, Any]]:
+    """What a change did, for people: of each row the columns that differ, before and after.
+
+    >>> difference({"keys/1": {"scope": "read", "ends": None}}, {"keys/1": {"scope": "read", "ends": 5}})
+    {'before': {'keys/1': {'ends': None}}, 'after': {'keys/1': {'ends': 5}}}
+    """
+    said: dict[str, dict[str, Any]] = {"before": {}, "after": {}}
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None and new is not None:
+            said["after"][key] = dict(new)
+        elif old is not None and new is None:
+            said["before"][key] = dict(old)
+        if old is None or new is None:
+            continue
+        changed = [column for column in new if new[column] != old.get(column)]
+        if changed:
+            said["before"][key] = {column: old.get(column) for column in changed}
+            said["after"][key] = {column: new[column] for column in changed}
+    return said
+
+
+class Chain:
+    """Goes along the trail and finds where it was touched."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.seal = NO_SEAL
+        self.erased = 0
+
+    def follow(self, entry: Entry) -> list[Finding]:
+        """What is wrong with the next entry."""
+        found: list[Finding] = []
+        if entry.number != self.number + 1:
+            missing = f"entry {self.number + 1}"
+            if entry.number > self.number + 2:
+                missing = f"entries {self.number + 1} to {entry.number - 1}"
+            found.append(Finding(f"{missing} of the trail is missing", entry.number))
+        if entry.detail is None:
+            self.erased += 1
+        elif sha256(entry.detail) != entry.detail_sha256:
+            found.append(Finding(f"the detail of entry {entry.number} was edited", entry.number))
+        if seal(self.seal, entry.line()) != entry.seal and not found:
+            found.append(Finding(f"entry {entry.number} was edited, or moved to this place", entry.number))
+        self.number, self.seal = entry.number, entry.seal
+        return found
+
+    def end(self, entries: int, last: str) -> list[Finding]:
+        """What is wrong with the end, which is kept beside the entries."""
+        if self.number != entries:
+            return [Finding(f"the trail ends at entry {self.number}; it had {entries} entries", self.number)]
+        if self.seal != last:
+            return [Finding(f"entry {self.number} is not the last one that was written", self.number)]
+        return []

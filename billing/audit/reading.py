@@ -1,0 +1,92 @@
+"""The audit trail as it is read and handed to an auditor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.audit.entry import Entry, canonical
+from billing.errors import NotFound
+from billing.repository import audit
+from metering.database import reading
+from metering.period import format_instant
+
+
+def list_entries(
+    engine: sa.Engine,
+    *,
+    account: str | None = None,
+    subject: str | None = None,
+    deed: str | None = None,
+    by: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Entries, the last first. `deed` is a whole one (`key.revoked`), or what it begins with (`key`); `since`
+    and `until` are instants, `before` a number."""
+    with reading(engine) as connection:
+        return audit.search(
+            connection,
+            account=account,
+            subject=subject,
+            deed=deed,
+            by=by,
+            since=since,
+            until=until,
+            before=before,
+            limit=limit,
+        )
+
+
+def show_entry(engine: sa.Engine, number: int) -> Entry:
+    """Raises NotFound."""
+    with reading(engine) as connection:
+        found = audit.get(connection, number)
+    if found is None:
+        raise NotFound(f"the audit trail has no entry {number}; see: billing audit list")
+    return found
+
+
+def entry_data(entry: Entry) -> dict[str, object]:
+    """An entry in the shape of JSON answers. `before` and `after` hold the rows that changed, of each the
+    columns that differ."""
+    said: dict[str, Any] = {} if entry.detail is None else json.loads(entry.detail)
+    said.pop("salt", None)
+    before, after = said.pop("before", None), said.pop("after", None)
+    return {
+        "number": entry.number,
+        "at": format_instant(entry.at),
+        "by": entry.by,
+        "request": entry.request,
+        "deed": entry.deed,
+        "kind": entry.kind,
+        "subject": entry.subject or None,
+        "subjects": len(entry.states) or None,
+        "account": entry.account,
+        "reason": entry.reason or None,
+        "before": before,
+        "after": after,
+        "more": said or None,
+        "erased": entry.detail is None,
+        "seal": entry.seal,
+    }
+
+
+def export_lines(engine: sa.Engine) -> Iterator[bytes]:
+    """The whole trail as lines of JSON: `line` and `detail` are the texts that are sealed, byte by byte, so
+    that whoever has the file can check it without this service."""
+    with reading(engine) as connection:
+        for entry in audit.every(connection):
+            row = {
+                "number": entry.number,
+                "line": entry.line(),
+                "detail": entry.detail,
+                "detail_sha256": entry.detail_sha256,
+                "seal": entry.seal,
+            }
+            yield canonical(row).encode() + b"\n"

@@ -1,0 +1,233 @@
+"""The things whose changes are audited: of each kind the rows that it consists of.
+
+What mirrors somebody else's state (Stripe's, a Prefect server's progress, failures of an endpoint) is left
+out: it changes by itself, and is compared with whoever it is of.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.audit.entry import State
+from billing.customer_tables import dispute_runs, disputes, link_secrets, sellers
+from billing.notification_tables import alert_settings, webhook_endpoints, webhook_secrets
+from billing.operator_tables import operator_sessions
+from billing.tables import (
+    account_terms,
+    accounts,
+    api_keys,
+    billing_runs,
+    contracts,
+    credit_ledger,
+    credit_notes,
+    deliveries,
+    invoice_lines,
+    invoices,
+    plan_versions,
+    referrals,
+)
+from metering.collecting.tables import sources
+
+# Subjects whose rows are read at once.
+AT_ONCE = 500
+HIDDEN = "(hidden)"
+
+Ids = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a table that belong to a thing: `owner` is the expression that says to which. Of `hidden`
+    columns a change is seen, and never the value."""
+
+    table: sa.Table
+    owner: sa.ColumnElement[Any]
+    without: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    hidden: frozenset[str] = frozenset()
+    join: Callable[[], sa.FromClause] | None = None
+    where: sa.ColumnElement[bool] | None = None
+
+    def columns(self) -> list[sa.Column[Any]]:
+        return [
+            column
+            for column in self.table.columns
+            if column.name not in self.without and (self.only is None or column.name in self.only)
+        ]
+
+    def rows(self, connection: sa.Connection, ids: Ids) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Whose, the place, and the values of each row of some things."""
+        keys = list(self.table.primary_key.columns)
+        columns = self.columns()
+        query = sa.select(self.owner.label("whose_"), *keys, *columns)
+        query = query.select_from(self.table if self.join is None else self.join())
+        query = query.where(self.owner.in_(list(ids)))
+        if self.where is not None:
+            query = query.where(self.where)
+        for row in connection.execute(query):
+            place = "/".join(str(each) for each in row[1 : 1 + len(keys)])
+            values = dict(zip((each.name for each in columns), row[1 + len(keys) :], strict=True))
+            yield row[0], f"{self.table.name}/{place}", values
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`root` is the table that a thing has one row in, and `id` the expression that names it."""
+
+    root: sa.Table
+    id: sa.ColumnElement[Any]
+    parts: tuple[Part, ...]
+    # Which of the rows of `root` are audited; all, if there is none.
+    where: sa.ColumnElement[bool] | None = None
+
+
+def _source_id() -> sa.ColumnElement[Any]:
+    return sources.c.account + "/" + sources.c.id
+
+
+KINDS: dict[str, Kind] = {
+    "account": Kind(
+        accounts,
+        accounts.c.id,
+        (
+            Part(accounts, accounts.c.id, without=frozenset({"entries", "stripe_customer_holds"})),
+            Part(account_terms, account_terms.c.account_id),
+            Part(contracts, contracts.c.account_id),
+            Part(deliveries, contracts.c.account_id, join=lambda: deliveries.join(contracts)),
+            Part(referrals, referrals.c.referred),
+            Part(alert_settings, alert_settings.c.account_id),
+            # What an invoice did to credit is the invoice's.
+            Part(credit_ledger, credit_ledger.c.account_id, where=credit_ledger.c.invoice_id.is_(None)),
+        ),
+    ),
+    "invoice": Kind(
+        invoices,
+        invoices.c.id,
+        (
+            Part(
+                invoices,
+                invoices.c.id,
+                without=frozenset(
+                    {"amount_paid", "stripe_invoice_id", "stripe_status", "hosted_invoice_url", "invoice_pdf"}
+                ),
+            ),
+            Part(invoice_lines, invoice_lines.c.invoice_id),
+            Part(credit_notes, credit_notes.c.invoice_id, without=frozenset({"stripe_credit_note_id"})),
+            Part(credit_ledger, credit_ledger.c.invoice_id),
+        ),
+        # A draft says what might be, and is made anew by every billing run.
+        where=invoices.c.status != "draft",
+    ),
+    "billing_run": Kind(billing_runs, billing_runs.c.id, (Part(billing_runs, billing_runs.c.id),)),
+    "plan": Kind(plan_versions, plan_versions.c.plan, (Part(plan_versions, plan_versions.c.plan),)),
+    "key": Kind(
+        api_keys, api_keys.c.id, (Part(api_keys, api_keys.c.id, hidden=frozenset({"secret_sha256"})),)
+    ),
+    "dispute": Kind(
+        disputes,
+        disputes.c.id,
+        (Part(disputes, disputes.c.id), Part(dispute_runs, dispute_runs.c.dispute_id)),
+    ),
+    "webhook_endpoint": Kind(
+        webhook_endpoints,
+        webhook_endpoints.c.id,
+        (
+            Part(
+                webhook_endpoints,
+                webhook_endpoints.c.id,
+                without=frozenset({"failures", "failing_since", "paused_until"}),
+            ),
+            Part(webhook_secrets, webhook_secrets.c.endpoint_id, hidden=frozenset({"secret"})),
+        ),
+    ),
+    "source": Kind(
+        sources,
+        _source_id(),
+        (
+            Part(
+                sources,
+                _source_id(),
+                only=frozenset({"kind", "added_at", "url", "key_name", "workspace", "retention_us"}),
+            ),
+        ),
+        # What declares itself is told of by every batch.
+        where=sources.c.kind == "prefect",
+    ),
+    "seller": Kind(
+        sellers,
+        sa.cast(sellers.c.recorded_at, sa.Text),
+        (Part(sellers, sa.cast(sellers.c.recorded_at, sa.Text)),),
+    ),
+    "operator": Kind(
+        operator_sessions,
+        operator_sessions.c.id,
+        (
+            Part(
+                operator_sessions,
+                operator_sessions.c.id,
+                hidden=frozenset({"link_sha256", "session_sha256"}),
+            ),
+        ),
+    ),
+    "links": Kind(
+        link_secrets,
+        link_secrets.c.purpose,
+        (Part(link_secrets, link_secrets.c.purpose, hidden=frozenset({"secret"})),),
+    ),
+}
+
+
+def states(connection: sa.Connection, kind: str, ids: Ids) -> dict[str, dict[str, dict[str, Any]]]:
+    """What some things of a kind consist of; those that are not there are left out."""
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for part in KINDS[kind].parts:
+        for whose, place, values in part.rows(connection, ids):
+            found[whose][place] = values
+    return found
+
+
+def state(connection: sa.Connection, kind: str, subject: str) -> State:
+    return states(connection, kind, [subject]).get(subject, {})
+
+
+def shown(kind: str, held: State) -> dict[str, dict[str, Any]]:
+    """A state without secrets: what is shown in their place changes when they do, and does not tell them."""
+    hidden = {part.table.name: part.hidden for part in KINDS[kind].parts if part.hidden}
+    return {
+        place: {
+            column: HIDDEN if column in hidden.get(place.partition("/")[0], ()) and value else value
+            for column, value in values.items()
+        }
+        for place, values in held.items()
+    }
+
+
+def lock(connection: sa.Connection, kind: str, subject: str) -> None:
+    """Nobody else changes the thing before this transaction ends: so what was before is what this changes.
+    Of an invoice the account comes first, as everywhere."""
+    if connection.dialect.name == "sqlite":
+        return  # there is one writer
+    if kind == "invoice":
+        owner = sa.select(invoices.c.account_id).where(invoices.c.id == subject).scalar_subquery()
+        connection.execute(
+            sa.select(accounts.c.id).where(accounts.c.id == owner).with_for_update(key_share=True)
+        )
+    root = KINDS[kind]
+    rows = sa.select(sa.literal(1)).select_from(root.root).where(root.id == subject)
+    connection.execute(rows.with_for_update(key_share=True)).all()
+
+
+def ids(connection: sa.Connection, kind: str) -> Iterator[list[str]]:
+    """All things of a kind, some hundred at a time."""
+    root = KINDS[kind]
+    query = sa.select(root.id).select_from(root.root).distinct()
+    if root.where is not None:
+        query = query.where(root.where)
+    answer = connection.execute(query, execution_options={"yield_per": AT_ONCE})
+    for page in answer.partitions():
+        yield [str(row[0]) for row in page]

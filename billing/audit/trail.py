@@ -1,0 +1,137 @@
+"""Writes the audit trail: a change and its entry are one transaction, so there is none without the other.
+
+Entries are written last in a transaction: all writers wait for one another there, and do so for as short as
+can be.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.audit.actor import OPERATOR, actor
+from billing.audit.entry import Deed, difference, sealed, state_digest
+from billing.audit.subjects import AT_ONCE, KINDS, ids, lock, shown, state, states
+from billing.repository import audit
+from metering.database import at_the_end, writing
+
+BEGUN = "audit.begun"
+
+
+@contextmanager
+def changing(
+    engine: sa.Engine,
+    deed: str,
+    kind: str,
+    subject: str,
+    *,
+    now: int,
+    by: str | None = None,
+    account: str | None = None,
+    reason: str = "",
+) -> Iterator[sa.Connection]:
+    """A transaction that changes a thing, and its entry in the trail. `deed` is what was done, in the past
+    tense: `key.revoked`. There is no entry if nothing changed."""
+    with (
+        writing(engine) as connection,
+        change(connection, deed, kind, subject, now=now, by=by, account=account, reason=reason),
+    ):
+        yield connection
+
+
+@contextmanager
+def change(
+    connection: sa.Connection,
+    deed: str,
+    kind: str,
+    subject: str,
+    *,
+    now: int,
+    by: str | None = None,
+    account: str | None = None,
+    reason: str = "",
+) -> Iterator[None]:
+    """The same within the caller's transaction."""
+    lock(connection, kind, subject)
+    before = state(connection, kind, subject)
+    yield
+    after = state(connection, kind, subject)
+    if before != after:
+        whose = subject if kind == "account" else account
+        detail = _shown(kind, difference(before, after))
+        note(
+            connection,
+            deed,
+            kind,
+            subject,
+            now=now,
+            by=by,
+            account=whose,
+            reason=reason,
+            detail=detail,
+            states={subject: state_digest(after)},
+        )
+
+
+def changed_many(
+    connection: sa.Connection,
+    deed: str,
+    kind: str,
+    subjects: Sequence[str],
+    *,
+    now: int,
+    by: str | None = None,
+) -> None:
+    """One entry for things that were made together, within the caller's transaction: it says what each is
+    since, not what it was before."""
+    for at in range(0, len(subjects), AT_ONCE):
+        some = subjects[at : at + AT_ONCE]
+        held = states(connection, kind, some)
+        digests = {each: state_digest(held.get(each, {})) for each in some}
+        detail = {"subjects": len(some)}
+        note(connection, deed, kind, "", now=now, by=by, detail=detail, states=digests)
+
+
+def note(
+    connection: sa.Connection,
+    deed: str,
+    kind: str,
+    subject: str,
+    *,
+    now: int,
+    by: str | None = None,
+    account: str | None = None,
+    reason: str = "",
+    detail: Mapping[str, Any] | None = None,
+    states: Mapping[str, str | None] | None = None,
+) -> None:
+    """An entry, at the end of the caller's transaction."""
+    who = actor()
+    name = who.name if by in (None, OPERATOR) else by
+    assert name is not None
+    done = Deed(deed, kind, subject, account, name, who.request, now, reason, detail or {}, states or {})
+    at_the_end(connection, partial(_append, deed=done))
+
+
+def begin(connection: sa.Connection, now: int) -> None:
+    """The first entries, of what was there before there was a trail. Nothing if there are any entries."""
+    if audit.end(connection).number:
+        return
+    for kind in KINDS:
+        for some in ids(connection, kind):
+            changed_many(connection, BEGUN, kind, some, now=now)
+
+
+def _append(connection: sa.Connection, deed: Deed) -> None:
+    last = audit.end(connection, lock=True)
+    (entry,) = sealed([deed], last.number, last.seal, secrets.token_hex(8))
+    audit.add(connection, entry)
+
+
+def _shown(kind: str, said: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    return {when: shown(kind, rows) for when, rows in said.items()}

@@ -1,0 +1,107 @@
+"""Verifies the audit trail: that nobody touched it, and that what it tells of is as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from billing.audit.entry import Chain, Finding, state_digest
+from billing.audit.subjects import KINDS, ids, states
+from billing.errors import Invalid
+from billing.repository import audit
+from metering.database import reading
+
+# Findings that are named; all are counted.
+NAMED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at and found. `seal` is that of the last entry: kept elsewhere, it proves later that
+    nothing before it was rewritten."""
+
+    entries: int
+    erased: int
+    subjects: int
+    seal: str
+    count: int
+    findings: tuple[Finding, ...]
+
+    def to_data(self) -> dict[str, object]:
+        """In the shape of JSON answers."""
+        return {
+            "entries": self.entries,
+            "erased_details": self.erased,
+            "subjects": self.subjects,
+            "seal": f"{self.entries}:{self.seal}",
+            "findings_count": self.count,
+            "findings": [each.to_data() for each in self.findings],
+        }
+
+
+def parse_seal(text: str) -> tuple[int, str]:
+    """A seal as `verify` tells it: `NUMBER:SHA256`. Raises Invalid."""
+    number, _, digest = text.strip().partition(":")
+    if not number.isascii() or not number.isdecimal() or len(number) > 18 or len(digest) != 64:
+        raise Invalid(
+            "seal must be a number, a colon and 64 hexadecimal digits, as `billing audit verify` told it",
+            field="seal",
+        )
+    return int(number), digest.lower()
+
+
+def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
+    """Go through the whole trail, and compare each thing that is audited with the last entry about it.
+    `noted`: a seal that was kept elsewhere. Raises Invalid for one that can be none."""
+    known = None if noted is None else parse_seal(noted)
+    with reading(engine) as connection:
+        chain = Chain()
+        held: dict[str, dict[str, str | None]] = {kind: {} for kind in KINDS}
+        found: list[Finding] = []
+        count = 0
+        subjects = 0
+
+        def add(findings: Iterator[Finding] | list[Finding]) -> None:
+            nonlocal count
+            for each in findings:
+                count += 1
+                if len(found) < NAMED:
+                    found.append(each)
+
+        seen = known is None or known[0] == 0
+        for entry in audit.every(connection):
+            add(chain.follow(entry))
+            if entry.kind in held:
+                held[entry.kind] |= entry.states
+            if known is not None and entry.number == known[0]:
+                seen = True
+                if entry.seal != known[1]:
+                    add([Finding(f"entry {entry.number} has another seal than the one given", entry.number)])
+        if not seen and known is not None:
+            add([Finding(f"the trail has no entry {known[0]}, whose seal was given", None)])
+        add(chain.end(*audit.end(connection)))
+        for kind, last in held.items():
+            subjects += sum(digest is not None for digest in last.values())
+            add(_compare(connection, kind, last))
+        return Verified(chain.number, chain.erased, subjects, chain.seal, count, tuple(found))
+
+
+def _compare(connection: sa.Connection, kind: str, last: dict[str, str | None]) -> Iterator[Finding]:
+    """Takes out of `last` what is there as the trail says."""
+    for some in ids(connection, kind):
+        held = states(connection, kind, some)
+        for each in some:
+            said = last.pop(each, None)
+            if said is None:
+                yield Finding(f"{_name(kind, each)} was made behind the service's back", subject=each)
+            elif said != state_digest(held.get(each, {})):
+                yield Finding(f"{_name(kind, each)} was changed behind the service's back", subject=each)
+    for each, said in last.items():
+        if said is not None:
+            yield Finding(f"{_name(kind, each)} was removed behind the service's back", subject=each)
+
+
+def _name(kind: str, subject: str) -> str:
+    return f"{kind.replace('_', ' ')} {subject}"

@@ -1,0 +1,115 @@
+"""The audit trail's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from billing.audit.entry import Entry
+from billing.audit_tables import audit_end, audit_entries
+
+_PAGE = 1000
+
+
+class End(NamedTuple):
+    """How many entries there are, and the seal of the last."""
+
+    number: int
+    seal: str
+
+
+def end(connection: sa.Connection, *, lock: bool = False) -> End:
+    """With `lock`, nobody else adds entries before this transaction ends."""
+    query = sa.select(audit_end.c.entries, audit_end.c.seal)
+    row = connection.execute(query.with_for_update() if lock else query).one()
+    return End(row.entries, row.seal)
+
+
+def add(connection: sa.Connection, entry: Entry) -> None:
+    """The next entry, by who has locked the end."""
+    connection.execute(
+        audit_entries.insert().values(
+            number=entry.number,
+            at=entry.at,
+            author=entry.by,
+            request=entry.request,
+            deed=entry.deed,
+            kind=entry.kind,
+            subject=entry.subject,
+            account_id=entry.account,
+            reason=entry.reason,
+            states=json.dumps(entry.states),
+            detail=entry.detail,
+            detail_sha256=entry.detail_sha256,
+            seal=entry.seal,
+        )
+    )
+    connection.execute(audit_end.update().values(entries=entry.number, seal=entry.seal))
+
+
+def every(connection: sa.Connection) -> Iterator[Entry]:
+    """All entries in their order, some thousand at a time."""
+    query = sa.select(audit_entries).order_by(audit_entries.c.number)
+    for page in connection.execute(query, execution_options={"yield_per": _PAGE}).partitions():
+        for row in page:
+            yield _entry(row)
+
+
+def search(
+    connection: sa.Connection,
+    *,
+    account: str | None = None,
+    subject: str | None = None,
+    deed: str | None = None,
+    by: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Entries, the last first; of a deed, or of all that begin with `deed.`."""
+    columns = audit_entries.c
+    query = sa.select(audit_entries).order_by(columns.number.desc())
+    if account is not None:
+        query = query.where(columns.account_id == account)
+    if subject is not None:
+        query = query.where(columns.subject == subject)
+    if deed is not None:
+        query = query.where(
+            sa.or_(columns.deed == deed, columns.deed.startswith(f"{deed}.", autoescape=True))
+        )
+    if by is not None:
+        query = query.where(columns.author == by)
+    if since is not None:
+        query = query.where(columns.at >= since)
+    if until is not None:
+        query = query.where(columns.at < until)
+    if before is not None:
+        query = query.where(columns.number < before)
+    return [_entry(row) for row in connection.execute(query.limit(limit))]
+
+
+def get(connection: sa.Connection, number: int) -> Entry | None:
+    row = connection.execute(sa.select(audit_entries).where(audit_entries.c.number == number)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def _entry(row: sa.Row[Any]) -> Entry:
+    return Entry(
+        row.number,
+        row.at,
+        row.author,
+        row.request,
+        row.deed,
+        row.kind,
+        row.subject,
+        row.account_id,
+        row.reason,
+        json.loads(row.states),
+        row.detail,
+        row.detail_sha256,
+        row.seal,
+    )
