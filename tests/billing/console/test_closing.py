@@ -3,6 +3,7 @@ failed at Stripe is retried."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 import stripe
 
 from billing.accounts import update_account
+from billing.audit_tables import audit_entries
 from billing.completeness import account_watermark
 from billing.console.work import DEAD_AFTER_US, MOST_ROWS, Work
 from billing.credits import add_credit
@@ -238,3 +240,29 @@ def test_the_same_is_told_over_http(client: Client) -> None:
     assert [each["account"] for each in answer.json()] == ["small"] and "link" not in answer.headers
     assert [each["id"] for each in client.get("/v1/accounts?search=BIG").json()] == ["big"]
     assert client.get("/v1/contract-figures").json() == []
+
+
+def test_the_trail_says_who_did_it(client: Client) -> None:
+    """On the page, and behind it."""
+    world = client.world
+    Operator(client, "finance").do(f"{MONTH}/runs", ("early", "yes"))
+    world.instant = NOVEMBER_2
+    ada = Operator(client, "admin")
+    ada.do(f"{MONTH}/approvals", ("which", "all"))
+    ada.post("access/keys", ("scope", "read"), ("account", ""))
+    ada.post("accounts/acme/links", ("hours", "1"))
+    ada.post(f"access/sessions/{ada.session.id}/end")
+    with reading(world.engine) as connection:
+        rows = connection.execute(sa.select(audit_entries)).all()
+    said = {(row.deed, row.author): row.request for row in rows}
+    for deed in (
+        "billing_run.started",
+        "invoice.issued",
+        "key.created",
+        "link.made",
+        "operator.session_ended",
+    ):
+        assert said[deed, "operator ada"] is not None, said.keys()
+    assert ("operator.signed_in", "operator ada") in said
+    told = str(rows)
+    assert ada.secret not in told and hashlib.sha256(ada.secret.encode()).hexdigest() not in told
