@@ -95,6 +95,7 @@ credit_ledger = sa.Table(
     sa.Column("author", sa.Text, nullable=False),
     sa.Column("recorded_at", sa.BigInteger, nullable=False),
 )
+sa.Index("credit_ledger_by_invoice", credit_ledger.c.invoice_id)
 
 # Who referred whom: an account has one referrer. `credit_id` is the reward, once it was granted.
 referrals = sa.Table(

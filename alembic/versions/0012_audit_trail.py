@@ -32,6 +32,7 @@ def upgrade() -> None:
     )
     op.create_index("audit_entries_by_account", "audit_entries", ["account_id", "number"])
     op.create_index("audit_entries_by_subject", "audit_entries", ["subject", "number"])
+    op.create_index("credit_ledger_by_invoice", "credit_ledger", ["invoice_id"])
     end = op.create_table(
         "audit_end",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
@@ -42,5 +43,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("credit_ledger_by_invoice", "credit_ledger")
     op.drop_table("audit_end")
     op.drop_table("audit_entries")

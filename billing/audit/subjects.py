@@ -207,19 +207,16 @@ def shown(kind: str, held: State) -> dict[str, dict[str, Any]]:
     }
 
 
-def lock(connection: sa.Connection, kind: str, subject: str) -> None:
+def lock(connection: sa.Connection, kind: str, subject: str) -> bool:
     """Nobody else changes the thing before this transaction ends: so what was before is what this changes.
-    Of an invoice the account comes first, as everywhere."""
-    if connection.dialect.name == "sqlite":
-        return  # there is one writer
+    Of an invoice the account comes first, as everywhere. False if there is no such thing yet."""
     if kind == "invoice":
         owner = sa.select(invoices.c.account_id).where(invoices.c.id == subject).scalar_subquery()
-        connection.execute(
-            sa.select(accounts.c.id).where(accounts.c.id == owner).with_for_update(key_share=True)
-        )
+        query = sa.select(accounts.c.id).where(accounts.c.id == owner)
+        connection.execute(query.with_for_update(key_share=True)).all()
     root = KINDS[kind]
     rows = sa.select(sa.literal(1)).select_from(root.root).where(root.id == subject)
-    connection.execute(rows.with_for_update(key_share=True)).all()
+    return bool(connection.execute(rows.with_for_update(key_share=True)).all())
 
 
 def ids(connection: sa.Connection, kind: str) -> Iterator[list[str]]:

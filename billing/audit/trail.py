@@ -57,8 +57,7 @@ def change(
     reason: str = "",
 ) -> Iterator[None]:
     """The same within the caller's transaction."""
-    lock(connection, kind, subject)
-    before = state(connection, kind, subject)
+    before = state(connection, kind, subject) if lock(connection, kind, subject) else {}
     yield
     after = state(connection, kind, subject)
     if before != after:
