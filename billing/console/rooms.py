@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from billing.app import Service
@@ -29,7 +29,7 @@ from billing.console import (
     watch_pages,
 )
 from billing.console.forms import read_form
-from billing.console.visit import COOKIE, FormFields, Visit, csrf_of, html_page, secured, style
+from billing.console.visit import COOKIE, FormFields, Visit, csrf_of, html_page, style
 from billing.console.work import Work
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.operators import Role, may, session_of
@@ -205,8 +205,3 @@ async def _no_such_page(request: Request, error: Exception) -> Response:
 async def _stylesheet(_request: Request) -> Response:
     week = {"Cache-Control": "public, max-age=604800, immutable"}  # its address changes when it does
     return Response(style()[0], media_type="text/css", headers=week)
-
-
-async def onto_console(_request: Request) -> Response:
-    """From `/console`, without its last stroke."""
-    return secured(RedirectResponse("console/", 307))
