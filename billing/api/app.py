@@ -37,6 +37,7 @@ from billing.api import (
     reconciliations,
     sources,
     stripe_webhook,
+    summary,
     usage,
     webhook_endpoints,
 )
@@ -57,6 +58,7 @@ _NOUNS = (
     account_terms,
     account_credit,
     usage,
+    summary,
     plans,
     contracts,
     contract_documents,

@@ -37,6 +37,7 @@ from billing.cli import (
     schedule,
     serve,
     sources,
+    summary,
     usage,
     webhooks,
 )
@@ -59,7 +60,7 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, corrections, usage, preview, run, reconcile, anomalies, estimate, export):
+for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
     module.add_to(app)
 app.add_typer(month.group, name="month")
 invoice_changes.add_to(invoices.group)
