@@ -9,6 +9,7 @@ from alembic import context
 import billing.audit_tables
 import billing.customer_tables
 import billing.notification_tables
+import billing.operator_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

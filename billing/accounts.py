@@ -170,10 +170,12 @@ def show_account(engine: sa.Engine, account_id: str) -> Account:
         return get_account(connection, account_id)
 
 
-def list_accounts(engine: sa.Engine, *, after: str = "", limit: int | None = None) -> list[Account]:
-    """Accounts in the order of their ids."""
+def list_accounts(
+    engine: sa.Engine, *, after: str = "", limit: int | None = None, search: str = ""
+) -> list[Account]:
+    """Accounts in the order of their ids; with `search`, those that have it in their id or name."""
     with reading(engine) as connection:
-        return accounts.every(connection, after=after, limit=limit)
+        return accounts.every(connection, after=after, limit=limit, search=search)
 
 
 def account_data(account: Account) -> dict[str, object]:

@@ -35,6 +35,7 @@ from billing.repository.disputes import Dispute
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
+from billing.rounds import Onwards
 from billing.run_report import RunReport
 from billing.schema import is_current, upgrade
 from billing.sellers import record_seller
@@ -129,7 +130,7 @@ class Service:
         """Send until nothing of the month is left that could be. What another process has is waited for: it
         sends it, or it died, and then its claim lapses."""
         delivery = Delivery()
-        onwards = _Onwards(progress)
+        onwards = Onwards(progress)
         while True:
             onwards.begin_round()
             round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=onwards)
@@ -203,17 +204,33 @@ class Service:
         if wrong is not None:
             raise Refused(f"{wrong}; look the note up in the dashboard", field="stripe_note")
 
-    def approve_month(self, month: Month, *, by: str) -> Approval:
-        """Issue the drafts of a month as they were reviewed, and send them, where Stripe is configured.
-        Raises NotFound, Refused."""
+    def approve_month(
+        self,
+        month: Month,
+        *,
+        by: str,
+        only: Sequence[str] | None = None,
+        progress: Progress = lambda done, total: None,
+        sending: Progress = lambda done, total: None,
+    ) -> Approval:
+        """Issue the drafts of a month, or `only` some, as they were reviewed, and send them, where Stripe is
+        configured. Raises NotFound, Refused."""
         self.record_seller()
         approval = approve_month(
-            self.engine, self.store, month, by=by, now=self.now(), grace_hours=self.settings.grace_hours
+            self.engine,
+            self.store,
+            month,
+            by=by,
+            now=self.now(),
+            grace_hours=self.settings.grace_hours,
+            only=only,
+            progress=progress,
         )
-        approval.approved = [
-            self._send_approved(invoice, approval) if invoice.total else invoice
-            for invoice in approval.approved
-        ]
+        issued = approval.approved
+        approval.approved = []
+        for number, invoice in enumerate(issued, start=1):
+            approval.approved.append(self._send_approved(invoice, approval) if invoice.total else invoice)
+            sending(number, len(issued))
         return approval
 
     def approve(self, invoice_id: str, *, by: str) -> Approval:
@@ -281,22 +298,6 @@ class Service:
     def reward_referrals(self) -> list[tuple[str, str]]:
         """Reward who referred an account that has paid by now; cheap where nobody has."""
         return grant_referral_rewards(self.engine, self.settings.referral_reward, self.now())
-
-
-class _Onwards:
-    """The progress of several rounds as one that only goes up."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._before = 0
-        self._total = 0
-
-    def begin_round(self) -> None:
-        self._before = self._total
-
-    def __call__(self, done: int, total: int) -> None:
-        self._total = self._before + total
-        self._progress(self._before + done, self._total)
 
 
 def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant) -> Service:

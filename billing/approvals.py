@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from billing.billing_run import ATTEMPTS, check_month_is_over, compute, finalize
+from billing.billing_run import ATTEMPTS, Progress, check_month_is_over, compute, finalize
 from billing.errors import BillingError, NotFound, Refused
 from billing.invoices import invoice_summary, show_invoice
 from billing.pricing.errors import PricingError
@@ -36,23 +37,39 @@ class Approval:
 
 
 def approve_month(
-    engine: sa.Engine, store: EventStore, month: Month, *, by: str, now: int, grace_hours: int
+    engine: sa.Engine,
+    store: EventStore,
+    month: Month,
+    *,
+    by: str,
+    now: int,
+    grace_hours: int,
+    only: Sequence[str] | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Approval:
-    """Approve every draft of a month; one that cannot be issued does not keep the others from it. Raises
-    Refused before the grace period has passed, NotFound where there is no draft."""
+    """Approve every draft of a month, or `only` those with these ids; one that cannot be issued does not keep
+    the others from it. Raises Refused before the grace period has passed, NotFound where there is no
+    draft."""
     check_month_is_over(month, now, grace_hours)
     with reading(engine) as connection:
         drafts = invoices.search(connection, month=month, status="draft")
     if not drafts:
         raise NotFound(f"{month} has no drafts; they are made by: billing run {month} --early")
+    if only is not None:
+        wanted = set(only)
+        drafts = [each for each in drafts if each.id in wanted]
+        if not drafts:
+            raise NotFound(f"none of these is a draft of {month} any more; look at the drafts again")
     approval = Approval(month)
-    for draft in drafts:
+    for number, draft in enumerate(drafts):
+        progress(number, len(drafts))
         try:
             approval.approved.append(
                 approve_draft(engine, store, draft.id, by=by, now=now, grace_hours=grace_hours)
             )
         except (BillingError, PricingError) as error:
             approval.failed.append((draft.account, str(error)))
+    progress(len(drafts), len(drafts))
     return approval
 
 

@@ -13,8 +13,9 @@ from billing.pricing.errors import PricingError
 from billing.pricing.money import parse_amount
 from billing.pricing.price_protection import PriceProtection
 from billing.pricing.terms import Protection
-from billing.repository import accounts
+from billing.repository import accounts, terms
 from billing.repository.accounts import Account
+from billing.repository.parts import parts
 from billing.terms import change_terms, get_account
 from metering.database import reading
 from metering.period import Month, day_of
@@ -75,7 +76,8 @@ def protections_ending(
     in the shape of JSON answers; `charge` in minor units."""
     today = day_of(now)
     with reading(engine) as connection:
-        everyone = accounts.every(connection)
+        protected = terms.accounts_with(connection, "protection")
+        everyone = [each for part in parts(protected) for each in accounts.some(connection, part)]
     found = [
         (price.ends_on, account, price)
         for account in everyone

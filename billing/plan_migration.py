@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 import sqlalchemy as sa
 
 from billing.audit.trail import changing
+from billing.billing_run import Progress
 from billing.errors import BillingError, Invalid
 from billing.pricing.adjustment import priced
 from billing.pricing.basis import Basis
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.days import first_day
-from billing.pricing.errors import PricingError
+from billing.pricing.errors import PricingError, VersionConflict
 from billing.pricing.invoice import compose
+from billing.pricing.plan_file import parse_plan_file
 from billing.pricing.price_protection import PriceProtection
 from billing.pricing.terms import Enrolment, Protection, Terms, changed
 from billing.repository import accounts, plans
@@ -26,6 +28,8 @@ from metering.database import reading
 from metering.period import Month
 from metering.store import EventStore
 from metering.usage import Counts
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,16 @@ class MigrationReport:
             "accounts": [each.to_data() for each in in_order],
             "skipped": [{"account": account, "message": message} for account, message in self.skipped],
             "failed": [{"account": account, "message": message} for account, message in self.failed],
+            "totals": self._totals(),
         }
+
+    def _totals(self) -> list[dict[str, object]]:
+        """What all accounts together pay before and after, by currency."""
+        sums: dict[str, tuple[int, int]] = {}
+        for each in self.moved:
+            now, then = sums.get(each.currency, (0, 0))
+            sums[each.currency] = now + each.now, then + each.then
+        return [{"currency": code, "now": now, "then": then} for code, (now, then) in sorted(sums.items())]
 
 
 def migrate_plan(
@@ -136,6 +149,78 @@ def migrate_plan(
         else:
             report.moved.append(moved)
     return report
+
+
+def preview_plan(
+    engine: sa.Engine,
+    store: EventStore,
+    text: str,
+    name: str,
+    *,
+    now: int,
+    instead_of: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> MigrationReport:
+    """What a plan version that is not loaded would do: the usage of the last whole month, of each account on
+    another version of its plan (or of the plan `instead_of`), priced on both. `text` is that of a plan file,
+    whose suffix in `name` says how to read it. Nothing is changed, nor loaded. Raises Invalid."""
+    version = _draft(text, name)
+    compared = Month.of(now).previous()
+    month = Month.of(now)
+    counted = store.counts_by_account(compared.start, compared.end)
+    report = MigrationReport(version.id, month, compared, dry_run=True)
+    with reading(engine) as connection:
+        held = plans.catalogue(connection)
+        everyone = accounts.ids(connection)
+    same = [each.id for each in held if each.plan == (instead_of or version.plan)]
+    if not same and version.plan != instead_of:
+        raise Invalid(
+            f"nobody can be on plan {instead_of or version.plan!r}, which is not loaded; name the plan whose "
+            "accounts to compare",
+            field="instead_of",
+        )
+    try:
+        catalogue = held.add(version)
+    except VersionConflict as error:
+        raise Invalid(str(error), field="version") from None
+    for number, account in enumerate(_each_account(engine)):
+        progress(number, len(everyone))
+        if account.terms.plan(month).partition("@")[0] != (instead_of or version.plan):
+            continue
+        reason = _left_alone(account, version, month)
+        if reason is not None:
+            report.skipped.append((account.id, reason))
+            continue
+        try:
+            moved, _ = _compare(account, version, month, counted.get(account.id, Counts()), catalogue, None)
+        except (BillingError, PricingError) as error:
+            report.failed.append((account.id, str(error)))
+        else:
+            report.moved.append(moved)
+    progress(len(everyone), len(everyone))
+    return report
+
+
+def _each_account(engine: sa.Engine) -> Iterator[Account]:
+    """All of them, so many in memory at once."""
+    after = ""
+    while True:
+        with reading(engine) as connection:
+            page = accounts.every(connection, after=after, limit=_PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].id
+
+
+def _draft(text: str, name: str) -> PlanVersion:
+    try:
+        versions = parse_plan_file(text, name)
+    except PricingError as error:
+        raise Invalid(str(error), field="plan") from None
+    if len(versions) != 1:
+        raise Invalid(f"a preview is of one plan version, and this has {len(versions)}", field="plan")
+    return versions[0]
 
 
 def _resolve(catalogue: Catalogue, plan: str, month: Month) -> PlanVersion:

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 
 import billing.customer_tables
 import billing.notification_tables
+import billing.operator_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

@@ -192,11 +192,15 @@ def list_alerts(
     month: Month | None = None,
     after: str | None = None,
     limit: int | None = None,
+    newest: bool = False,
 ) -> list[Alert]:
-    """Thresholds that were reached, in that order; `month`: those of that month's free runs and budget."""
+    """Thresholds that were reached, in that order or the `newest` first; `month`: those of that month's free
+    runs and budget."""
     period = None if month is None else str(month)
     with reading(engine) as connection:
-        return alerts.search(connection, account=account, period=period, after=after, limit=limit)
+        return alerts.search(
+            connection, account=account, period=period, after=after, limit=limit, newest=newest
+        )
 
 
 def account_alerts(engine: sa.Engine, store: EventStore, account_id: str, now: int) -> dict[str, object]:

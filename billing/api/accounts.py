@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.accounts import (
@@ -121,10 +121,15 @@ class ClosedAnswer(BaseModel):
     summary="List accounts",
     responses=good(list[AccountAnswer], headers=LINK_HEADER) | KEYED,
 )
-def accounts_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
+def accounts_list(
+    door: TheDoor,
+    caller: Reader,
+    page: Paged,
+    search: Annotated[str, Query(max_length=100, description="In the id or name, in any case.")] = "",
+) -> Response:
     """In the order of their ids; a bound key sees its own."""
     if caller.account is None:
-        found = list_accounts(door.service.engine, after=page.after, limit=page.fetch)
+        found = list_accounts(door.service.engine, after=page.after, limit=page.fetch, search=search)
     else:
         found = page.cut(_own(door, caller.account), lambda account: account.id)
     return page.show(found, lambda account: account.id, account_data)

@@ -31,6 +31,8 @@ from billing.api import (
     keys,
     links,
     metrics,
+    operators,
+    overviews,
     plans,
     problems,
     reconciliations,
@@ -45,7 +47,9 @@ from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.app import Service
+from billing.console import Console
 from billing.links import PLACE
+from billing.operators import PLACE as CONSOLE
 from billing.pages import make_pages
 
 _NOUNS = (
@@ -65,6 +69,7 @@ _NOUNS = (
     billing_runs,
     reconciliations,
     anomalies,
+    overviews,
     exports,
     sources,
     halves,
@@ -74,6 +79,7 @@ _NOUNS = (
     webhook_endpoints,
     deliveries,
     keys,
+    operators,
     audit,
     stripe_webhook,
     health,
@@ -85,6 +91,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     """The HTTP door of a service. While it runs it owns the one writer of events of this process, and starts
     and stops the schedule if it is given one. The schema must be there (`Service.require_schema`)."""
     door = Door(service, schedule, Metrics(service.engine))
+    console = Console(service, door.keyring.forget)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +100,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
             yield
         finally:
             await door.readers.close()
+            await run_in_threadpool(console.close)
             await run_in_threadpool(door.stop)
 
     app = FastAPI(
@@ -104,12 +112,13 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.door = door
+    app.state.door, app.state.console = door, console
     app.add_middleware(events.Straight)
     app.add_middleware(Guard)  # the last is the outermost
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)
     app.mount(PLACE.rstrip("/"), make_pages(service))
+    app.mount(CONSOLE.rstrip("/"), console.app)
     complete(app)
     return app

@@ -38,6 +38,8 @@ TAGS = [
     {"name": "anomalies", "description": "Signs of misuse: figures to look at, never an accusation."},
     {"name": "exports", "description": "A month as a file, for other programs."},
     {"name": "keys", "description": "Who may do what."},
+    {"name": "overviews", "description": "What an operator looks at, as the console shows it."},
+    {"name": "operators", "description": "Who may sign in to the operator's console."},
     {"name": "audit", "description": "Who changed what, when, from what to what."},
     {"name": "stripe", "description": "What Stripe tells us."},
     {"name": "health", "description": "For whoever runs the service."},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from billing.accounts import show_account
 from billing.api.auth import Admin, Reader, author
@@ -17,7 +18,7 @@ from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, day_of, month_of
 from billing.errors import NotFound
-from billing.plan_migration import migrate_plan
+from billing.plan_migration import migrate_plan, preview_plan
 from billing.plans import list_plans, load_plan_text, show_plan
 from billing.pricing.catalogue import PlanVersion
 from billing.repository.keys import ApiKey
@@ -76,6 +77,14 @@ class LeftAlone(BaseModel):
     message: str
 
 
+class TotalsAnswer(BaseModel):
+    """What all accounts together pay, in minor units."""
+
+    currency: str
+    now: int
+    then: int
+
+
 class MigrationAnswer(BaseModel):
     plan: str
     from_: str = Field(alias="from")
@@ -85,6 +94,7 @@ class MigrationAnswer(BaseModel):
     accounts: list[MovedAnswer]
     skipped: list[LeftAlone]
     failed: list[LeftAlone]
+    totals: list[TotalsAnswer]
 
 
 PlanPath = Annotated[str, Path(description="`starter` (its newest version in effect) or `starter@2021-02`.")]
@@ -137,6 +147,30 @@ async def plans_load(
         return Created([version.to_data() for version in new], 201 if new else 200)
 
     return await once(service, request, caller, idempotency_key, make)
+
+
+@router.post(
+    "/previews",
+    summary="Preview a draft plan",
+    openapi_extra={"requestBody": {"required": True, "content": _content()}},
+    responses=good(MigrationAnswer) | KEYED | errors(413, 415),
+)
+async def plans_preview(
+    request: Request,
+    door: TheDoor,
+    _caller: Admin,
+    instead_of: Annotated[
+        str | None, Query(description="The plan whose accounts to compare; by default the draft's own.")
+    ] = None,
+) -> Response:
+    """What a plan version that is not loaded would do: the usage of the last whole month, of each account on
+    another version of its plan, priced on both. Nothing is changed, nor loaded."""
+    text, name = await read_document(request)
+    service = door.service
+    report = await run_in_threadpool(
+        preview_plan, service.engine, service.store, text, name, now=service.now(), instead_of=instead_of
+    )
+    return answer(report.to_data())
 
 
 @router.get(

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from billing.audit.entry import State
 from billing.customer_tables import dispute_runs, disputes, link_secrets, sellers
 from billing.notification_tables import alert_settings, webhook_endpoints, webhook_secrets
+from billing.operator_tables import operator_sessions
 from billing.tables import (
     account_terms,
     accounts,
@@ -161,6 +162,17 @@ KINDS: dict[str, Kind] = {
         sellers,
         sa.cast(sellers.c.recorded_at, sa.Text),
         (Part(sellers, sa.cast(sellers.c.recorded_at, sa.Text)),),
+    ),
+    "operator": Kind(
+        operator_sessions,
+        operator_sessions.c.id,
+        (
+            Part(
+                operator_sessions,
+                operator_sessions.c.id,
+                hidden=frozenset({"link_sha256", "session_sha256"}),
+            ),
+        ),
     ),
     "links": Kind(
         link_secrets,

@@ -10,7 +10,15 @@ import typer
 
 from billing.cli import account_details as detail
 from billing.cli.commands import command, noun
-from billing.cli.options import OPERATOR, AccountArgument, AsJson, Reason, read_date, read_month
+from billing.cli.options import (
+    OPERATOR,
+    AccountArgument,
+    AsJson,
+    OptionalMonth,
+    Reason,
+    read_date,
+    read_month,
+)
 from billing.cli.output import console, print_json, say, table
 from billing.cli.service import open_service
 from metering.period import Month
@@ -142,19 +150,22 @@ def link(
     show_changed(account, as_json)
 
 
+Search = Annotated[str, typer.Option(metavar="TEXT", help="Those with this in their id or name.")]
+
+
 @command(group, "list", example="billing accounts list --json")
-def list_(as_json: AsJson = False) -> None:
+def list_(search: Search = "", as_json: AsJson = False) -> None:
     """List all accounts with the plans that price this month."""
     from billing.accounts import account_data, list_accounts
 
     with open_service() as service:
-        accounts = list_accounts(service.engine)
+        accounts = list_accounts(service.engine, search=search)
         this_month = Month.of(service.now())
     if as_json:
         print_json([account_data(account) for account in accounts])
         return
     if not accounts:
-        say("No accounts yet; add one with: billing accounts add ID")
+        say("No accounts yet; add one with: billing accounts add ID" if not search else "No such accounts.")
         return
     shown = table("account", "name", "plan", "currency", "billing from", "email")
     for account in accounts:
@@ -163,6 +174,35 @@ def list_(as_json: AsJson = False) -> None:
         if account.closed_on is not None:
             since += f", closed {account.closed_on}"
         shown.add_row(account.id, account.name, plan, account.currency, since, account.email)
+    console().print(shown)
+
+
+@command(group, "figures", example="billing accounts figures --month 2026-10")
+def figures(
+    month: OptionalMonth = None,
+    search: Search = "",
+    after: Annotated[str, typer.Option(metavar="ID", help="Those after this one.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show what accounts come to in a month, by default this one: billable runs, and the month's own price,
+    before adjustments, credit, instalments and tax."""
+    from billing.account_figures import account_figures
+    from billing.accounts import list_accounts
+    from billing.pricing.money import format_amount
+
+    with open_service() as service:
+        wanted = month or Month.of(service.now())
+        accounts = list_accounts(service.engine, after=after, limit=limit, search=search)
+        found = account_figures(service.engine, service.store, accounts, wanted)
+    if as_json:
+        print_json([each.to_data() for each in found])
+        return
+    numbers = ("billable", "not billed", "amount")
+    shown = table("account", "plan", *numbers, numbers=numbers)
+    for each in found:
+        amount = "" if each.amount is None else format_amount(each.amount, each.account.currency)
+        shown.add_row(each.account.id, each.plan, f"{each.billable:,}", f"{each.not_billed:,}", amount)
     console().print(shown)
 
 

@@ -27,7 +27,9 @@ from billing.cli import (
     invoices,
     keys,
     links,
+    month,
     move,
+    operators,
     plans,
     preview,
     reconcile,
@@ -62,6 +64,7 @@ app.add_typer(sources.group, name="sources")
 for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
     module.add_to(app)
 explain.add_to(invoices.group)
+app.add_typer(month.group, name="month")
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(disputes.group, name="disputes")
@@ -70,6 +73,7 @@ app.add_typer(alerts.group, name="alerts")
 app.add_typer(webhooks.group, name="webhooks")
 app.add_typer(deliveries.group, name="deliveries")
 app.add_typer(keys.group, name="keys")
+app.add_typer(operators.group, name="operators")
 app.add_typer(audit.group, name="audit")
 app.add_typer(events.group, name="events")
 app.add_typer(corrections.group, name="corrections")

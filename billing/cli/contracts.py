@@ -42,6 +42,33 @@ def add(
     _show(made.id, as_json)
 
 
+@command(group, "watch", example="billing contracts watch")
+def watch(
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50, as_json: AsJson = False
+) -> None:
+    """List running contracts with what is left of their runs, the day on which those are used up at this
+    pace, and the days to the end: first those of which it was told that 80 % are used or will be."""
+    from billing.contract_figures import contract_figures
+
+    with open_service() as service:
+        found = contract_figures(service, now=service.now(), limit=limit)
+    if as_json:
+        print_json([each.to_data() for each in found])
+        return
+    numbers = ("left", "committed", "days to the end")
+    shown = table("contract", "account", *numbers[:2], "used up on", numbers[2], numbers=numbers)
+    for each in found:
+        shown.add_row(
+            each.contract.id,
+            each.contract.account,
+            f"{each.left:,}",
+            f"{each.committed:,}",
+            "" if each.runs_out_on is None else each.runs_out_on.isoformat(),
+            f"{each.days_left:,}",
+        )
+    console().print(shown)
+
+
 @command(group, "list", example="billing contracts list --account acme")
 def list_(account: AccountFilter = None, as_json: AsJson = False) -> None:
     """List contracts with their terms."""

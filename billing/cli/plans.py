@@ -127,6 +127,36 @@ def migrate(
         raise typer.Exit(LOOK)
 
 
+@command(group, "preview", example="billing plans preview draft.yaml")
+def preview(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .json, .yaml or .toml file.")],
+    instead_of: Annotated[
+        str | None,
+        typer.Option(metavar="PLAN", help="The plan whose accounts to compare; by default the draft's own."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a plan version that is not loaded would do: what the usage of the last whole month costs each
+    account of the plan before and after, those first who would pay more. Nothing is changed, nor loaded."""
+    from billing.errors import Invalid
+    from billing.plan_migration import preview_plan
+
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Invalid(f"{file.name} is not text in UTF-8; a plan file is JSON, YAML or TOML") from None
+    with open_service() as service:
+        report = preview_plan(
+            service.engine, service.store, text, file.name, now=service.now(), instead_of=instead_of
+        )
+    if as_json:
+        print_json(report.to_data())
+    else:
+        _print_migration(report.to_data())
+    if report.failed:
+        raise typer.Exit(LOOK)
+
+
 def _print_migration(data: Mapping[str, Any]) -> None:
     from billing.pricing.money import format_amount
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import billing.audit_tables
 import billing.customer_tables
 import billing.notification_tables
+import billing.operator_tables
 import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables

@@ -24,14 +24,21 @@ def list_deliveries(
     status: str | None = None,
     after: str | None = None,
     limit: int | None = None,
+    newest: bool = False,
 ) -> list[Delivery]:
-    """In the order in which they were made. `account`: to that account's own endpoints and address. Raises
-    Invalid for a status there is not."""
+    """In the order in which they were made, or the `newest` first. `account`: to that account's own endpoints
+    and address. Raises Invalid for a status there is not."""
     if status is not None and status not in STATUSES:
         raise Invalid(f"status {status!r} is not one of {', '.join(STATUSES)}", field="status")
     with reading(engine) as connection:
         return notifications.search(
-            connection, endpoint=endpoint, account=account, status=status, after=after, limit=limit
+            connection,
+            endpoint=endpoint,
+            account=account,
+            status=status,
+            after=after,
+            limit=limit,
+            newest=newest,
         )
 
 

@@ -18,6 +18,8 @@ from billing.repository import terms as terms_repository
 from billing.tables import accounts, invoices
 from metering.period import Month
 
+_NAMES = (accounts.c.id, accounts.c.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -102,9 +104,15 @@ def some(connection: sa.Connection, ids: Sequence[str]) -> list[Account]:
     return _load(connection, sa.select(accounts).where(accounts.c.id.in_(ids)).order_by(accounts.c.id))
 
 
-def every(connection: sa.Connection, *, after: str = "", limit: int | None = None) -> list[Account]:
-    """Accounts in the order of their ids, those after one id, at most so many."""
+def every(
+    connection: sa.Connection, *, after: str = "", limit: int | None = None, search: str = ""
+) -> list[Account]:
+    """Accounts in the order of their ids, those after one id, at most so many; with `search`, those that have
+    it in their id or name, in any case."""
     query = sa.select(accounts).where(accounts.c.id > after).order_by(accounts.c.id)
+    if search:
+        has = [sa.func.lower(each).contains(search.lower(), autoescape=True) for each in _NAMES]
+        query = query.where(sa.or_(*has))
     return _load(connection, query if limit is None else query.limit(limit))
 
 

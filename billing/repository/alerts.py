@@ -92,16 +92,24 @@ def search(
     period: str | None = None,
     after: str | None = None,
     limit: int | None = None,
+    newest: bool = False,
 ) -> list[Alert]:
-    """In the order in which they were reached."""
-    query = sa.select(alerts).order_by(alerts.c.id)
+    """In the order in which they were reached, or the `newest` first."""
+    query = sa.select(alerts).order_by(alerts.c.id.desc() if newest else alerts.c.id)
     if account is not None:
         query = query.where(alerts.c.account_id == account)
     if period is not None:
         query = query.where(alerts.c.period == period)
     if after:
-        query = query.where(alerts.c.id > after)
+        query = query.where(alerts.c.id < after if newest else alerts.c.id > after)
     return [_alert(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+
+
+def highest(connection: sa.Connection, kind: str, least: int) -> dict[str, int]:
+    """The highest threshold of a kind that was told, from one on, by month or contract."""
+    query = sa.select(alerts.c.period, sa.func.max(alerts.c.threshold))
+    query = query.where(alerts.c.kind == kind, alerts.c.threshold >= least).group_by(alerts.c.period)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
 
 
 def _alert(row: sa.Row[Any]) -> Alert:

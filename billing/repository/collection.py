@@ -60,16 +60,32 @@ def get(connection: sa.Connection, invoice_id: str) -> Collection | None:
     return None if row is None else _collection(row)
 
 
-def not_collected(connection: sa.Connection, account: str | None = None) -> dict[str, Collection]:
-    """Those of the invoices that are issued and neither paid, void nor given up, by the invoices' ids."""
+def not_collected(
+    connection: sa.Connection,
+    now: int,
+    account: str | None = None,
+    *,
+    after: str = "",
+    limit: int | None = None,
+) -> dict[str, Collection]:
+    """Those of the invoices that are issued and neither paid, void nor given up, and of which something is in
+    the way of payment or was, or that are late; by the invoices' ids, those after one, at most so many."""
+    something = sa.or_(
+        collections.c.attempts > 0,
+        collections.c.action_required,
+        collections.c.finalization_error.is_not(None),
+        collections.c.due_at < now,
+    )
+    mine = [invoices.c.id == collections.c.invoice_id, invoices.c.status.in_(("finalized", "open"))]
+    if account is not None:
+        mine.append(invoices.c.account_id == account)
+    # There are fewer of these than of invoices: an `exists` keeps them leading.
     query = (
         sa.select(collections)
-        .join_from(collections, invoices, invoices.c.id == collections.c.invoice_id)
-        .where(invoices.c.status.in_(("finalized", "open")))
+        .where(something, collections.c.invoice_id > after, sa.exists().where(*mine))
         .order_by(collections.c.invoice_id)
+        .limit(limit)
     )
-    if account is not None:
-        query = query.where(invoices.c.account_id == account)
     return {row.invoice_id: _collection(row) for row in connection.execute(query)}
 
 

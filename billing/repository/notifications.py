@@ -189,9 +189,11 @@ def search(
     status: str | None = None,
     after: str | None = None,
     limit: int | None = None,
+    newest: bool = False,
 ) -> list[Delivery]:
-    """In the order in which they were made. `account`: to that account's own endpoints and address."""
-    query = _deliveries().order_by(deliveries.c.id)
+    """In the order in which they were made, or the `newest` first. `account`: to that account's own endpoints
+    and address."""
+    query = _deliveries().order_by(deliveries.c.id.desc() if newest else deliveries.c.id)
     if endpoint is not None:
         query = query.where(deliveries.c.endpoint_id == endpoint)
     if account is not None:
@@ -199,7 +201,7 @@ def search(
     if status is not None:
         query = query.where(deliveries.c.status == status)
     if after:
-        query = query.where(deliveries.c.id > after)
+        query = query.where(deliveries.c.id < after if newest else deliveries.c.id > after)
     return [_delivery(row) for row in connection.execute(query if limit is None else query.limit(limit))]
 
 

@@ -86,6 +86,12 @@ def history(connection: sa.Connection, account_id: str) -> list[TermsEntry]:
     ]
 
 
+def accounts_with(connection: sa.Connection, kind: str) -> list[str]:
+    """The accounts for which a change of a kind was ever recorded, in order."""
+    query = sa.select(account_terms.c.account_id).where(account_terms.c.kind == kind).distinct()
+    return sorted(connection.scalars(query))
+
+
 def changes(
     connection: sa.Connection, ids: list[str], *, before: int | None = None
 ) -> dict[str, list[Change]]:

@@ -22,7 +22,18 @@ from tests.metering.wire import native
 from tests.world import World
 
 # What is read of all accounts at once, by the operator alone.
-ADMINS = {"/v1/anomalies", "/v1/audit", "/v1/audit/export", "/v1/audit/{number}"}
+ADMINS = {
+    "/v1/anomalies",
+    "/v1/audit",
+    "/v1/audit/export",
+    "/v1/audit/{number}",
+    "/v1/operator-sessions",
+    "/v1/months/{month}/check",
+    "/v1/months/{month}/drafts",
+    "/v1/months/{month}/unsent",
+    "/v1/account-figures",
+    "/v1/contract-figures",
+}
 PUBLIC = {"/healthz", "/metrics", "/readyz", "/v1/stripe/webhook"}
 # What another account has, by the parameter that would name it.
 OTHERS = {
@@ -35,6 +46,8 @@ OTHERS = {
     "program": "academia",
     "source": "airflow",
     "dispute_id": "dsp_of_other",
+    "session_id": "ops_of_other",
+    "month": "2026-10",
     "endpoint_id": "whe_of_other",
     "delivery_id": "dlv_of_other",
     "what": "usage",
@@ -67,6 +80,8 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/plans/previews": {},
+    "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
     "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
     "/v1/disputes/{dispute_id}/answer": {"decision": "decline", "reply": "x"},

@@ -261,7 +261,8 @@ def test_every_table_of_what_was_agreed_or_billed_is_audited() -> None:
         # computed from what is audited and metered
         "run_ledger", "invoice_numbers", "alerts",
         # work to be done, and answers that are kept
-        "outbox", "idempotent_requests", "jobs", "notification_events", "notification_deliveries",
+        "outbox", "idempotent_requests", "jobs", "operator_jobs",
+        "notification_events", "notification_deliveries",
         # what Stripe says, which reconciliation compares
         "collections", "stripe_records", "stripe_events", "stripe_rate",
     }  # fmt: skip

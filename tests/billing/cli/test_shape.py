@@ -18,14 +18,18 @@ from tests.billing.cli.conftest import Cli
 
 NOUNS = {
     "accounts": {
-        "add", "list", "show", "update", "set-plan", "protect", "protections", "apply-program",
+        "add", "list", "figures", "show", "update", "set-plan", "protect", "protections", "apply-program",
         "leave-program", "refer", "credit", "credits", "history", "close", "reopen",
     },
-    "contracts": {"add", "list", "show", "grant", "amend", "withdraw", "deliver", "invoice", "report"},
-    "plans": {"list", "show", "load", "migrate"},
+    "contracts": {
+        "add", "list", "show", "grant", "amend", "withdraw", "deliver", "invoice", "report", "watch",
+    },
+    "plans": {"list", "show", "load", "migrate", "preview"},
     "invoices": {"list", "show", "explain", "verify", "runs", "pdf", "void", "credit-note", "approve"},
     "keys": {"create", "list", "revoke"},
     "links": {"create", "end"},
+    "operators": {"link", "list", "end"},
+    "month": {"check", "drafts", "unsent"},
     "disputes": {"list", "show", "raise", "answer"},
     "alerts": {"list", "show", "set", "check"},
     "webhooks": {
