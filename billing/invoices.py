@@ -64,9 +64,9 @@ def failing_invoices(
 ) -> list[dict[str, object]]:
     """The invoices that are not collected as they should be: a payment failed or waits for the customer, the
     day by which it was due is over, or Stripe could not finalize it. In the shape of JSON answers, with what
-    is in the way under `collection`; after an id, and of the first so many that may be such."""
+    is in the way under `collection`; those after an id, at most so many."""
     with reading(engine) as connection:
-        held = collection.not_collected(connection, now, account, after=after, limit=limit)
+        held = collection.failing(connection, now, account, after=after, limit=limit)
         found = [(invoices.get(connection, invoice_id), each) for invoice_id, each in held.items()]
     return [
         invoice_summary(invoice) | {"collection": collection_data(invoice.status, each, now)}

@@ -195,7 +195,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         catalogue = plans.catalogue(connection)
         held = books.load(connection, account)
         chosen = alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
-        collected = collection.not_collected(connection, now, account_id)
+        collected = collection.not_collected(connection, account_id)
     invoices = issued_invoices(service, account_id)
     wrong = None
     if month < account.billing_from:

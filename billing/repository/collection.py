@@ -60,7 +60,19 @@ def get(connection: sa.Connection, invoice_id: str) -> Collection | None:
     return None if row is None else _collection(row)
 
 
-def not_collected(
+def not_collected(connection: sa.Connection, account: str) -> dict[str, Collection]:
+    """Those of an account's invoices that are issued and neither paid, void nor given up, by the invoices'
+    ids."""
+    query = (
+        sa.select(collections)
+        .join_from(collections, invoices, invoices.c.id == collections.c.invoice_id)
+        .where(invoices.c.account_id == account, invoices.c.status.in_(("finalized", "open")))
+        .order_by(collections.c.invoice_id)
+    )
+    return {row.invoice_id: _collection(row) for row in connection.execute(query)}
+
+
+def failing(
     connection: sa.Connection,
     now: int,
     account: str | None = None,
@@ -68,25 +80,36 @@ def not_collected(
     after: str = "",
     limit: int | None = None,
 ) -> dict[str, Collection]:
-    """Those of the invoices that are issued and neither paid, void nor given up, and of which something is in
-    the way of payment or was, or that are late; by the invoices' ids, those after one, at most so many."""
-    something = sa.or_(
-        collections.c.attempts > 0,
-        collections.c.action_required,
-        collections.c.finalization_error.is_not(None),
-        collections.c.due_at < now,
+    """Those that somebody should look at (`dunning.FAILING`, said in SQL), by the invoices' ids: those after
+    one, at most so many."""
+    held = collections.c
+    in_the_way = sa.or_(
+        held.action_required,
+        sa.and_(held.attempts > 0, sa.or_(held.next_attempt_at.is_not(None), held.charge_automatically)),
+        held.due_at < now,
     )
-    mine = [invoices.c.id == collections.c.invoice_id, invoices.c.status.in_(("finalized", "open"))]
-    if account is not None:
-        mine.append(invoices.c.account_id == account)
+    not_finalized = sa.func.coalesce(held.finalization_error, "") != ""
     # There are fewer of these than of invoices: an `exists` keeps them leading.
     query = (
         sa.select(collections)
-        .where(something, collections.c.invoice_id > after, sa.exists().where(*mine))
-        .order_by(collections.c.invoice_id)
+        .where(
+            held.invoice_id > after,
+            sa.or_(
+                sa.and_(in_the_way, _has_status("open", account)),
+                sa.and_(not_finalized, _has_status("finalized", account)),
+            ),
+        )
+        .order_by(held.invoice_id)
         .limit(limit)
     )
     return {row.invoice_id: _collection(row) for row in connection.execute(query)}
+
+
+def _has_status(status: str, account: str | None) -> sa.ColumnElement[bool]:
+    mine = [invoices.c.id == collections.c.invoice_id, invoices.c.status == status]
+    if account is not None:
+        mine.append(invoices.c.account_id == account)
+    return sa.exists().where(*mine)
 
 
 def put(connection: sa.Connection, invoice_id: str, held: Collection) -> None:

@@ -9,6 +9,7 @@ from billing.contracts import load_contract_text
 from billing.invoices import preview
 from billing.summary import account_summary
 from metering.period import DAY_US, Month, parse_instant
+from tests.billing.payments.till import Till
 from tests.events import runs
 from tests.world import World
 
@@ -48,3 +49,12 @@ def test_the_amount_is_that_of_the_preview(engine: sa.Engine, contract: bool) ->
     ended = found.outlook.expected
     assert ended is not None and ended.billable == 10_100
     assert ended.total == found.outlook.document.total
+
+
+def test_what_waits_to_be_paid_says_until_when(engine: sa.Engine) -> None:
+    """Nothing is wrong with it: it was sent, and is to be paid in some weeks."""
+    till = Till(engine)
+    till.deliver()
+    (due,) = account_summary(till.world.service, "acme").due
+    assert due.collected is not None and due.collected.due_at is not None
+    assert due.amount == due.collected.amount_remaining == 2500

@@ -12,7 +12,8 @@ from billing.invoices import failing_invoices, invoice_data, show_invoice
 from billing.payments.dunning import FAILING, dunning
 from billing.payments.errors import Declined, Missing, PaymentError, TryAgain
 from billing.payments.stripe_sandbox import Fault, FaultKind, FaultSchedule
-from billing.repository.collection import Collection
+from billing.repository.collection import Collection, failing, not_collected, put
+from billing.repository.invoices import update
 from metering.period import DAY_US, parse_instant
 from tests.billing.payments.interrupted import interrupted
 from tests.billing.payments.till import Till
@@ -22,6 +23,12 @@ from tests.world import OCTOBER
 
 DAY = 86_400
 OPEN = Collection(2500, 2500, True, 0, None, None, None, False, None, 0)
+
+
+@pytest.fixture(scope="module")
+def till(sqlite_databases: NewDatabase) -> Till:
+    """What is changed here is not kept."""
+    return Till(sqlite_databases())
 
 
 @pytest.mark.parametrize(
@@ -41,10 +48,17 @@ OPEN = Collection(2500, 2500, True, 0, None, None, None, False, None, 0)
         ("void", {"attempts": 2, "due_at": 1}, "none"),
     ],
 )
-def test_where_a_collection_stands(status: str, changes: dict[str, Any], state: str) -> None:
+def test_where_a_collection_stands(till: Till, status: str, changes: dict[str, Any], state: str) -> None:
     held = Collection(**{name: getattr(OPEN, name) for name in Collection.__dataclass_fields__} | changes)
     assert dunning(status, held, 100) == state
     assert (state in FAILING) == (state not in ("none", "waiting", "uncollectible"))
+    # And so does the database, where it is asked which they are.
+    with till.world.engine.connect() as connection:
+        update(connection, till.id, status=status)
+        put(connection, till.id, held)
+        assert (till.id in failing(connection, 100, "acme")) == (state in FAILING)
+        assert (till.id in not_collected(connection, "acme")) == (status in ("open", "finalized"))
+        assert failing(connection, 100, "other") == failing(connection, 100, after=till.id) == {}
 
 
 def test_a_card_that_says_no_is_tried_again_until_stripe_gives_up(engine: sa.Engine) -> None:
