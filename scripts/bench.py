@@ -281,6 +281,7 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=1, help="to close, one after the other")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of closing")
     parser.add_argument("--clickhouse", nargs="?", const="", metavar="URL", help="the store on ClickHouse")
+    parser.add_argument("--pages", action="store_true", help="the customer's pages, with a year of --events")
     options = parser.parse_args()
     if options.clickhouse is not None:
         import bench_clickhouse
@@ -298,6 +299,14 @@ def main() -> None:
             medians = bench_close.report_close(found)
             if options.json:
                 options.json.write_text(json.dumps({"median": medians, "rounds": found}, indent=1))
+            return
+        if options.pages:
+            import bench_pages
+
+            figures = bench_pages.measure(options, Path(name))
+            bench_pages.report(figures)
+            if options.json:
+                options.json.write_text(json.dumps(figures, indent=1))
             return
         report(run(options, Path(name)), options)
 

@@ -98,8 +98,8 @@ def sentence(account: str, each: Reached) -> str:
     counted = figure.text(figure.actual)
     if each.basis == "forecast":
         return (
-            f"Forecast: at the pace of the last days, {each.threshold} % of {of} of {account} will be {gone} "
-            f"by the end of {end}; {figure.text(each.value)} are expected, {counted} so far."
+            f"Forecast: at the pace of the last weeks, {each.threshold} % of {of} of {account} will be "
+            f"{gone} by the end of {end}; {figure.text(each.value)} are expected, {counted} so far."
         )
     left = "" if figure.currency else f", {max(0, figure.limit - figure.actual):,} are left"
     return f"{each.threshold} % of {of} of {account} are {gone}: {counted}{left}."

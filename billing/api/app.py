@@ -36,6 +36,7 @@ from billing.api import (
     reconciliations,
     sources,
     stripe_webhook,
+    summary,
     usage,
     webhook_endpoints,
 )
@@ -54,6 +55,7 @@ _NOUNS = (
     account_terms,
     account_credit,
     usage,
+    summary,
     plans,
     contracts,
     contract_documents,

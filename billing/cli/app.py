@@ -36,6 +36,7 @@ from billing.cli import (
     schedule,
     serve,
     sources,
+    summary,
     usage,
     webhooks,
 )
@@ -58,7 +59,7 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, corrections, usage, preview, run, reconcile, anomalies, estimate, export):
+for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
     module.add_to(app)
 explain.add_to(invoices.group)
 invoice_changes.add_to(invoices.group)

@@ -95,7 +95,7 @@ def _facts(data: dict[str, Any]) -> list[tuple[str, str]]:
 
     facts = [("Limit", shown(data["limit"])), ("So far", shown(data["actual"]))]
     if data["forecast"] is not None:
-        facts.append(("Forecast, at the pace of the last days", shown(data["forecast"])))
+        facts.append(("Forecast, at the pace of the last weeks", shown(data["forecast"])))
     return facts
 
 

@@ -18,7 +18,7 @@ from billing.app import Service
 from billing.audit.actor import CUSTOMER, act
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.links import BadLink, open_link
-from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page
+from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page, usage_page
 from billing.pages.visit import FormFields, Visit, html_page, secured, style
 from billing.repository import accounts
 from metering.database import reading
@@ -30,6 +30,8 @@ Page = Callable[[Visit], Response]
 # By method and by place below the customer's first page.
 _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "", start_page.start),
+    ("GET", "usage", usage_page.show),
+    ("GET", "usage.csv", usage_page.csv),
     ("GET", "runs", runs_page.month_so_far),
     ("GET", "explain", explain_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),

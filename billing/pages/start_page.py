@@ -1,96 +1,93 @@
-"""The first page: this month so far, what of it is not billed, what it comes to, and the invoices."""
+"""The first page: what has been used, what it will cost and why, what was free, and how to pay."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 
-from billing.completeness import account_watermark
+from billing.charts import bar_chart
+from billing.contract_invoices import report_contract
 from billing.disputes import list_disputes
-from billing.errors import BillingError, Refused
-from billing.invoices import each_invoice, preview
+from billing.errors import NotFound
+from billing.pages.span import Span, span_of
+from billing.pages.timeline import chart_of, rows_of
 from billing.pages.visit import Visit
-from billing.pricing.quota import free_runs
-from billing.repository import plans
-from billing.repository.invoices import Invoice
-from metering.database import reading
-from metering.period import Month
+from billing.pages.words import svg
+from billing.pricing.catalogue import Bracket
+from billing.pricing.outlook import Outlook
+from billing.reporting.contract_chart import NARROW, burn_down
+from billing.reporting.contract_page import headline, range_text
+from billing.reporting.contract_report import ContractReport
+from billing.summary import Summary, account_summary
+from metering.period import HOUR_US, day_of, day_start
 
 
 @dataclass(frozen=True, slots=True)
-class MonthSoFar:
-    """The month that the page is about, as of now. `free` is how many runs a month are free, `free_used` how
-    many of those are used; None where free runs never end, or where it is not known what they are. `total`
-    is None where the month cannot be priced. Runs that were `drawn` were paid for in advance."""
+class Committed:
+    """What the page says of a contract: its report, in a sentence, and its balance as a picture."""
 
-    month: Month
-    billable: int
-    not_billed: dict[str, int]
-    total: int | None
-    plan: str | None
-    free: int | None
-    free_used: int | None
-    drawn: int | None
-    lines: list[dict[str, Any]]
-
-    @property
-    def not_billed_total(self) -> int:
-        return sum(self.not_billed.values())
-
-    @property
-    def beyond_free(self) -> int:
-        """Runs after the free ones."""
-        return max(0, self.billable - (self.drawn or 0) - (self.free_used or 0))
+    report: ContractReport
+    headline: str
+    range: str
+    wide: str
+    narrow: str
 
 
 def start(visit: Visit) -> Response:
-    # Asked before the counts, which may only be more complete than it says.
-    watermark = account_watermark(visit.service.engine, visit.account.id)
-    so_far = month_so_far(visit)
-    invoices = issued_invoices(visit)
+    found = account_summary(visit.service, visit.account.id)
     waiting = list_disputes(visit.service.engine, account=visit.account.id, status="open")
+    span = span_of("month", day_of(visit.now))
     return visit.page(
         "start.html",
-        so_far=so_far,
-        invoices=invoices,
+        summary=found,
+        outlook=found.outlook,
+        so_far=None if found.outlook is None else found.outlook.document.to_data(),
+        not_billed_total=found.counts.total - found.counts.billable,
+        next_bracket=None if found.outlook is None else _next_bracket(found.outlook),
+        committed=_committed(visit, found),
+        chart=_chart(found, span),
+        span=span,
+        invoices=found.invoices,
         waiting=len(waiting),
-        watermark=watermark.get("watermark"),
+        watermark=found.watermark,
+        invoiced_from=found.month.end + visit.service.settings.grace_hours * HOUR_US,
     )
 
 
-def month_so_far(visit: Visit) -> MonthSoFar:
-    """From the counters, so it takes as long however many task runs there are."""
-    service, account, month = visit.service, visit.account, Month.of(visit.now)
+def _next_bracket(found: Outlook) -> Bracket | None:
+    """The one after that of the next run."""
+    brackets = found.version.brackets
+    return brackets[found.standing.bracket] if found.standing.bracket < len(brackets) else None
+
+
+def _chart(found: Summary, span: Span) -> str:
+    """This month by the day, from what is at hand."""
+    counts = {day_start(day): each for day, each in found.usage.items()}
+    ahead = found.outlook.forecast if found.outlook is not None else None
+    rows = rows_of(span, counts, counts, {} if ahead is None else ahead.days, found.now)
+    said = f"{found.counts.billable:,} billable so far"
+    if ahead is not None:
+        said += f", {ahead.more:,} more are expected"
+    description = f"{said}. The page of usage has the figures of each day in a table."
+    return svg(bar_chart(chart_of(span, rows, name="this-month", description=description)))
+
+
+def _committed(visit: Visit, found: Summary) -> Committed | None:
+    contract = found.contract
+    if contract is None:
+        return None
+    service = visit.service
     try:
-        if month < account.billing_from:
-            raise Refused(f"{account.id} is billed from {account.billing_from} on")
-        found: dict[str, Any] = preview(service.engine, service.store, account.id, month)
-    except BillingError:  # not billed yet, or no longer: what ran is shown all the same
-        counts = service.store.usage(account.id, month.start, month.end, by="month").counts
-        return MonthSoFar(month, counts.billable, counts.not_billed, None, None, None, None, None, [])
-    with reading(service.engine) as connection:
-        version = plans.catalogue(connection).get(found["plan"])
-    free = None if version is None else free_runs(version)
-    drawn = found["contract"]["drawn"] if "contract" in found else None
-    used = None if free is None else min(free, found["billable"] - (drawn or 0))
-    return MonthSoFar(
-        month,
-        found["billable"],
-        found["not_billed"],
-        found["total"],
-        found["plan"],
-        free,
-        used,
-        drawn,
-        found["lines"],
-    )
-
-
-def issued_invoices(visit: Visit) -> list[Invoice]:
-    """The account's invoices, newest first. A draft is the operator's business until it is issued."""
-    held = each_invoice(visit.service.engine, account=visit.account.id)
-    return sorted(
-        (each for each in held if each.status != "draft"), key=lambda each: each.number or "", reverse=True
+        report, _ = report_contract(
+            service.engine, service.store, contract.id, day_of(visit.now), account=visit.account.id
+        )
+    except NotFound:  # withdrawn meanwhile
+        return None
+    return Committed(
+        report,
+        headline(report),
+        range_text(report),
+        svg(burn_down(report, name="burn-down")),
+        svg(burn_down(report, width=NARROW, name="burn-down-narrow")),
     )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from billing.pricing.money import format_amount
+from billing.charts import meter, share
+from billing.pricing.money import format_amount, plain
 from billing.reporting.contract_text import long_day, month_name, runs_text, short_day
 from billing.reporting.outcome_words import INVOICE_STATUS, OUTCOMES, WHY
 from metering.period import SECOND_US, Month, day_of, format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def month_text(month: Month) -> str:
@@ -48,8 +54,41 @@ def dispute_status(dispute: Any) -> str:
     return {"open": "Waits for an answer", "corrected": "Corrected", "declined": "Declined"}[dispute.status]
 
 
+def svg(text: str) -> Markup:
+    """A picture of ours as it is: made of numbers, and of text that it escapes itself."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704
+
+
+def change(this: int, before: int) -> str:
+    """How much more or less than before: `+12 %`, `−3 %`, `the same`, `15 times as many`.
+
+    >>> change(112, 100), change(97, 100), change(5, 5), change(1500, 100), change(3, 0)
+    ('+12 %', '−3 %', 'the same', '15 times as many', 'none before')
+    """
+    if not before:
+        return "none before" if this else "the same"
+    if this >= 4 * before:
+        return f"{(2 * this + before) // (2 * before):,} times as many"
+    percent = (200 * (this - before) + before) // (2 * before)
+    if not percent:
+        return "the same" if this == before else "about the same"
+    return f"{'+' if percent > 0 else '−'}{abs(percent)} %"
+
+
+def flow_query(flow: str) -> str:
+    """What follows the address of a run list that shows a flow's billable runs."""
+    return "?" + urlencode({"outcome": "billable", "flow": flow})
+
+
 FILTERS: Mapping[str, Any] = {
     "amount": format_amount,
+    "change": change,
+    "date": short_day,
+    "flow_query": flow_query,
+    "last_date": lambda end: short_day(end - timedelta(days=1)),
+    "price": plain,
     "count": lambda quantity: f"{quantity:,}",
     "day": lambda instant: short_day(day_of(instant)),
     "dispute_status": dispute_status,
@@ -62,4 +101,10 @@ FILTERS: Mapping[str, Any] = {
     "runs": runs_text,
     "seconds": seconds,
 }
-GLOBALS: Mapping[str, Any] = {"OUTCOMES": OUTCOMES, "WHY": WHY, "INVOICE_STATUS": INVOICE_STATUS}
+GLOBALS: Mapping[str, Any] = {
+    "OUTCOMES": OUTCOMES,
+    "WHY": WHY,
+    "INVOICE_STATUS": INVOICE_STATUS,
+    "meter": lambda *values: svg(meter(*values)),
+    "share": lambda *values: svg(share(*values)),
+}

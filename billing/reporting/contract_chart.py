@@ -11,29 +11,31 @@ from datetime import date, timedelta
 from html import escape
 from itertools import accumulate, pairwise
 
+from billing.charts.marks import scale, short, text
 from billing.pricing.drawdown import Drawdown
 from billing.pricing.run_ledger import EntryKind, truth
 from billing.reporting.contract_report import ContractReport
 from billing.reporting.contract_text import long_day, month_name, runs_text, short_day
 
-_WIDTH, _LEFT, _RIGHT = 760, 58, 744
+WIDTH, NARROW = 760, 360
 _TOP, _FLOOR = 46, 238  # the balance
 _BAR_TOP, _BAR_FLOOR = 284, 356  # the runs of each month
 _HEIGHT = 378
 _LETTER = 6.2  # the width of one, by and large: enough to keep texts apart
-_MOST_MONTH_NAMES = 14
+_MONTH_NAME = 49  # the place that a month's name takes
 _DAY = timedelta(days=1)
 
 
-def burn_down(report: ContractReport) -> str:
-    """The `<svg>` element. What it shows is said in words in its title and description."""
+def burn_down(report: ContractReport, *, width: int = WIDTH, name: str = "chart") -> str:
+    """The `<svg>` element. What it shows is said in words in its title and description. A page for phones has
+    a narrow one too, whose letters are as large there; `name` is unlike that of any other picture on it."""
     title = f"Balance of contract {report.contract.id} from {long_day(report.contract.start)} on"
     parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        'aria-labelledby="chart-title chart-description">',
-        f'<title id="chart-title">{escape(title)}</title>',
-        f'<desc id="chart-description">{escape(_description(report))}</desc>',
-        *_Picture(report).elements(),
+        f'<svg class="chart" viewBox="0 0 {width} {_HEIGHT}" role="img" '
+        f'aria-labelledby="{name}-title {name}-description">',
+        f'<title id="{name}-title">{escape(title)}</title>',
+        f'<desc id="{name}-description">{escape(_description(report))}</desc>',
+        *_Picture(report, width).elements(),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -56,7 +58,9 @@ def _description(report: ContractReport) -> str:
 class _Picture:
     """The scales, and what is drawn on them."""
 
-    def __init__(self, report: ContractReport) -> None:
+    def __init__(self, report: ContractReport, width: int) -> None:
+        self.wide = width >= WIDTH
+        self.left, self.right = (58, width - 16) if self.wide else (40, width - 4)
         self.report = report
         self.contract = report.contract
         self.until = report.projection.until
@@ -72,8 +76,8 @@ class _Picture:
             )
         )
         shown = [*self.known, *self.expected, *self.less, *self.more]
-        self.ceiling, self.step = _scale(max((balance for _, balance in shown), default=0))
-        self.bars, self.bar_step = _scale(max((row.billable for row in report.months), default=0), lines=2)
+        self.ceiling, self.step = scale(max((balance for _, balance in shown), default=0))
+        self.bars, self.bar_step = scale(max((row.billable for row in report.months), default=0), lines=2)
 
     def elements(self) -> Iterator[str]:
         yield from self._legend()
@@ -98,7 +102,7 @@ class _Picture:
         return bool(self.report.pace.counts) and any(balance for _, balance in self.expected)
 
     def _x(self, day: date) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (day - self.contract.start).days / self.span
+        return self.left + (self.right - self.left) * (day - self.contract.start).days / self.span
 
     def _y(self, balance: int) -> float:
         return _FLOOR - (_FLOOR - _TOP) * balance / self.ceiling
@@ -113,22 +117,25 @@ class _Picture:
             if self.less != self.more:
                 keys.append(("band", "4 times of 5"))
         keys += [("drawn", "drawn"), ("on-demand", "on demand")]
-        x = float(_LEFT)
-        for name, text in keys:
+        x, y = float(self.left), 12
+        for name, says in keys:
+            width = 40 + _LETTER * len(says)
+            if x + width > self.right + 17:
+                x, y = float(self.left), y + 15
             if name in ("balance", "ahead"):
-                yield f'<line class="{name}" x1="{x:.1f}" y1="12" x2="{x + 18:.1f}" y2="12"/>'
+                yield f'<line class="{name}" x1="{x:.1f}" y1="{y}" x2="{x + 18:.1f}" y2="{y}"/>'
             else:
-                yield f'<rect class="{name}" x="{x + 4:.1f}" y="7" width="12" height="10"/>'
-            yield _text(x + 23, 16, text)
-            x += 40 + _LETTER * len(text)
+                yield f'<rect class="{name}" x="{x + 4:.1f}" y="{y - 5}" width="12" height="10"/>'
+            yield self._text(x + 23, y + 4, says)
+            x += width
 
     def _grid(self) -> Iterator[str]:
         for balance in range(0, self.ceiling + 1, self.step):
             y = self._y(balance)
-            yield f'<line class="{"grid" if balance else "axis"}" {_across(y)}/>'
-            yield _text(_LEFT - 6, y + 4, _short(balance), "end")
+            yield f'<line class="{"grid" if balance else "axis"}" {self._across(y)}/>'
+            yield self._text(self.left - 6, y + 4, short(balance), "end")
         months = self.contract.months
-        every = -(-len(months) // _MOST_MONTH_NAMES)
+        every = -(-len(months) * _MONTH_NAME // (self.right - self.left)) or 1
         for place, month in enumerate(months[::every]):
             first = date(month.year, month.number, 1)
             x = self._x(first)
@@ -136,20 +143,20 @@ class _Picture:
             with_year = place == 0 or month.number <= every
             name = month_name(month)[:3]
             for y in (_FLOOR + 17, _BAR_FLOOR + 16):
-                yield _text(x + 2, y, f"{name} {month.year}" if with_year else name)
+                yield self._text(x + 2, y, self._with_year(place, name, month.year) if with_year else name)
 
     def _grants(self) -> Iterator[str]:
         """What each grant added, at its step; where two would overlap, the later one goes below."""
         ends = [0.0, 0.0, 0.0]
         for grant in sorted(self.contract.grants, key=lambda grant: grant.granted_on):
-            text = f"+{_short(grant.runs)} ({grant.id})"
-            x, width = self._x(grant.granted_on) + 4, _LETTER * len(text)
-            if x + width > _RIGHT:
-                x = _RIGHT - width
+            says = f"+{short(grant.runs)} ({grant.id})"
+            x, width = self._x(grant.granted_on) + 4, _LETTER * len(says)
+            if x + width > self.right:
+                x = self.right - width
             row = next((row for row, end in enumerate(ends) if end <= x), None)
             if row is not None:
                 ends[row] = x + width + 6
-                yield _text(x, _TOP - 4 + 13 * row, text, "start", "note")
+                yield self._text(x, _TOP - 4 + 13 * row, says, "start", "note")
 
     def _expiries(self) -> Iterator[str]:
         """What expires, or will at the pace, of grants that end before the term does."""
@@ -163,14 +170,14 @@ class _Picture:
             if left and grant.expires_on in highest:
                 y = self._y(highest[grant.expires_on]) + 14
                 verb = "expired" if grant.expires_on <= self.report.as_of else "expire"
-                yield _beside(self._x(grant.expires_on), y, f"{_short(left)} {verb} ({grant.id})", "note")
+                yield self._beside(self._x(grant.expires_on), y, f"{short(left)} {verb} ({grant.id})", "note")
 
     def _as_of(self) -> Iterator[str]:
         day = self.report.as_of
         if self.contract.start <= day < self.contract.end - _DAY:
             x = self._x(day + _DAY)
             yield f'<line class="as-of" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{_BAR_FLOOR}"/>'
-            yield _beside(x, _BAR_TOP - 12, f"as of {short_day(day)}", "note")
+            yield self._beside(x, _BAR_TOP - 12, f"as of {short_day(day)}", "note")
 
     def _runs_out(self) -> Iterator[str]:
         report = self.report
@@ -186,13 +193,13 @@ class _Picture:
         past = report.runs_out_on <= report.as_of
         yield f'<line class="runs-out" x1="{x:.1f}" y1="{_TOP + 42}" x2="{x:.1f}" y2="{_FLOOR}"/>'
         verb = "ran out" if past else "runs out"
-        yield _beside(x, _TOP + 52, f"{verb} {short_day(report.runs_out_on)}", "warning")
+        yield self._beside(x, _TOP + 52, f"{verb} {short_day(report.runs_out_on)}", "warning")
 
     def _months(self) -> Iterator[str]:
         for runs in range(0, self.bars + 1, self.bar_step):
             y = self._bar_y(runs)
-            yield f'<line class="{"grid" if runs else "axis"}" {_across(y)}/>'
-            yield _text(_LEFT - 6, y + 4, _short(runs), "end")
+            yield f'<line class="{"grid" if runs else "axis"}" {self._across(y)}/>'
+            yield self._text(self.left - 6, y + 4, short(runs), "end")
         for row in self.report.months:
             first = date(row.month.year, row.month.number, 1)
             following = row.month.next()
@@ -211,6 +218,23 @@ class _Picture:
 
     def _bar_y(self, runs: int) -> float:
         return _BAR_FLOOR - (_BAR_FLOOR - _BAR_TOP) * runs / self.bars
+
+    def _with_year(self, place: int, name: str, year: int) -> str:
+        """Where there is little room, a year that begins has its number alone."""
+        return f"{name} {year}" if self.wide or not place else str(year)
+
+    def _across(self, y: float) -> str:
+        return f'x1="{self.left}" y1="{y:.1f}" x2="{self.right}" y2="{y:.1f}"'
+
+    def _beside(self, x: float, y: float, says: str, kind: str) -> str:
+        """To the right of a line, or to its left where there is no room."""
+        if x + 8 + _LETTER * len(says) > self.right:
+            return self._text(x - 5, y, says, "end", kind)
+        return self._text(x + 5, y, says, "start", kind)
+
+    @staticmethod
+    def _text(x: float, y: float, says: str, anchor: str = "start", kind: str = "label") -> str:
+        return text(f"{x:.1f}", y, says, kind=kind, anchor=anchor)
 
 
 def _corners(report: ContractReport, drawdown: Drawdown, first: date, last: date) -> list[tuple[date, int]]:
@@ -251,44 +275,3 @@ def _without_the_middle_of_lines(corners: list[tuple[date, int]]) -> list[tuple[
         if (y_1 - y_0) * (day_2 - day_1).days != (y_2 - y_1) * (day_1 - day_0).days or day_0 == day_1:
             kept.append(corner)
     return [*kept, *corners[1:][-1:]]
-
-
-def _scale(highest: int, lines: int = 4) -> tuple[int, int]:
-    """A ceiling at or above `highest` and the step of its lines, of 1, 2 or 5 and zeros."""
-    step = 1
-    for factor in _factors():
-        step = factor
-        if step * lines >= highest:
-            break
-    return max(step, -(-highest // step) * step), step
-
-
-def _factors() -> Iterator[int]:
-    power = 1
-    while True:
-        yield from (power, 2 * power, 5 * power)
-        power *= 10
-
-
-def _short(runs: int) -> str:
-    """A quantity in few letters: 950, 25k, 1.5M."""
-    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if runs >= size:
-            tenths = (runs * 10 + size // 2) // size
-            return f"{tenths // 10:,}{f'.{tenths % 10}' if tenths % 10 else ''}{letter}"
-    return str(runs)
-
-
-def _across(y: float) -> str:
-    return f'x1="{_LEFT}" y1="{y:.1f}" x2="{_RIGHT}" y2="{y:.1f}"'
-
-
-def _beside(x: float, y: float, text: str, kind: str) -> str:
-    """To the right of a line, or to its left where there is no room."""
-    if x + 8 + _LETTER * len(text) > _RIGHT:
-        return _text(x - 5, y, text, "end", kind)
-    return _text(x + 5, y, text, "start", kind)
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "label") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

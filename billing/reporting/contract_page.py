@@ -51,8 +51,8 @@ def contract_page(report: ContractReport, customer: str | None = None) -> str:
         contract=report.contract,
         customer=customer or report.contract.account,
         last_day=report.contract.end - timedelta(days=1),
-        headline=_headline(report),
-        range_text=_range(report),
+        headline=headline(report),
+        range_text=range_text(report),
         pace=f"{report.pace.per_day:,f}",
         window=len(report.pace.counts),
         full_window=WINDOW,
@@ -62,7 +62,7 @@ def contract_page(report: ContractReport, customer: str | None = None) -> str:
     )
 
 
-def _headline(report: ContractReport) -> str:
+def headline(report: ContractReport) -> str:
     """The one sentence to read if only one is read."""
     contract = report.contract
     left = f"{runs_text(report.remaining)} of {report.committed:,} committed left"
@@ -80,7 +80,7 @@ def _headline(report: ContractReport) -> str:
     return f"{left}."
 
 
-def _range(report: ContractReport) -> str:
+def range_text(report: ContractReport) -> str:
     """The range of the day on which the balance runs out; empty where it is one day."""
     if report.runs_out_range is None or report.runs_out_range[0] == report.runs_out_range[1]:
         return ""

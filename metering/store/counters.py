@@ -68,7 +68,9 @@ class Counters:
             month = month_numbered(number)
             within = max(start, month.start), min(end, month.end)
             if group_by is None:
-                yield from (_Counted(*row) for row in Hours(connection).of_account(account_id, *within))
+                hours = Hours(connection)
+                read = hours.of_account if by == "hour" else hours.days_of_account
+                yield from (_Counted(*row) for row in read(account_id, *within))
             else:
                 yield from self._named(connection, account_id, *within, by, group_by)
 
@@ -99,8 +101,12 @@ class Counters:
                 )
                 yield from (_Counted(*row) for row in rows)
         if first < last:
-            days = Hours(connection).named_days(account_id, first, last, group_by)
-            yield from (_Counted(*row) for row in days)
+            days = Hours(connection).labelled_days(account_id, first, last, together=by == "month")
+            for begin, number, outcome, quantity in days:
+                if number not in names:  # it was learned since
+                    label = self._names.label(number)
+                    names[number] = group_name(group_by, label.workspace, label.flow)
+                yield _Counted(begin, names[number], outcome, quantity)
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """See `EventStore.billable_days`."""

@@ -180,8 +180,8 @@ def test_a_dispute_from_the_link_to_the_answer_without_scripts(
 
 
 PLACES = (
-    "", "runs", "runs?outcome=any", "disputes", "invoices/{}", "invoices/{}/runs",
-    "invoices/{}/runs?flow=nothing", "invoices/2026-10-999999",
+    "", "usage", "usage?day=2026-10-03", "usage?year=2026", "runs", "runs?outcome=any", "disputes",
+    "invoices/{}", "invoices/{}/runs", "invoices/{}/runs?flow=nothing", "invoices/2026-10-999999",
 )  # fmt: skip
 
 

@@ -375,9 +375,9 @@ def test_mail_goes_to_the_account_and_to_the_operator(world: World, mail_server:
     assert letter["Message-ID"].endswith("@example.com>")
     text, page = text_of(letter, "plain"), text_of(letter, "html")
     assert text.splitlines()[0].startswith(
-        "Forecast: at the pace of the last days, 100 % of the 10 free task"
+        "Forecast: at the pace of the last weeks, 100 % of the 10 free task"
     )
-    assert "Limit: 10 task runs\nSo far: 4 task runs\nForecast, at the pace of the last days: " in text
+    assert "Limit: 10 task runs\nSo far: 4 task runs\nForecast, at the pace of the last weeks: " in text
     assert "<p>Forecast: at the pace" in page and '<html lang="en">' in page
     # What was chosen not to come by mail does not; the operator's does.
     set_alerts(world.engine, "acme", mail=False, by="test", now=world.instant)
