@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from billing.app import Service
-from billing.audit.actor import SCHEDULE, act
+from billing.audit.actor import SCHEDULE, acting
 from billing.repository import jobs
 from metering.database import writing
 from metering.period import MINUTE_US
@@ -20,16 +22,18 @@ class JobLease:
         self._name = name
         self._holder = holder
         self._held = False
+        self._acting = ExitStack()
 
     def __enter__(self) -> jobs.Lease | None:
         now = self._service.now()
         with writing(self._service.engine) as connection:
             lease = jobs.take(connection, self._name, self._holder, now, now + LEASE_US)
         self._held = lease is not None
-        act(SCHEDULE)  # in this thread, which does nothing but jobs
+        self._acting.enter_context(acting(SCHEDULE))
         return lease
 
     def __exit__(self, *_: object) -> None:
+        self._acting.close()
         if self._held:
             with writing(self._service.engine) as connection:
                 jobs.release(connection, self._name, self._holder)

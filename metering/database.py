@@ -79,6 +79,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
             for each in last:
                 each(connection)
+            last.clear()  # what it holds is not to wait for the connection to be forgotten
 
 
 def at_the_end(connection: sa.Connection, do: Callable[[sa.Connection], None]) -> None:
