@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,6 +52,10 @@ def show_entry(engine: sa.Engine, number: int) -> Entry:
     return found
 
 
+# Longer values are cut where people read them.
+_VALUE = 100
+
+
 def entry_data(entry: Entry) -> dict[str, object]:
     """An entry in the shape of JSON answers. `before` and `after` hold the rows that changed, of each the
     columns that differ."""
@@ -75,6 +79,28 @@ def entry_data(entry: Entry) -> dict[str, object]:
         "erased": entry.detail is None,
         "seal": entry.seal,
     }
+
+
+def changes(data: Mapping[str, Any]) -> list[str]:
+    """What changed, a line a value."""
+    before, after = data["before"] or {}, data["after"] or {}
+    lines = []
+    for place in sorted({*before, *after}):
+        old, new = before.get(place, {}), after.get(place, {})
+        lines += [f"{place}: {column}: {_change(old, new, column)}" for column in sorted({*old, *new})]
+    lines += [f"{name}: {value}" for name, value in (data["more"] or {}).items()]
+    return lines
+
+
+def _change(old: dict[str, Any], new: dict[str, Any], column: str) -> str:
+    if column not in old:
+        return _short(new[column])
+    return f"{_short(old[column])} → {_short(new[column]) if column in new else 'removed'}"
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
 
 
 def export_lines(engine: sa.Engine) -> Iterator[bytes]:

@@ -19,7 +19,6 @@ from metering.period import day_start
 group = noun("The audit trail: who changed what, when, from what to what; sealed, entry by entry.")
 
 _SHOWN = 50
-_VALUE = 100
 
 
 @command(group, "list", example="billing audit list --account acme")
@@ -72,7 +71,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an entry: what was before, and what is since."""
-    from billing.audit.reading import entry_data, show_entry
+    from billing.audit.reading import changes, entry_data, show_entry
 
     with open_service() as service:
         data = entry_data(show_entry(service.engine, number))
@@ -87,28 +86,6 @@ def show(
         say(row)
     if data["erased"]:
         say("What changed was erased from this entry; that it happened was not.")
-
-
-def changes(data: dict[str, Any]) -> list[str]:
-    """What changed, a line a value."""
-    before, after = data["before"] or {}, data["after"] or {}
-    lines = []
-    for place in sorted({*before, *after}):
-        old, new = before.get(place, {}), after.get(place, {})
-        lines += [f"{place}: {column}: {_change(old, new, column)}" for column in sorted({*old, *new})]
-    lines += [f"{name}: {value}" for name, value in (data["more"] or {}).items()]
-    return lines
-
-
-def _change(old: dict[str, Any], new: dict[str, Any], column: str) -> str:
-    if column not in old:
-        return _short(new[column])
-    return f"{_short(old[column])} → {_short(new[column]) if column in new else 'removed'}"
-
-
-def _short(value: object) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
 
 
 def _of(data: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from billing.audit.actor import act
 from billing.console import (
     access_pages,
     accounts_pages,
+    audit_pages,
     catalogue_pages,
     closing_pages,
     disputes_pages,
@@ -85,6 +86,8 @@ ROOMS: tuple[Room, ...] = (
     Room("POST", "access/keys/{key}/revoke", "admin", access_pages.revoke),
     Room("POST", "access/links", "admin", access_pages.make_operator_link),
     Room("POST", "access/sessions/{session}/end", "admin", access_pages.end),
+    Room("GET", "audit", "admin", audit_pages.list_),
+    Room("GET", "audit/{number}", "admin", audit_pages.show),
     Room("GET", "jobs/{job}", "viewer", closing_pages.job),
 )
 # Those that nobody is signed in for.

@@ -234,7 +234,8 @@ def test_an_admin_makes_a_key_and_previews_a_plan(service: Service, browser: Bro
 PLACES = (
     "", "?search=nobody", "accounts/acme", "accounts/globex", "months/2026-10", "months/2026-11",
     "months/2026-10/invoices", "contracts", "payments", "disputes?status=all", "notifications", "alerts",
-    "deliveries", "access", "catalogue", "catalogue/starter@2021-02", "catalogue/preview", "nowhere",
+    "deliveries", "access", "audit", "audit/1", "audit/20", "catalogue", "catalogue/starter@2021-02",
+    "catalogue/preview", "nowhere",
 )  # fmt: skip
 
 

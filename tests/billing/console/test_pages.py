@@ -13,6 +13,7 @@ from billing.access import list_keys
 from billing.account_figures import account_figures
 from billing.accounts import list_accounts, update_account
 from billing.alerts.checking import check_alerts
+from billing.audit.reading import list_entries
 from billing.console.visit import csrf_of
 from billing.contract_figures import contract_figures
 from billing.contract_invoices import report_contract
@@ -320,3 +321,24 @@ def test_every_page_of_the_catalogue(client: Client) -> None:
         viewer.get(f"catalogue/{version.id}")
     viewer.get("catalogue/nothing@1", status=404)
     assert Month.of(client.world.instant) == NOVEMBER
+
+
+def test_the_audit_trail_says_who_changed_what(client: Client) -> None:
+    update_account(client.world.engine, "globex", email="pay@globex.example", now=client.world.instant)
+    admin = Operator(client, "admin")
+    (entry,) = list_entries(client.world.engine, account="globex", deed="account.updated")
+    page = admin.get("audit?account=globex&deed=account&by=operator")
+    assert f'href="./audit/{entry.number}"' in page.replace("../", "./")
+    shown = text_of(admin.get(f"audit/{entry.number}"))
+    assert "accounts/globex: email: → pay@globex.example" in shown
+    assert f"{entry.number}:{entry.seal}" in shown
+    first = admin.get("audit")
+    numbers = [int(each) for each in re.findall(r'audit/(\d+)"', first)]
+    assert len(numbers) == 50 and numbers == sorted(numbers, reverse=True)
+    more = re.search(r'rel="next" href="([^"]+)"', first)
+    assert more is not None
+    following = admin.get("audit" + more[1].replace("&amp;", "&"))
+    assert int(re.findall(r'audit/(\d+)"', following)[0]) == numbers[-1] - 1
+    for wrong in ("audit/0", "audit/x", f"audit/{'9' * 30}", "audit?before=x"):
+        admin.get(wrong, status=404)
+    assert "There are none." in admin.get("audit?account=nobody")
