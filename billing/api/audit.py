@@ -16,6 +16,7 @@ from billing.api.params import instant_of
 from billing.audit.reading import entry_data, export_lines, list_entries, show_entry
 from billing.audit.verification import verify
 from billing.errors import Invalid
+from billing.repository.audit import Wanted
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -79,22 +80,16 @@ def audit_list(
     deed: Annotated[
         str | None, Query(description="What was done: `invoice.voided`, or all that begins with `invoice`.")
     ] = None,
-    by: Annotated[str | None, Query(description="Who did it.")] = None,
+    by: Annotated[str | None, Query(description="Who did it: `operator ada`, or every `operator`.")] = None,
     since: Annotated[str | None, Query(description="RFC 3339: from then on.")] = None,
     until: Annotated[str | None, Query(description="RFC 3339: before then.")] = None,
 ) -> Response:
     """The last first."""
-    found = list_entries(
-        door.service.engine,
-        account=account,
-        subject=subject,
-        deed=deed,
-        by=by,
-        since=None if since is None else instant_of(since, "since"),
-        until=None if until is None else instant_of(until, "until"),
-        before=_number(page.after) if page.after else None,
-        limit=page.fetch,
-    )
+    begins = None if since is None else instant_of(since, "since")
+    ends = None if until is None else instant_of(until, "until")
+    wanted = Wanted(account, subject, deed, by, begins, ends)
+    before = _number(page.after) if page.after else None
+    found = list_entries(door.service.engine, wanted, before=before, limit=page.fetch)
     return page.show(found, lambda entry: str(entry.number), entry_data)
 
 

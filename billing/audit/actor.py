@@ -12,7 +12,7 @@ OPERATOR = "operator"
 # Who asks over HTTP before they showed a key.
 NOBODY = "nobody"
 # Whoever has a link to the pages of an account.
-CUSTOMER = "customer"
+CUSTOMER = "customer's page"
 # The jobs of `billing serve`.
 SCHEDULE = "schedule"
 

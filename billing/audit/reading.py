@@ -11,36 +11,17 @@ import sqlalchemy as sa
 from billing.audit.entry import Entry, canonical
 from billing.errors import NotFound
 from billing.repository import audit
+from billing.repository.audit import Wanted
 from metering.database import reading
 from metering.period import format_instant
 
 
 def list_entries(
-    engine: sa.Engine,
-    *,
-    account: str | None = None,
-    subject: str | None = None,
-    deed: str | None = None,
-    by: str | None = None,
-    since: int | None = None,
-    until: int | None = None,
-    before: int | None = None,
-    limit: int | None = None,
+    engine: sa.Engine, wanted: Wanted, *, before: int | None = None, limit: int | None = None
 ) -> list[Entry]:
-    """Entries, the last first. `deed` is a whole one (`key.revoked`), or what it begins with (`key`); `since`
-    and `until` are instants, `before` a number."""
+    """Entries, the last first, with numbers below `before`."""
     with reading(engine) as connection:
-        return audit.search(
-            connection,
-            account=account,
-            subject=subject,
-            deed=deed,
-            by=by,
-            since=since,
-            until=until,
-            before=before,
-            limit=limit,
-        )
+        return audit.search(connection, wanted, before=before, limit=limit)
 
 
 def show_entry(engine: sa.Engine, number: int) -> Entry:
@@ -99,7 +80,7 @@ def _change(old: dict[str, Any], new: dict[str, Any], column: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = "none" if value is None else str(value)
+    text = "nothing" if value in (None, "") else str(value)
     return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
 
 

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR, actor
 from billing.audit.entry import Deed, difference, sealed, state_digest
-from billing.audit.subjects import AT_ONCE, KINDS, ids, lock, shown, state, states
 from billing.repository import audit
+from billing.repository.audited import AT_ONCE, KINDS, ids, lock, shown, state, states
 from metering.database import at_the_end, writing
 
 BEGUN = "audit.begun"

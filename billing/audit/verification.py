@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from billing.audit.entry import Chain, Finding, state_digest
-from billing.audit.subjects import KINDS, ids, states
 from billing.errors import Invalid
 from billing.repository import audit
+from billing.repository.audited import KINDS, ids, states
 from metering.database import reading
 
 # Findings that are named; all are counted.

@@ -28,7 +28,9 @@ def list_(
     deed: Annotated[
         str | None, typer.Option(help="What was done: invoice.voided, or all that begins with invoice.")
     ] = None,
-    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who did it.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who did it: operator ada, or every operator.")
+    ] = None,
     since: Annotated[
         date | None, typer.Option(parser=read_date, metavar="DATE", help="From this day on, UTC.")
     ] = None,
@@ -40,18 +42,13 @@ def list_(
 ) -> None:
     """List entries of the audit trail, the last first."""
     from billing.audit.reading import entry_data, list_entries
+    from billing.repository.audit import Wanted
 
+    begins = None if since is None else day_start(since)
+    ends = None if until is None else day_start(until)
     with open_service() as service:
-        found = list_entries(
-            service.engine,
-            account=account,
-            subject=subject,
-            deed=deed,
-            by=by,
-            since=None if since is None else day_start(since),
-            until=None if until is None else day_start(until),
-            limit=limit,
-        )
+        wanted = Wanted(account, subject, deed, by, begins, ends)
+        found = list_entries(service.engine, wanted, limit=limit)
     rows = [entry_data(each) for each in found]
     if as_json:
         print_json(rows)
@@ -117,7 +114,10 @@ def verify(
             say(f"  {finding.says}")
         if done.count > len(done.findings):
             say(f"  … and {done.count - len(done.findings):,} more")
-        say(f"seal {done.entries}:{done.seal}" if not done.count else f"{done.count:,} findings")
+        if done.count:
+            say(f"{done.count:,} finding{'s' if done.count > 1 else ''}")
+        else:
+            say(f"seal {done.entries}:{done.seal}")
     if done.count:
         raise typer.Exit(LOOK)
 

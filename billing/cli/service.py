@@ -17,21 +17,21 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
     """The service of this command. Raises SchemaMissing, unless `schema` is not needed, and what wrong
     settings raise."""
     from billing.app import SchemaMissing, make_service
-    from billing.audit.actor import act
+    from billing.audit.actor import acting
     from billing.logs import configure
     from metering.settings import Settings
 
     configure()
     service = make_service(Settings())
     try:
-        act(_user())
         if schema:
             url = service.engine.url
             # Looking would create an empty file.
             if service.engine.dialect.name == "sqlite" and not Path(url.database or "").exists():
                 raise SchemaMissing(f"there is no database {url.database} yet; run: billing init")
             service.require_schema()
-        yield service
+        with acting(_user()):
+            yield service
     finally:
         service.store.close()
 

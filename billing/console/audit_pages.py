@@ -9,6 +9,7 @@ from starlette.responses import Response
 from billing.audit.reading import changes, entry_data, list_entries, show_entry
 from billing.console.visit import Visit
 from billing.errors import NotFound
+from billing.repository.audit import Wanted
 
 PAGE = 50
 _FILTERS = ("account", "deed", "by")
@@ -18,14 +19,9 @@ _LONGEST_NUMBER = 18
 def list_(visit: Visit) -> Response:
     asked = {name: visit.query(name) for name in _FILTERS}
     before = visit.query("before", _LONGEST_NUMBER)
-    found = list_entries(
-        visit.service.engine,
-        account=asked["account"] or None,
-        deed=asked["deed"] or None,
-        by=asked["by"] or None,
-        before=_number(before) if before else None,
-        limit=PAGE + 1,
-    )
+    wanted = Wanted(asked["account"] or None, deed=asked["deed"] or None, by=asked["by"] or None)
+    number = _number(before) if before else None
+    found = list_entries(visit.service.engine, wanted, before=number, limit=PAGE + 1)
     more = None
     if len(found) > PAGE:
         more = "?" + urlencode(asked | {"before": found[PAGE - 1].number})

@@ -6,6 +6,7 @@ import secrets
 
 from starlette.responses import Response
 
+from billing.audit.actor import CUSTOMER
 from billing.disputes import (
     LONGEST_NAME,
     LONGEST_TEXT,
@@ -21,7 +22,6 @@ from billing.pages.visit import Visit
 from billing.repository.disputes import Dispute
 from billing.repository.invoices import Invoice
 
-AUTHOR = "customer's page"
 _LIMITS = {"longest_name": LONGEST_NAME, "longest_text": LONGEST_TEXT, "most_runs": MOST_RUNS}
 
 
@@ -59,7 +59,7 @@ def raise_(visit: Visit) -> Response:
             _ticked(visit),
             visit.field("message"),
             raised_by=visit.field("raised_by"),
-            by=AUTHOR,
+            by=CUSTOMER,
             now=visit.service.now(),
             invoice=visit.field("invoice") or None,
             request=visit.field("request")[:LONGEST_NAME] or None,

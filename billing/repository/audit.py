@@ -14,6 +14,18 @@ from billing.audit_tables import audit_end, audit_entries
 _PAGE = 1000
 
 
+class Wanted(NamedTuple):
+    """Which entries: of a whole deed (`key.revoked`) or of all that begin with one (`key`); by one
+    (`operator ada`) or by all of a kind (`operator`); from an instant on and before another."""
+
+    account: str | None = None
+    subject: str | None = None
+    deed: str | None = None
+    by: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 class End(NamedTuple):
     """How many entries there are, and the seal of the last."""
 
@@ -59,34 +71,25 @@ def every(connection: sa.Connection) -> Iterator[Entry]:
 
 
 def search(
-    connection: sa.Connection,
-    *,
-    account: str | None = None,
-    subject: str | None = None,
-    deed: str | None = None,
-    by: str | None = None,
-    since: int | None = None,
-    until: int | None = None,
-    before: int | None = None,
-    limit: int | None = None,
+    connection: sa.Connection, wanted: Wanted, *, before: int | None = None, limit: int | None = None
 ) -> list[Entry]:
-    """Entries, the last first; of a deed, or of all that begin with `deed.`."""
+    """Entries, the last first, with numbers below `before`."""
     columns = audit_entries.c
     query = sa.select(audit_entries).order_by(columns.number.desc())
-    if account is not None:
-        query = query.where(columns.account_id == account)
-    if subject is not None:
-        query = query.where(columns.subject == subject)
-    if deed is not None:
-        query = query.where(
-            sa.or_(columns.deed == deed, columns.deed.startswith(f"{deed}.", autoescape=True))
-        )
-    if by is not None:
-        query = query.where(columns.author == by)
-    if since is not None:
-        query = query.where(columns.at >= since)
-    if until is not None:
-        query = query.where(columns.at < until)
+    if wanted.account is not None:
+        query = query.where(columns.account_id == wanted.account)
+    if wanted.subject is not None:
+        query = query.where(columns.subject == wanted.subject)
+    if wanted.deed is not None:
+        begins = columns.deed.startswith(f"{wanted.deed}.", autoescape=True)
+        query = query.where(sa.or_(columns.deed == wanted.deed, begins))
+    if wanted.by is not None:
+        named = columns.author.startswith(f"{wanted.by} ", autoescape=True)
+        query = query.where(sa.or_(columns.author == wanted.by, named))
+    if wanted.since is not None:
+        query = query.where(columns.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(columns.at < wanted.until)
     if before is not None:
         query = query.where(columns.number < before)
     return [_entry(row) for row in connection.execute(query.limit(limit))]
