@@ -73,14 +73,15 @@ class Service:
         """How long ago an event of an ingest key may have ended."""
         return self.settings.late_days * DAY_US
 
-    def init(self) -> NewKey | None:
-        """Create or upgrade the schemas and load the catalogue; the first time, answer an admin key."""
+    def init(self, *, with_key: bool = True) -> NewKey | None:
+        """Create or upgrade the schemas and load the catalogue; the first time, unless none is wanted, answer
+        an admin key."""
         upgrade(self.engine)
         with writing(self.engine) as connection:
             begin(connection, self.now())
         settle(self.engine, self.store)
         load_shipped(self.engine, self.now())
-        return first_admin_key(self.engine, self.now())
+        return first_admin_key(self.engine, self.now()) if with_key else None
 
     def require_schema(self) -> None:
         """Raises SchemaMissing."""

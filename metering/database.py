@@ -109,6 +109,21 @@ def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
             driver.execute("PRAGMA foreign_keys=ON")
 
 
+def says_full(error: BaseException) -> bool:
+    """Whether the database had no room to write, as SQLite or PostgreSQL says it."""
+    return _code(error) in ("SQLITE_FULL", "53100")
+
+
+def may_not_write(error: BaseException) -> bool:
+    """Whether the database can be read and not written: a standby, or one that somebody closed."""
+    return _code(error) in ("SQLITE_READONLY", "25006")
+
+
+def _code(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+
+
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that reads one consistent snapshot."""
