@@ -11,10 +11,7 @@ import sqlalchemy as sa
 from standardwebhooks import WebhookVerificationError
 
 import billing.notification_tables as tables
-from billing.notifications.endpoints import (
-    make_test,
-    rotate_secret,
-)
+from billing.notifications.endpoints import make_test, rotate_secret
 from billing.repository import notifications
 from billing.repository.notifications import CLAIM_US
 from metering.database import reading, writing
