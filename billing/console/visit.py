@@ -53,11 +53,8 @@ class Visit:
     @property
     def base(self) -> str:
         """How links to this service begin."""
-        settings = self.service.settings
-        named = "public_url" in settings.model_fields_set
-        if named:
-            return settings.public_url
-        return str(self.request.base_url).removesuffix("/").removesuffix("/console")
+        here = str(self.request.base_url).removesuffix("/").removesuffix("/console")
+        return self.service.settings.base_url(here)
 
     def param(self, name: str) -> str:
         """A part of the address."""
