@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.notification_tables import alert_settings, alerts
 from billing.repository.parts import parts
+from metering.database import insert_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,7 @@ def put_settings(
 
 def add(connection: sa.Connection, alert: Alert) -> bool:
     """Record a threshold. False, and nothing is written, if it is recorded already."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(alerts).values(
+    statement = insert_into(connection, alerts).values(
         id=alert.id,
         account_id=alert.account,
         kind=alert.kind,

@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.pricing.line import Line, LineKind
 from billing.repository.numbers import next_number
 from billing.repository.parts import parts
 from billing.tables import invoice_lines, invoices
+from metering.database import insert_into
 from metering.period import Month
 
 
@@ -162,8 +162,7 @@ def save(connection: sa.Connection, invoice: Invoice) -> bool:
     """Store an invoice that is new, or that replaces the draft with its id. False, and nothing is written, if
     the account and month got another live invoice meanwhile."""
     delete_draft(connection, invoice.id)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(invoices).values(**columns_of(invoice)).on_conflict_do_nothing()
+    statement = insert_into(connection, invoices).values(**columns_of(invoice)).on_conflict_do_nothing()
     if connection.scalar(statement.returning(invoices.c.id)) is None:
         return False
     rows = [line_columns(invoice.id, position, line) for position, line in enumerate(invoice.lines)]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.notification_tables import deliveries, events, webhook_endpoints
+from metering.database import insert_into
 from metering.period import MINUTE_US
 
 # Who has claimed a delivery and was killed is waited for so long.
@@ -53,10 +53,6 @@ class Delivery:
     error: str | None = None
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
-
-
 def add_events(connection: sa.Connection, found: Iterable[Event]) -> None:
     """Keep events, but those whose key is kept already."""
     rows = [
@@ -73,7 +69,7 @@ def add_events(connection: sa.Connection, found: Iterable[Event]) -> None:
         for each in found
     ]
     if rows:
-        connection.execute(_insert(connection, events).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, events).on_conflict_do_nothing(), rows)
 
 
 def untold(connection: sa.Connection, limit: int) -> list[Event]:
@@ -109,7 +105,7 @@ def add_deliveries(connection: sa.Connection, found: Iterable[Delivery]) -> None
         for each in found
     ]
     if rows:
-        connection.execute(_insert(connection, deliveries).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, deliveries).on_conflict_do_nothing(), rows)
 
 
 def _due(now: int) -> sa.ColumnElement[bool]:
