@@ -94,8 +94,7 @@ def alerts_list(
         door.service.engine,
         account=caller.account or account,
         month=None if month is None else month_of(month),
-        after=page.after,
-        limit=page.fetch,
+        page=page.wanted,
     )
     return page.show(found, lambda alert: alert.id, alert_data)
 

@@ -15,6 +15,7 @@ from billing.api.paging import LINK_HEADER, Paged
 from billing.notifications.log import STATUSES, delivery_data, delivery_shown, list_deliveries
 from billing.notifications.sending import resend, resend_failed
 from billing.notifications.setting_up import sender_of
+from billing.repository.notifications import Wanted
 
 router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
@@ -77,14 +78,8 @@ def deliveries_list(
     """Of the last 90 days, oldest first; a bound key sees those to its account's own targets."""
     if caller.account is not None and account not in (None, caller.account):
         return answer([])
-    found = list_deliveries(
-        door.service.engine,
-        endpoint=endpoint,
-        account=caller.account or account,
-        status=status,
-        after=page.after,
-        limit=page.fetch,
-    )
+    wanted = Wanted(endpoint, caller.account or account, status)
+    found = list_deliveries(door.service.engine, wanted, page.wanted)
     return page.show(found, lambda delivery: delivery.id, delivery_data)
 
 

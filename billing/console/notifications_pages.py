@@ -12,6 +12,8 @@ from billing.notifications.endpoints import list_endpoints, show_endpoint
 from billing.notifications.log import STATUSES, delivery_shown, list_deliveries
 from billing.notifications.sending import resend, resend_failed, show_delivery
 from billing.notifications.setting_up import sender_of
+from billing.repository.lists import Page
+from billing.repository.notifications import Wanted
 
 PAGE = 50
 _FEW = 20
@@ -23,16 +25,16 @@ def show(visit: Visit) -> Response:
     endpoints = list_endpoints(engine, after=after, limit=PAGE + 1)
     return visit.page(
         "notifications.html",
-        alerts=list_alerts(engine, limit=_FEW, newest=True),
+        alerts=list_alerts(engine, page=Page(None, _FEW, newest=True)),
         endpoints=endpoints[:PAGE],
         more="?" + urlencode({"after": endpoints[PAGE - 1].id}) if len(endpoints) > PAGE else None,
-        failed=list_deliveries(engine, status="failed", limit=_FEW, newest=True),
+        failed=list_deliveries(engine, Wanted(status="failed"), Page(None, _FEW, newest=True)),
     )
 
 
 def alerts(visit: Visit) -> Response:
     after = visit.query("after", 80)
-    found = list_alerts(visit.service.engine, after=after or None, limit=PAGE + 1, newest=True)
+    found = list_alerts(visit.service.engine, page=Page(after, PAGE + 1, newest=True))
     more = "?" + urlencode({"after": found[PAGE - 1].id}) if len(found) > PAGE else None
     return visit.page("alerts.html", alerts=found[:PAGE], more=more, is_first=not after)
 
@@ -40,14 +42,8 @@ def alerts(visit: Visit) -> Response:
 def deliveries(visit: Visit) -> Response:
     engine = visit.service.engine
     status, endpoint, after = visit.query("status"), visit.query("endpoint", 80), visit.query("after", 80)
-    found = list_deliveries(
-        engine,
-        endpoint=endpoint or None,
-        status=status or None,
-        after=after or None,
-        limit=PAGE + 1,
-        newest=True,
-    )
+    wanted = Wanted(endpoint or None, status=status or None)
+    found = list_deliveries(engine, wanted, Page(after, PAGE + 1, newest=True))
     more = None
     if len(found) > PAGE:
         more = "?" + urlencode({"status": status, "endpoint": endpoint, "after": found[PAGE - 1].id})

@@ -112,7 +112,7 @@ def every(
     if search:
         has = [sa.func.lower(each).contains(search.lower(), autoescape=True) for each in _NAMES]
         query = query.where(sa.or_(*has))
-    return _load(connection, query if limit is None else query.limit(limit))
+    return _load(connection, query.limit(limit))
 
 
 def of_stripe_customer(connection: sa.Connection, customer_id: str) -> str | None:

@@ -44,7 +44,7 @@ def every(
     query = sa.select(contracts).where(contracts.c.id > after).order_by(contracts.c.id)
     if account is not None:
         query = query.where(contracts.c.account_id == account)
-    rows = connection.execute(query if limit is None else query.limit(limit))
+    rows = connection.execute(query.limit(limit))
     return [(row.id, row.account_id) for row in rows]
 
 

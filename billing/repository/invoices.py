@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.pricing.line import Line, LineKind
+from billing.repository.lists import Page, having, page_of
 from billing.repository.numbers import next_number
 from billing.repository.parts import parts
 from billing.tables import invoice_lines, invoices
@@ -214,16 +215,13 @@ def search(
     limit: int | None = None,
 ) -> list[Invoice]:
     """Invoices in the order of their ids, which is the order in which they were made."""
-    query = sa.select(invoices).order_by(invoices.c.id)
-    if account is not None:
-        query = query.where(invoices.c.account_id == account)
-    if month is not None:
-        query = query.where(invoices.c.month == str(month))
-    if status is not None:
-        query = query.where(invoices.c.status == status)
-    if after is not None:
-        query = query.where(invoices.c.id > after)
-    return _load(connection, query if limit is None else query.limit(limit))
+    wanted = {
+        invoices.c.account_id: account,
+        invoices.c.month: None if month is None else str(month),
+        invoices.c.status: status,
+    }
+    query = having(sa.select(invoices), wanted)
+    return _load(connection, page_of(query, invoices.c.id, Page(after, limit)))
 
 
 def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:

@@ -64,7 +64,7 @@ def search(
     if not every:
         until = sa.func.coalesce(table.c.expires_at, table.c.link_expires_at)
         query = query.where(table.c.ended_at.is_(None), until > now)
-    rows = connection.execute(query if limit is None else query.limit(limit))
+    rows = connection.execute(query.limit(limit))
     return [_session(row) for row in rows]
 
 

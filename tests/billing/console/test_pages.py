@@ -27,6 +27,7 @@ from billing.notifications.log import list_deliveries
 from billing.notifications.setting_up import sender_of
 from billing.operators import list_sessions, open_session, session_of
 from billing.plans import list_plans
+from billing.repository import notifications
 from billing.repository.audit import Wanted
 from metering.outcome import Outcome
 from metering.period import DAY_US, Month
@@ -189,7 +190,7 @@ def test_a_webhook_is_sent_again(client: Client) -> None:
             add_endpoint(world.engine, receiver.url, private=True, by="operator", now=world.instant)
             check_alerts(world.engine, world.store, world.instant, grace_hours=24)
             sender_of(world.service).send_due()
-            failed = list_deliveries(world.engine, status="failed")
+            failed = list_deliveries(world.engine, notifications.Wanted(status="failed"))
             assert failed
             page = finance.get("notifications")
             assert failed[-1].id in page and "disabled" in page and "free task runs" in page
@@ -204,7 +205,7 @@ def test_a_webhook_is_sent_again(client: Client) -> None:
             assert "delivered" in finance.get(f"deliveries/{failed[0].id}")
             assert receiver.ids[before:] == [failed[0].event]
             assert "Done" in finance.do(f"endpoints/{endpoint.id}/resend")
-            assert list_deliveries(world.engine, status="failed", endpoint=endpoint.id) == []
+            assert list_deliveries(world.engine, notifications.Wanted(endpoint.id, status="failed")) == []
             log = finance.get(f"deliveries?endpoint={endpoint.id}&status=delivered")
             assert log.index(failed[-1].id) < log.index(failed[0].id)  # the newest first
             finance.get("deliveries?status=nothing", status=422)
