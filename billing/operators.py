@@ -92,7 +92,7 @@ def open_session(engine: sa.Engine, secret: str, now: int) -> tuple[OperatorSess
     """The session that a link opens, this once, and its secret. Raises BadSignIn."""
     session_secret = secrets.token_urlsafe(_RANDOM_BYTES)
     found = look_at_link(engine, secret, now)
-    by = f"operator {found.name}"
+    by = found.acts_as
     with changing(engine, "operator.signed_in", "operator", found.id, now=now, by=by) as connection:
         ends = now + SESSION_LIFE_US
         opened = operators.open_(connection, found.id, _digest(session_secret), now, ends)

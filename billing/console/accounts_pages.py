@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from billing.account_figures import account_figures
 from billing.accounts import list_accounts, show_account
 from billing.completeness import account_watermark
-from billing.console.visit import Visit
+from billing.console.visit import Visit, paged
 from billing.contract_figures import contract_figures
 from billing.credits import show_credit
 from billing.disputes import list_disputes
-from billing.errors import BillingError, Invalid, Refused
+from billing.errors import BillingError, Invalid
 from billing.invoices import list_invoices, preview
 from billing.links import DEFAULT_HOURS, MOST_HOURS, create_link
 from billing.repository.accounts import Account
@@ -30,10 +29,8 @@ def list_(visit: Visit) -> Response:
     service, month = visit.service, Month.of(visit.now)
     search, after = visit.query("search", 100), visit.query("after", 64)
     found = list_accounts(service.engine, after=after, limit=PAGE + 1, search=search)
-    figures = account_figures(service.engine, service.store, found[:PAGE], month)
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode({"search": search, "after": found[PAGE - 1].id})
+    shown, more = paged(found, PAGE, lambda last: {"search": search, "after": last.id})
+    figures = account_figures(service.engine, service.store, shown, month)
     return visit.page(
         "accounts.html", figures=figures, month=month, search=search, more=more, is_first=not after
     )
@@ -85,9 +82,9 @@ def _show(visit: Visit, account: Account, status: int = 200, **more: Any) -> Res
 
 def _preview(visit: Visit, account: Account, month: Month) -> dict[str, Any] | None:
     """The invoice to come; None for a month that is not billed or cannot be priced."""
+    if month < account.billing_from:
+        return None
     try:
-        if month < account.billing_from:
-            raise Refused(f"{account.id} is billed from {account.billing_from} on")
         return preview(visit.service.engine, visit.service.store, account.id, month)
     except BillingError:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,8 +38,7 @@ def start(connection: sa.Connection, fresh: Job, dead_before: int) -> Job:
     mine = (table.c.kind == fresh.kind, table.c.subject == fresh.subject, table.c.finished_at.is_(None))
     dead = table.update().where(*mine, table.c.seen_at < dead_before)
     connection.execute(dead.values(finished_at=table.c.seen_at, error=CUT_SHORT))
-    values = {name: getattr(fresh, name) for name in Job.__dataclass_fields__}
-    connection.execute(insert_into(connection, table).values(values).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, table).values(asdict(fresh)).on_conflict_do_nothing())
     return _job(connection.execute(sa.select(table).where(*mine)).one())
 
 
