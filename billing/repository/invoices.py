@@ -231,11 +231,6 @@ def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:
     return [row.number for row in connection.execute(query.order_by(invoices.c.number))]
 
 
-def uses_plan(connection: sa.Connection, plan_id: str) -> bool:
-    """Whether an invoice was priced by this version."""
-    return connection.scalar(sa.select(sa.exists().where(invoices.c.plan == plan_id))) or False
-
-
 def update(connection: sa.Connection, invoice_id: str, **changes: Any) -> None:
     """Change what may change after finalization: status, payment, and what Stripe calls the invoice."""
     allowed = {
