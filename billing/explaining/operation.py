@@ -19,7 +19,7 @@ from billing.explaining.lines import explain_contract, explain_lines
 from billing.explaining.names import Top, top
 from billing.explaining.rated_lines import bracket_rows
 from billing.invoices import invoice_counts, invoice_head, preview_head, show_invoice
-from billing.pricing.books import Books, first_month, month_basis
+from billing.pricing.books import Books, billable_by_day, first_month, month_basis
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.pricing.invoice import Document, Line, compose
@@ -157,9 +157,7 @@ def _preview(store: EventStore, held: _Held, month: Month) -> Explanation:
         rated=now.billable - now.drawn,
         contract=None if contract is None else contract.id,
         drawn=None if composed.contract is None else composed.contract.drawn,
-        draws=None
-        if contract is None
-        else month_draws(contract, month, {day: counts.billable for day, counts in days.items()}),
+        draws=None if contract is None else month_draws(contract, month, billable_by_day(days)),
         change=change(now, before, composed.currency),
         top=top(store.names_as_of(held.account.id, month.start, month.end, None)),
         billable=composed.counts.billable,
@@ -218,8 +216,7 @@ def _draws(store: EventStore, agreed: Terms, invoice: Invoice, most: int | None)
         elif _is_too_much(store, invoice.account, start, end, most):
             return None
         else:
-            counted = store.days(invoice.account, start, end, cutoff)
-            days = {day: counts.billable for day, counts in counted.items()}
+            days = billable_by_day(store.days(invoice.account, start, end, cutoff))
     days |= {date.fromisoformat(day): held.get("billable", 0) for day, held in invoice.usage_by_day.items()}
     found = month_draws(contract, month, days)
     return (
