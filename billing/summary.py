@@ -207,8 +207,9 @@ def account_summary(service: Service, account_id: str) -> Summary:
             found = outlook(held, catalogue, month, days, today)
             needed = first_day_needed(account.terms, month)
             billable = {day: counts.billable for day, counts in days.items() if day >= needed}
+            plain_books = Books(account.id, account.currency, account.terms)
             if not is_after_closing(account, month):
-                figures = month_figures(held, catalogue, billable, month, today, chosen.budget)
+                figures = month_figures(plain_books, catalogue, billable, month, today, chosen.budget)
         except PricingError as error:
             found, wrong = None, str(error)
     contract = account.terms.contract(month)

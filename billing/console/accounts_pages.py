@@ -13,7 +13,7 @@ from billing.console.visit import Visit, paged
 from billing.contract_figures import contract_figures
 from billing.credits import show_credit
 from billing.disputes import list_disputes
-from billing.errors import BillingError, Invalid
+from billing.errors import BillingError, Invalid, Refused
 from billing.invoices import list_invoices, preview
 from billing.links import DEFAULT_HOURS, MOST_HOURS, create_link
 from billing.repository.accounts import Account
@@ -82,9 +82,9 @@ def _show(visit: Visit, account: Account, status: int = 200, **more: Any) -> Res
 
 def _preview(visit: Visit, account: Account, month: Month) -> dict[str, Any] | None:
     """The invoice to come; None for a month that is not billed or cannot be priced."""
-    if month < account.billing_from:
-        return None
     try:
+        if month < account.billing_from:
+            raise Refused(f"{account.id} is billed from {account.billing_from} on")
         return preview(visit.service.engine, visit.service.store, account.id, month)
     except BillingError:
         return None
