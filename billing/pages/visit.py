@@ -95,11 +95,7 @@ def html_page(service: Service, request: Request, template: str, status: int, **
 def secured(service: Service, response: Response) -> Response:
     """The answer with what keeps the address secret and everything else out: nothing is fetched from
     elsewhere, no script runs, no other site is told the address, and nobody keeps a copy."""
-    return guarded(response, service.settings.embed_origins.strip() or "'none'")
-
-
-def guarded(response: Response, ancestors: str) -> Response:
-    """The same for any page; `ancestors` are those who may show it in a frame."""
+    ancestors = service.settings.embed_origins.strip() or "'none'"
     response.headers.update(
         {
             "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
