@@ -24,7 +24,7 @@ from billing.app import Service
 from billing.console import words
 from billing.console.work import Do, Work
 from billing.errors import NotFound
-from billing.operators import Role, may
+from billing.operators import may
 from billing.pages.visit import style as base_style
 from billing.repository.operators import OperatorSession
 from metering.period import Month
@@ -89,7 +89,7 @@ class Visit:
             session=self.session,
             csrf=self.csrf,
             now=self.now,
-            may=functools.partial(_may, self.session.role),
+            may=functools.partial(may, self.session.role),
             **values,
         )
         if refresh is not None:
@@ -121,10 +121,6 @@ def paged(
     shown."""
     shown = found[:size]
     return shown, "?" + urlencode(following(shown[-1])) if len(found) > size else None
-
-
-def _may(role: str, least: Role) -> bool:
-    return may(role, least)
 
 
 def csrf_of(secret: str) -> str:
