@@ -11,6 +11,8 @@ from billing.repository.operator_jobs import Job
 
 # While work goes on, its page is asked for again after so many seconds.
 REFRESH_SECONDS = 2
+# Where work is started that is of no month and of no endpoint, by its kind.
+_PLACES = {"preview": "catalogue/preview"}
 
 
 def show(visit: Visit) -> Response:
@@ -36,4 +38,4 @@ def place_of(held: Job) -> str:
     """The page that a job was started from."""
     if held.kind == "resend":
         return f"deliveries?endpoint={held.subject}"
-    return "catalogue/preview" if held.kind == "preview" else f"months/{held.subject.partition('/')[0]}"
+    return _PLACES.get(held.kind) or f"months/{held.subject.partition('/')[0]}"
