@@ -106,15 +106,15 @@ def test_endpoints_are_changed_and_removed(world: World, receiver: Receiver) -> 
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.webhook_secrets)) == 0
     with pytest.raises(Refused, match="was removed"):
         resend(world.engine, delivery.id, world.instant)
-    for missing in (
-        lambda: show_endpoint(world.engine, made.endpoint.id),
-        lambda: remove_endpoint(world.engine, made.endpoint.id, now=world.instant),
-        lambda: rotate_secret(world.engine, made.endpoint.id, world.instant),
-        lambda: make_test(world.engine, "whe_0", world.instant),
-        lambda: resend_failed(world.engine, "whe_0", world.instant),
-        lambda: show_delivery(world.engine, "dlv_0"),
-        lambda: show_delivery(world.engine, delivery.id, account="acme"),
-        lambda: listen(world, receiver.url, "nobody"),
+    for missing, says in (
+        (lambda: show_endpoint(world.engine, made.endpoint.id), "no webhook endpoint"),
+        (lambda: remove_endpoint(world.engine, made.endpoint.id, now=world.instant), "no webhook endpoint"),
+        (lambda: rotate_secret(world.engine, made.endpoint.id, world.instant), "no webhook endpoint"),
+        (lambda: make_test(world.engine, "whe_0", world.instant), "no webhook endpoint"),
+        (lambda: resend_failed(world.engine, "whe_0", world.instant), "no webhook endpoint"),
+        (lambda: show_delivery(world.engine, "dlv_0"), "no delivery"),
+        (lambda: show_delivery(world.engine, delivery.id, account="acme"), "no delivery"),
+        (lambda: listen(world, receiver.url, "nobody"), "no account"),
     ):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match=says):
             missing()

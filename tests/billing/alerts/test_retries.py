@@ -82,7 +82,7 @@ def test_an_endpoint_that_fails_for_days_is_disabled_with_a_clear_message(world:
         resend(world.engine, mine_log[0].id, world.instant)
     with pytest.raises(Refused, match="enable it first"):
         make_test(world.engine, endpoint.id, world.instant)
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="enable it first"):
         resend_failed(world.engine, endpoint.id, world.instant)
 
 

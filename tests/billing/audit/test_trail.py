@@ -66,9 +66,9 @@ def test_who_changed_what_from_what_to_what(world: World) -> None:
 def test_what_changes_nothing_or_is_refused_leaves_no_entry(world: World) -> None:
     before = list_entries(world.engine, Wanted())
     update_account(world.engine, "acme", now=world.instant, name="acme")
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="acme"):
         add_account(world.engine, "acme", now=world.instant, currency="USD")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="key_0"):
         revoke_key(world.engine, "key_0", world.instant)
     assert list_entries(world.engine, Wanted()) == before
 
