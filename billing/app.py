@@ -131,13 +131,14 @@ class Service:
         """Send until nothing of the month is left that could be. What another process has is waited for: it
         sends it, or it died, and then its claim lapses."""
         delivery = Delivery()
+        wanted = outbox.Wanted(month, account)
         onwards = Onwards(progress)
         while True:
             onwards.begin_round()
-            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=onwards)
+            round_ = send_due(self.engine, gateway, self.now, wanted, progress=onwards)
             delivery.add(round_)
             with reading(self.engine) as connection:
-                if not outbox.claimed(connection, self.now(), month, account):
+                if not outbox.claimed(connection, self.now(), wanted):
                     return delivery
             self.pause()
 
@@ -162,11 +163,12 @@ class Service:
         delivery = Delivery()
         if self.gateway is None:
             return delivery
+        of_invoice = outbox.Wanted(invoice=invoice_id)
         while True:
-            round_ = send_due(self.engine, self.gateway, self.now, invoice=invoice_id, kinds=kinds)
+            round_ = send_due(self.engine, self.gateway, self.now, of_invoice._replace(kinds=kinds))
             delivery.add(round_)
             with reading(self.engine) as connection:
-                if not outbox.claimed(connection, self.now(), invoice=invoice_id):
+                if not outbox.claimed(connection, self.now(), of_invoice):
                     return delivery
             self.pause()
 

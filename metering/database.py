@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_TIMEOUT_MS = 60_000
@@ -132,3 +133,9 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
             yield connection
+
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that may meet a row that is there: with `on_conflict_do_nothing` and `on_conflict_do_update`,
+    which both engines say alike, and SQLAlchemy keeps with each."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.access import Scope, create_key, key_data, list_keys, revoke_key
 from billing.api.auth import Admin, Reader
 from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.repository.keys import ApiKey
@@ -62,17 +62,15 @@ def keys_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     status_code=201,
     responses=good(NewKeyAnswer, 201) | KEYED | errors(409),
 )
-async def keys_add(
-    request: Request, door: TheDoor, caller: Admin, body: NewKey, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def keys_add(creating: Creates, body: NewKey) -> Response:
     """The answer shows the key, this once."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         new = create_key(service.engine, body.scope, body.account, service.now())
         return Created(new.to_data(), secret="key")  # noqa: S106 - the name of the field
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.delete("/{key_id}", summary="Revoke an API key", status_code=204, responses=KEYED | errors(404))
