@@ -9,6 +9,7 @@ import msgspec
 from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 
+from billing.api.key_use import KeyUse
 from billing.app import Service
 from billing.repository.keys import ApiKey
 from metering.bodies import Readers
@@ -65,6 +66,7 @@ class Door:
         self.schedule = schedule
         self.metrics = metrics
         self.keyring = Keyring()
+        self.key_use = KeyUse(service.engine)
         self.readers = Readers()
         self.writer: GroupCommit | None = None
         # Webhooks wait for Stripe: they take no threads from those who only ask us.
@@ -77,6 +79,7 @@ class Door:
             _log.exception("what starts and ends of runs came to before a crash is not metered yet")
         self.readers = Readers()
         self.writer = GroupCommit(self.service.store, self.service.now)
+        self.key_use.start()
         if self.schedule is not None:
             self.schedule.start()
 
@@ -86,6 +89,7 @@ class Door:
             self.schedule.stop()
         if self.writer is not None:
             self.writer.close()
+        self.key_use.stop()
 
 
 async def door_of(request: Request) -> Door:

@@ -47,7 +47,7 @@ TAGS = [
 
 _SENTENCES = {
     "400": "The request cannot be trusted.",
-    "401": "No API key, or one that is unknown or revoked.",
+    "401": "No API key, or one that is unknown, revoked or expired.",
     "403": "The key's scope is too small.",
     "404": "There is no such thing, or the key may not see it.",
     "409": "The state of things does not allow it.",

@@ -83,6 +83,7 @@ ROOMS: tuple[Room, ...] = (
     Room("GET", "catalogue/{plan}", "viewer", catalogue_pages.show),
     Room("GET", "access", "admin", access_pages.show),
     Room("POST", "access/keys", "admin", access_pages.make_key),
+    Room("POST", "access/keys/{key}/rotate", "admin", access_pages.rotate),
     Room("POST", "access/keys/{key}/revoke", "admin", access_pages.revoke),
     Room("POST", "access/links", "admin", access_pages.make_operator_link),
     Room("POST", "access/sessions/{session}/end", "admin", access_pages.end),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from billing.access import revoke_key
+from billing.access import create_key, revoke_key, rotate_key
 from billing.api import make_app
 from billing.api.examples import CONTRACT
 from billing.app import make_service
@@ -80,6 +80,7 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/keys/{key_id}/rotate": {"overlap": "1h"},
     "/v1/plans/previews": {},
     "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
@@ -176,6 +177,31 @@ def test_a_revoked_key_is_refused_at_once(two: Client, method: str, path: str) -
     assert two.get("/v1/accounts", key=key.secret).status_code == 200
     assert two.ask("DELETE", f"/v1/keys/{key.key.id}").status_code == 204
     assert_problem(two.ask(method, fill(path), key=key.secret, json=BODIES.get(path)), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_key_that_has_ended_is_refused_at_once(two: Client, method: str, path: str, rotated: bool) -> None:
+    """By itself, at a time that was set or when the overlap is over: nobody has to do anything. It is told
+    nothing that an unknown key is not."""
+    world = two.world
+    begun = world.instant
+    try:
+        if rotated:
+            key = two.key("admin")
+            rotate_key(world.engine, key.key.id, begun, overlap=SECOND_US)
+            world.instant += SECOND_US // 2
+        else:
+            key = create_key(world.engine, "admin", None, begun, expires=begun + SECOND_US)
+            world.instant += SECOND_US - 1
+        assert two.get("/v1/accounts", key=key.secret).status_code == 200
+        world.instant = begun + SECOND_US
+        refused = two.ask(method, fill(path), key=key.secret, json=BODIES.get(path))
+        assert_problem(refused, 401)
+        unknown = two.ask(method, fill(path), key="bk_admin_unknown", json=BODIES.get(path))
+        assert refused.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}
+    finally:
+        world.instant = begun
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

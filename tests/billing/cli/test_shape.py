@@ -26,7 +26,7 @@ NOUNS = {
     },
     "plans": {"list", "show", "load", "migrate", "preview"},
     "invoices": {"list", "show", "explain", "verify", "runs", "pdf", "void", "credit-note", "approve"},
-    "keys": {"create", "list", "revoke"},
+    "keys": {"create", "list", "rotate", "revoke"},
     "links": {"create", "end"},
     "operators": {"link", "list", "end"},
     "month": {"check", "drafts", "unsent"},
