@@ -13,7 +13,10 @@ from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, MonthQuery, month_of
-from billing.corrections import correct, correction_data, correction_id, corrections
+from billing.api.proposals import PROPOSED, proposed
+from billing.corrections import correction_data, correction_id, corrections
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import CORRECT
 
 router = APIRouter(prefix="/v1/corrections", tags=["corrections"])
 
@@ -75,7 +78,9 @@ class CorrectionAnswer(BaseModel):
 
 
 @router.post(
-    "", summary="Reverse or restore task runs", responses=good(CorrectedAnswer) | KEYED | errors(404, 409)
+    "",
+    summary="Reverse or restore task runs",
+    responses=good(CorrectedAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
 async def corrections_add(
     request: Request,
@@ -90,16 +95,10 @@ async def corrections_add(
     service = door.service
 
     def make() -> Created:
-        done = correct(
-            service.engine,
-            service.store,
-            body.account,
-            body.task_run_ids,
-            body.action,
-            body.reason,
-            author=author(caller),
-            now=service.now(),
-        )
+        asked = body.model_dump() | {"author": None}
+        done = perform(service, CORRECT, asked, by=author(caller))
+        if isinstance(done, Proposal):
+            return proposed(service, done)
         return Created(done.to_data(), status=200)
 
     return await once(service, request, caller, idempotency_key, make)

@@ -13,6 +13,7 @@ from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId
+from billing.api.proposals import PROPOSED, proposed
 from billing.disputes import (
     STATUSES,
     dispute_data,
@@ -21,6 +22,8 @@ from billing.disputes import (
     raise_dispute,
     show_dispute,
 )
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import ANSWER_DISPUTE
 
 router = APIRouter(prefix="/v1/disputes", tags=["disputes"])
 
@@ -145,7 +148,7 @@ async def disputes_raise(
 @router.post(
     "/{dispute_id}/answer",
     summary="Answer a dispute",
-    responses=good(DisputeAnswer) | KEYED | errors(404, 409),
+    responses=good(DisputeAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
 async def disputes_answer(
     request: Request,
@@ -161,7 +164,10 @@ async def disputes_answer(
 
     def make() -> Created:
         runs = body.runs if body.decision == "reverse" else None
-        answered = service.answer_dispute(dispute_id, reply=body.reply, reverse_runs=runs, by=author(caller))
+        asked = {"dispute": dispute_id, "reply": body.reply, "reverse_runs": runs}
+        answered = perform(service, ANSWER_DISPUTE, asked, by=author(caller))
+        if isinstance(answered, Proposal):
+            return proposed(service, answered)
         return Created(dispute_data(service.engine, answered), status=200)
 
     return await once(service, request, caller, idempotency_key, make)

@@ -48,6 +48,11 @@ class Keyring:
         held = self._held.get(digest)
         return held[0] if held is not None and 0 <= now - held[1] < _KEY_LIFE_US else None
 
+    def known(self, digest: bytes) -> ApiKey | None:
+        """A key that was good here, however long ago."""
+        held = self._held.get(digest)
+        return None if held is None else held[0]
+
     def put(self, digest: bytes, key: ApiKey, now: int, generation: int) -> None:
         """Not if keys were forgotten since `generation`: this one may be among the revoked."""
         if generation == self.generation:

@@ -11,10 +11,13 @@ from billing.api.idempotency import Created, IdempotencyKey, once
 from billing.api.invoices import InvoicePath
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
+from billing.api.proposals import PROPOSED, proposed
 from billing.api.shapes import CreditNoteAnswer, InvoiceAnswer, InvoiceSummary
 from billing.app import Service
 from billing.credit_notes import show_credit_note
 from billing.invoices import invoice_data, show_invoice
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import CREDIT_NOTE
 from billing.voids import void_invoice
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
@@ -134,7 +137,7 @@ async def invoices_void(
     "/{invoice_id}/credit-notes",
     summary="Give a credit note",
     status_code=201,
-    responses=good(CreditNoteAnswer, 201) | KEYED | errors(404, 409),
+    responses=good(CreditNoteAnswer, 201) | PROPOSED | KEYED | errors(404, 409),
 )
 async def invoices_credit_note(
     request: Request,
@@ -149,14 +152,11 @@ async def invoices_credit_note(
     service = door.service
 
     def make() -> Created:
-        made, _ = service.credit_note(
-            invoice_id,
-            body.amount,
-            body.kind,
-            body.reason,
-            by=author(caller),
-            stripe_note=body.stripe_note,
-        )
+        asked = {"invoice": invoice_id, **body.model_dump()}
+        done = perform(service, CREDIT_NOTE, asked, by=author(caller))
+        if isinstance(done, Proposal):
+            return proposed(service, done)
+        made, _ = done
         data = show_credit_note(service.engine, made.id)
         return Created(data, location=f"/v1/invoices/{made.invoice_id}")
 

@@ -26,6 +26,7 @@ from billing.console import (
     disputes_pages,
     invoices_pages,
     notifications_pages,
+    proposals_pages,
     sign_in,
     watch_pages,
 )
@@ -81,6 +82,10 @@ ROOMS: tuple[Room, ...] = (
     Room("GET", "catalogue/preview", "viewer", catalogue_pages.draft),
     Room("POST", "catalogue/preview", "admin", catalogue_pages.preview),
     Room("GET", "catalogue/{plan}", "viewer", catalogue_pages.show),
+    Room("GET", "proposals", "viewer", proposals_pages.list_),
+    Room("GET", "proposals/{proposal}", "viewer", proposals_pages.show),
+    Room("POST", "proposals/{proposal}/approve", "finance", proposals_pages.approve),
+    Room("POST", "proposals/{proposal}/refuse", "finance", proposals_pages.refuse),
     Room("GET", "access", "admin", access_pages.show),
     Room("POST", "access/keys", "admin", access_pages.make_key),
     Room("POST", "access/keys/{key}/rotate", "admin", access_pages.rotate),

@@ -76,6 +76,12 @@ def replace(connection: sa.Connection, key_id: str, by: str, ends: int) -> None:
     )
 
 
+def replaced_by(connection: sa.Connection, key_id: str) -> list[str]:
+    """The keys that one took the place of."""
+    query = sa.select(api_keys.c.id).where(api_keys.c.replaced_by == key_id)
+    return list(connection.scalars(query))
+
+
 def used(connection: sa.Connection, at: Mapping[str, int]) -> None:
     """When some keys were used last, by their ids; another service may know of a later time."""
     last = api_keys.c.last_used_at

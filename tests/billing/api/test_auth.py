@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ ADMINS = {
     "/v1/audit/export",
     "/v1/audit/{number}",
     "/v1/operator-sessions",
+    "/v1/proposals",
+    "/v1/proposals/{proposal_id}",
     "/v1/months/{month}/check",
     "/v1/months/{month}/drafts",
     "/v1/months/{month}/unsent",
@@ -52,6 +55,7 @@ OTHERS = {
     "delivery_id": "dlv_of_other",
     "what": "usage",
     "number": "1",
+    "proposal_id": "prp_of_other",
 }
 NOBODY_LISTENS = "https://127.0.0.1:9/hook"
 BODIES: dict[str, Any] = {
@@ -96,6 +100,8 @@ BODIES: dict[str, Any] = {
     "/v1/deliveries/resend": {"endpoint": "x"},
     "/v1/deliveries/{delivery_id}/resend": {},
     "/v1/audit/verifications": {},
+    "/v1/proposals/{proposal_id}/approve": {},
+    "/v1/proposals/{proposal_id}/refuse": {"reason": "x"},
 }
 
 
@@ -131,6 +137,9 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         half = lineage("START", "2026-10-03T02:00:00Z")
         client.post("/v1/events?format=openlineage&account=other", json=half)
         OTHERS["dispute_id"] = client.post("/v1/disputes", json=BODIES["/v1/disputes"]).json()["id"]
+        world.service.settings.second_person_credit = Decimal(5)
+        asked = client.post("/v1/accounts/other/credits", json={"amount": "6", "reason": "x"})
+        OTHERS["proposal_id"] = asked.json()["id"]
         OTHERS["key_id"] = client.key("read", "other").key.id
         world.send(runs(5_000, account="other", day="2026-11-01", prefix="half"))
         client.post("/v1/alerts/checks", json={})

@@ -28,6 +28,7 @@ NOUNS = {
     "invoices": {"list", "show", "explain", "verify", "runs", "pdf", "void", "credit-note", "approve"},
     "keys": {"create", "list", "rotate", "revoke"},
     "links": {"create", "end"},
+    "proposals": {"list", "show", "approve", "refuse"},
     "operators": {"link", "list", "end"},
     "month": {"check", "drafts", "unsent"},
     "disputes": {"list", "show", "raise", "answer"},

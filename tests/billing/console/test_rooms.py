@@ -31,7 +31,7 @@ from tests.world import OCTOBER, World
 NAMES = {
     "account": "acme", "month": "2026-10", "invoice": "2026-10-000001", "job": "job_0", "dispute": "dsp_0",
     "delivery": "dlv_0", "endpoint": "whe_0", "key": "key_0", "session": "ops_0", "plan": "starter@2021-02",
-    "number": "1",
+    "number": "1", "proposal": "prp_0",
 }  # fmt: skip
 
 
