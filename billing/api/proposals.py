@@ -87,7 +87,7 @@ def proposals_list(
 ) -> Response:
     """Those that wait for somebody, the newest first."""
     now = door.service.now()
-    found = list_proposals(door.service.engine, now, every=every, before=page.after, limit=page.fetch)
+    found = list_proposals(door.service.engine, now, every=every, before=page.after or None, limit=page.fetch)
     return page.show(found, lambda each: each.id, lambda each: proposal_summary(each, now))
 
 

@@ -69,7 +69,7 @@ def _show(visit: Visit, status: int = 200, wrong: str | None = None) -> Response
         status,
         proposal=found,
         state=state_of(found, visit.now),
-        request=found.request[:SHOWN],
+        asked=found.request[:SHOWN],
         cut=len(found.request) > SHOWN,
         wrong=wrong,
         reason=visit.field("reason"),

@@ -78,7 +78,7 @@ def approve(service: Service, proposal_id: str, *, sha256_seen: str | None = Non
         digest = sha256(found.request)
         if digest != found.request_sha256 or sha256_seen not in (None, digest):
             raise Refused(
-                f"proposal {found.id} is not what you looked at; look at it again, and whether the trail holds",
+                f"proposal {found.id} is not what you looked at; look at it, and the trail, again",
                 field="sha256",
             )
         _decide(connection, found, "approved", approver.name, "", now)
