@@ -116,7 +116,7 @@ def _bounded(receive: Receive, most: int, is_json: bool) -> Receive:
         room -= len(part)
         if room < 0:
             raise HTTPException(413, _too_large(most))
-        if is_json and part:
+        if is_json:
             parts.append(part)
             if not message.get("more_body") and is_deeper(b"".join(parts), MOST_NESTED):
                 raise _TooDeep(422, f"the body is nested more than {MOST_NESTED} deep; send it flatter")
