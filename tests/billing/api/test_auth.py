@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 from billing.access import create_key, revoke_key, rotate_key
 from billing.api import make_app
@@ -158,6 +159,57 @@ def test_there_are_routes() -> None:
     assert len(READS) >= 11
     assert len(WRITES) >= 6
     assert BODIES.keys() == {path for method, path in ROUTES if method == "POST"}
+
+
+def test_every_route_is_asked() -> None:
+    """What is not described would be forgotten here: there is nothing of the kind."""
+    app = make_app(make_service(Settings(_env_file=None)))
+    told = {(method, path) for method, path in routes()}
+    found = set()
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            found |= {(method, route.path) for method in route.methods - {"HEAD"}}
+        else:
+            place = getattr(route, "path", "")
+            # The description itself; customers' pages and the console have matrices of their own.
+            assert place in ("/openapi.json", "/c", "/console"), place
+    assert found == told
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])
+def test_a_method_that_a_route_has_not_is_no_way_around(two: Client, method: str, path: str) -> None:
+    for key in (None, "bk_admin_unknown"):
+        answer = two.ask(method, fill(path), key=key)
+        assert answer.status_code == (401 if (method, path) in ROUTES else 405)
+        if method != "HEAD":
+            assert "other" not in answer.text.replace(fill(path), "")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("scope", ["ingest", "read"])
+def test_a_key_that_is_refused_learns_nothing(two: Client, scope: str, method: str, path: str) -> None:
+    """Whether a thing is there or not, and whatever it is called: to a key of another account, or of too
+    small a scope, the answers are the same."""
+    key = two.key(scope, "acme").secret
+    there = fill(path)
+    nowhere = path.format(**{name: f"no-{name}" for name in OTHERS} | {"what": "usage", "month": "2026-10"})
+    nowhere += there.removeprefix(path.format(**OTHERS))
+    one = two.ask(method, there, key=key, json=BODIES.get(path))
+    other = two.ask(method, nowhere, key=key, json=BODIES.get(path))
+    if one.status_code not in (401, 403, 404):
+        return  # it may; what it sees is another test's
+    assert one.status_code == other.status_code
+
+    def told(answer: Any, url: str) -> str:
+        text = str(answer.json() | {"request_id": ""})
+        for name, value in OTHERS.items():
+            text = text.replace(f"no-{name}", "…") if url == nowhere else text.replace(f"'{value}'", "'…'")
+        return text
+
+    if one.status_code == 403:
+        assert told(one, there) == told(other, nowhere)
+    assert "standard" not in one.text.replace(OTHERS["plan"], "")
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
