@@ -73,7 +73,7 @@ def errors(*statuses: int) -> Responses:
 
 
 # What every route with a key may answer.
-KEYED = errors(401, 403, 422, 503)
+KEYED = errors(401, 403, 422, 429, 503)
 
 
 def complete(app: FastAPI) -> None:

@@ -166,7 +166,9 @@ def test_every_route_is_asked() -> None:
     app = make_app(make_service(Settings(_env_file=None)))
     told = {(method, path) for method, path in routes()}
     found = set()
-    for route in app.routes:
+    included = [getattr(each, "original_router", None) for each in app.routes]
+    every = [route for router in included if router is not None for route in router.routes]
+    for route in every + [each for each, router in zip(app.routes, included, strict=True) if router is None]:
         if isinstance(route, APIRoute):
             found |= {(method, route.path) for method in route.methods - {"HEAD"}}
         else:
@@ -181,7 +183,8 @@ def test_every_route_is_asked() -> None:
 def test_a_method_that_a_route_has_not_is_no_way_around(two: Client, method: str, path: str) -> None:
     for key in (None, "bk_admin_unknown"):
         answer = two.ask(method, fill(path), key=key)
-        assert answer.status_code == (401 if (method, path) in ROUTES else 405)
+        # Some are also what another route takes for the id of a thing.
+        assert answer.status_code in ((401,) if (method, path) in ROUTES else (401, 405))
         if method != "HEAD":
             assert "other" not in answer.text.replace(fill(path), "")
 

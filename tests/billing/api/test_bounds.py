@@ -76,8 +76,11 @@ def test_a_body_that_is_too_long_is_refused(client: Client, method: str, path: s
 
     answer = client.ask(method, path.format(**OTHERS), content=on_and_on(), headers=JSON)
     # A route that has no use for its body answers without it.
-    assert answer.status_code in (413, 422, 404, 409, 200) and answer.status_code < 500
-    assert sent <= most + 2 * MIB or answer.status_code != 200
+    if path == "/v1/stripe/webhook":
+        assert answer.status_code == 503 and sent == 0  # there is no Stripe, and nothing is read
+    else:
+        assert answer.status_code in (413, 422, 404, 409, 200)
+    assert sent <= most + 2 * MIB
 
 
 @pytest.mark.parametrize(("method", "path"), BODIES)

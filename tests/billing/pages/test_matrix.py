@@ -1,5 +1,5 @@
-"""Who may see what: every page of customers, by every method, with every kind of link that is not theirs; from
-the router itself, so that a page which is added is asked as well."""
+"""Who may see what: every page of customers, by every method, with every kind of link that is not good; from
+the router itself, so that a page that is added is asked as well."""
 
 from __future__ import annotations
 
