@@ -15,7 +15,7 @@ from billing.proposals.operation import refuse as refuse_it
 
 PAGE = 25
 # Of a long request the beginning is shown; its digest is of all of it.
-SHOWN = 4_000
+SHOWN = 1_500
 
 
 def list_(visit: Visit) -> Response:
