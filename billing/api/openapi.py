@@ -16,7 +16,9 @@ Send `Authorization: Bearer KEY`. Scopes: `ingest` writes events, `read` reads, 
 bound to an account sees that account only, everything else is 404 to it. Amounts are integers in the
 currency's minor unit, prices decimals in the major unit, instants RFC 3339 in UTC. Errors are
 `application/problem+json` (RFC 9457) with one sentence that says what to do; `X-Request-Id` names a request
-in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the next one."""
+in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the next one. Too many requests get
+429, with `RateLimit`, `RateLimit-Policy` and `Retry-After`. What takes two persons is answered 202, with the
+proposal that another approves."""
 
 TAGS = [
     {"name": "events", "description": "What ran: the meter's input."},

@@ -89,6 +89,9 @@ def test_nobody_gets_in_without_a_session(client: Client, room: Room) -> None:
     place = f"/console/{room.place.format(**NAMES)}"
     waiting = make_link(world.engine, "eve", "admin", by="operator", now=world.instant)
     ended = Operator(client, "admin", "gone")
+    before = world.instant - SESSION_LIFE_US
+    old = make_link(world.engine, "old", "admin", by="operator", now=before)
+    _, expired = open_session(world.engine, old.secret, before)
     end_sessions(world.engine, world.instant)
     for secret in (
         None,
@@ -96,6 +99,7 @@ def test_nobody_gets_in_without_a_session(client: Client, room: Room) -> None:
         "x",
         waiting.secret,
         ended.secret,
+        expired,
         "billing_console",
         client.key("admin").secret,
     ):

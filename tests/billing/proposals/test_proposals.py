@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from billing.proposals.operation import (
 from billing.repository.audit import Wanted
 from metering.database import writing
 from metering.period import HOUR_US
+from metering.store import Verdict
+from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.world import OCTOBER, World
@@ -290,6 +293,25 @@ def test_of_many_who_approve_at_once_one_does(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(try_it, range(8))) == 1
     assert show_credit(world.engine, "acme")["balance"] == 10_001
+    assert verify(world.engine).findings == ()
+
+
+class CutShort(SqlEventStore):
+    """Ends in the middle of a correction, as a process that is killed does."""
+
+    def correct(self, *_asked: object) -> list[Verdict]:
+        raise RuntimeError("killed")
+
+
+def test_what_is_cut_short_is_not_done_again(world: World) -> None:
+    made = ask(world, CORRECT, request(CORRECT, world))
+    with acting(BOB), pytest.raises(RuntimeError):
+        approve(replace(world.service, store=CutShort(world.engine)), made.id)
+    assert state_of(show_proposal(world.engine, made.id), world.instant) == "approved"
+    with refused("was approved already"):
+        decide(world, made.id)
+    again = ask(world, CORRECT, request(CORRECT, world))
+    assert again.id != made.id and decide(world, again.id).outcome == "done"
     assert verify(world.engine).findings == ()
 
 
