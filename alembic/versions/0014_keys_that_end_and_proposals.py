@@ -38,6 +38,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # An older version knows no key that ends: those that were to, end now, rather than never.
+    op.execute(
+        "UPDATE api_keys SET revoked_at = expires_at WHERE expires_at IS NOT NULL AND revoked_at IS NULL"
+    )
     op.drop_table("proposals")
     for name, _ in reversed(_LATER):
         op.drop_column("api_keys", name)
