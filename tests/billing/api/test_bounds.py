@@ -125,12 +125,13 @@ def bomb() -> bytes:
     return member * (MAX_BODY_BYTES // len(member))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("kind", "format"), [*((kind, "auto") for kind in KINDS), *((KINDS[0], format) for format in FORMATS)]
+)
 def test_a_gzip_bomb_is_refused_with_bounded_memory(
     client: Client, bomb: bytes, kind: str, format: str
 ) -> None:
-    for encoding in ("gzip", "x-gzip"):
+    for encoding in ("gzip", "x-gzip") if format == "prefect" else ("gzip",):
         headers = {"Content-Type": kind, "Content-Encoding": encoding}
         tracemalloc.start()
         try:
