@@ -1,4 +1,5 @@
-"""What is kept for the operator's console: who may sign in, who is, and work that goes on behind a page."""
+"""What is kept for the operator's console: who may sign in, who is, and work that goes on behind a page; and
+changes that one asked for and another is to approve."""
 
 from __future__ import annotations
 
@@ -54,3 +55,25 @@ sa.Index(
     postgresql_where=_UNDER_WAY,
 )
 sa.Index("operator_jobs_by_subject", operator_jobs.c.kind, operator_jobs.c.subject, operator_jobs.c.id)
+
+# Changes that take two persons. `request` (JSON) is what is done if somebody else approves, word by word;
+# `decision` is approved or refused, with its `reason`; `outcome` done or failed, and `says` what came of it.
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("deed", sa.Text, nullable=False),
+    sa.Column("account_id", sa.Text),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("request_sha256", sa.Text, nullable=False),
+    sa.Column("asked_by", sa.Text, nullable=False),
+    sa.Column("asked_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("decision", sa.Text),
+    sa.Column("decided_by", sa.Text),
+    sa.Column("decided_at", sa.BigInteger),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text),
+    sa.Column("says", sa.Text, nullable=False),
+)

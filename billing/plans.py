@@ -26,11 +26,15 @@ def shipped_catalogue() -> tuple[PlanVersion, ...]:
 def load_plan_text(engine: sa.Engine, text: str, name: str, now: int) -> list[PlanVersion]:
     """Load the plan versions of a file; answers those that are new. All or nothing. Raises Invalid, naming
     plan and bracket, or Refused for a version that exists with other content."""
+    return load_versions(engine, parse_plans(text, name), now)
+
+
+def parse_plans(text: str, name: str) -> tuple[PlanVersion, ...]:
+    """The plan versions of a file's text. Raises Invalid, naming plan and bracket."""
     try:
-        versions = parse_plan_file(text, name)
+        return parse_plan_file(text, name)
     except PricingError as error:
         raise Invalid(str(error), field="plan") from None
-    return load_versions(engine, versions, now)
 
 
 def load_versions(engine: sa.Engine, versions: Sequence[PlanVersion], now: int) -> list[PlanVersion]:

@@ -266,6 +266,11 @@ api_keys = sa.Table(
     sa.Column("account_id", _TEXT),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
+    # From then on it is refused; `replaced_by` is the key that took its place, if that is why.
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("replaced_by", sa.Text),
+    # Written a minute at a time, by each service.
+    sa.Column("last_used_at", sa.BigInteger),
 )
 
 # Answers to requests with an Idempotency-Key. No status yet: the request is being worked on.

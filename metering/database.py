@@ -33,13 +33,17 @@ def make_engine(url: str) -> sa.Engine:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
-        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        return sa.create_engine(
+            parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+        )
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or not parsed.database or ":memory:" in url:
         raise DatabaseUrlError(
             f"BILLING_DATABASE_URL starts with {parsed.drivername!r}, which is not supported; "
             "write sqlite:///billing.db (a file) or postgresql+psycopg://user@host/name"
         )
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    # What a statement that failed was about is nothing for the log: it may be a secret, or a customer's.
+    timeout = {"timeout": BUSY_TIMEOUT_MS / 1000}
+    engine = sa.create_engine(parsed, connect_args=timeout, hide_parameters=True)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

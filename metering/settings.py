@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFECT_KEY = "BILLING_PREFECT_API_KEY"
+_RATE = r"^(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,4})$"
 
 
 class Settings(BaseSettings):
@@ -40,6 +41,16 @@ class Settings(BaseSettings):
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)
     schedule: Literal["on", "off"] = "off"
+    # Requests in seconds: of a key, of a key that hands in events, and of an address that has shown no key.
+    rate_limit_key: str = Field("60000/60", pattern=_RATE)
+    rate_limit_events: str = Field("off", pattern=_RATE)
+    rate_limit_address: str = Field("12000/60", pattern=_RATE)
+    # What takes two persons: plan versions; credit above an amount (in major units, of whatever currency);
+    # corrections of more task runs than this. And how long the other one has.
+    second_person_plans: Literal["on", "off"] = "off"
+    second_person_credit: Decimal | None = Field(None, ge=0)
+    second_person_runs: int | None = Field(None, ge=0)
+    second_person_hours: int = Field(72, ge=1, le=24 * 60)
     prefect_url: str | None = None
     prefect_api_key: SecretStr | None = None
     # Webhooks to private networks, and by http; and where mail is handed in, who writes it, and who reads it.

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from billing.access import authenticate, create_key, rotate_key
 from billing.accounts import show_account
+from billing.audit.trail import begin
 from billing.invoices import show_invoice
 from billing.plans import shipped_catalogue
 from billing.reporting.proof import verify
@@ -192,6 +194,22 @@ def test_a_schema_with_corrections_is_not_taken_back(empty: sa.Engine) -> None:
     with pytest.raises(RuntimeError, match="task runs were corrected"), migrating(empty) as connection:
         command.downgrade(_config(connection), "0007")
     assert is_current(empty)
+
+
+def test_a_key_that_was_to_end_is_not_left_for_ever_by_an_older_version(empty: sa.Engine) -> None:
+    upgrade(empty)
+    with writing(empty) as connection:
+        begin(connection, NOW)
+    ends = create_key(empty, "admin", None, NOW, expires=NOW + HOUR_US)
+    old = create_key(empty, "admin", None, NOW)
+    new, _ = rotate_key(empty, old.key.id, NOW)
+    with migrating(empty) as connection:
+        command.downgrade(_config(connection), "0013")
+        left = connection.execute(sa.text("SELECT id FROM api_keys WHERE revoked_at IS NULL")).scalars().all()
+        command.upgrade(_config(connection), "head")
+    assert left == [new.key.id]
+    assert authenticate(empty, new.secret, NOW) is not None
+    assert authenticate(empty, ends.secret, NOW) is None and authenticate(empty, old.secret, NOW) is None
 
 
 def _hold_as_before(

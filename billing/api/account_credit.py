@@ -11,8 +11,11 @@ from billing.api.door import TheDoor, answer
 from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import AccountId, Amount
-from billing.credits import add_credit, show_credit
+from billing.api.proposals import PROPOSED, proposed
+from billing.credits import show_credit
 from billing.programs import refer
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import CREDIT
 
 router = APIRouter(tags=["credit"])
 
@@ -77,15 +80,17 @@ class ReferralAnswer(BaseModel):
     "/v1/accounts/{account_id}/credits",
     summary="Grant credit",
     status_code=201,
-    responses=good(CreditAnswer, 201) | KEYED | errors(404, 409),
+    responses=good(CreditAnswer, 201) | PROPOSED | KEYED | errors(404, 409),
 )
 async def credits_add(creating: Creates, account_id: AccountPath, body: NewCredit) -> Response:
     """The account's next invoices use it. Answers all of its credit."""
     service = creating.service
 
     def make() -> Created:
-        by = creating.by
-        data = add_credit(service.engine, account_id, body.amount, body.reason, by=by, now=service.now())
+        asked = {"account": account_id, "amount": body.amount, "reason": body.reason}
+        data = perform(service, CREDIT, asked, by=creating.by)
+        if isinstance(data, Proposal):
+            return proposed(service, data)
         return Created(data, location=f"/v1/accounts/{account_id}/credits")
 
     return await creating.once(make)

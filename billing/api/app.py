@@ -35,6 +35,7 @@ from billing.api import (
     overviews,
     plans,
     problems,
+    proposals,
     reconciliations,
     sources,
     stripe_webhook,
@@ -46,6 +47,7 @@ from billing.api.door import Door, Schedule
 from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
+from billing.api.rate_limits import RateLimits
 from billing.app import Service
 from billing.console import Console
 from billing.links import PLACE
@@ -80,6 +82,7 @@ _NOUNS = (
     deliveries,
     keys,
     operators,
+    proposals,
     audit,
     stripe_webhook,
     health,
@@ -114,7 +117,8 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     )
     app.state.door, app.state.console = door, console
     app.add_middleware(events.Straight)
-    app.add_middleware(Guard)  # the last is the outermost
+    app.add_middleware(RateLimits, door=door)
+    app.add_middleware(Guard, public_url=service.settings.public_url)  # the last is the outermost
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)

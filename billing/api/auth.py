@@ -14,7 +14,7 @@ from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from billing.access import authenticate
+from billing.access import authenticate, is_live
 from billing.api.door import Door, TheDoor
 from billing.api.problems import ProblemError
 from billing.audit.actor import act, actor
@@ -28,6 +28,8 @@ _MAY: dict[str, frozenset[Need]] = {
     "read": frozenset({"read"}),
     "admin": frozenset({"ingest", "read", "admin"}),
 }
+# The same for each: who has no key is not told which there were.
+_REFUSED = "this API key is unknown, revoked or expired"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="billing"'}
 
 _bearer = HTTPBearer(
@@ -55,10 +57,13 @@ async def key_of(door: Door, need: Need, secret: str | None) -> ApiKey:
     key = door.keyring.get(digest, now)
     if key is None:
         generation = door.keyring.generation
-        key = await run_in_threadpool(authenticate, door.service.engine, secret)
+        key = await run_in_threadpool(authenticate, door.service.engine, secret, now)
         if key is None:
-            raise ProblemError(401, "this API key is unknown or revoked", headers=_CHALLENGE)
+            raise ProblemError(401, _REFUSED, headers=_CHALLENGE)
         door.keyring.put(digest, key, now, generation)
+    elif not is_live(key, now):  # it ended within the second
+        raise ProblemError(401, _REFUSED, headers=_CHALLENGE)
+    door.key_use.note(key.id, now)
     if need not in _MAY[key.scope]:
         raise ProblemError(403, f"a key of scope {key.scope!r} may not do this; it takes {need!r}")
     act(author(key), actor().request)

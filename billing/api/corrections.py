@@ -13,7 +13,10 @@ from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, MonthQuery, month_of
-from billing.corrections import correct, correction_data, correction_id, corrections
+from billing.api.proposals import PROPOSED, proposed
+from billing.corrections import correction_data, correction_id, corrections
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import CORRECT
 
 router = APIRouter(prefix="/v1/corrections", tags=["corrections"])
 
@@ -75,7 +78,9 @@ class CorrectionAnswer(BaseModel):
 
 
 @router.post(
-    "", summary="Reverse or restore task runs", responses=good(CorrectedAnswer) | KEYED | errors(404, 409)
+    "",
+    summary="Reverse or restore task runs",
+    responses=good(CorrectedAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
 async def corrections_add(creating: Creates, body: NewCorrection) -> Response:
     """The operator's own word on task runs: it holds whatever their events say, now and later, until the next
@@ -84,16 +89,10 @@ async def corrections_add(creating: Creates, body: NewCorrection) -> Response:
     service = creating.service
 
     def make() -> Created:
-        done = correct(
-            service.engine,
-            service.store,
-            body.account,
-            body.task_run_ids,
-            body.action,
-            body.reason,
-            author=creating.by,
-            now=service.now(),
-        )
+        asked = body.model_dump() | {"author": None}
+        done = perform(service, CORRECT, asked, by=creating.by)
+        if isinstance(done, Proposal):
+            return proposed(service, done)
         return Created(done.to_data(), status=200)
 
     return await creating.once(make)

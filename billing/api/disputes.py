@@ -13,6 +13,7 @@ from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId
+from billing.api.proposals import PROPOSED, proposed
 from billing.disputes import (
     STATUSES,
     dispute_data,
@@ -21,6 +22,8 @@ from billing.disputes import (
     raise_dispute,
     show_dispute,
 )
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import ANSWER_DISPUTE
 
 router = APIRouter(prefix="/v1/disputes", tags=["disputes"])
 
@@ -143,7 +146,7 @@ async def disputes_raise(creating: Creates, body: NewDispute) -> Response:
 @router.post(
     "/{dispute_id}/answer",
     summary="Answer a dispute",
-    responses=good(DisputeAnswer) | KEYED | errors(404, 409),
+    responses=good(DisputeAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
 async def disputes_answer(creating: Creates, dispute_id: DisputePath, body: Answer) -> Response:
     """`reverse` takes the runs, or some of them, back: they are no longer billed, and the next invoice
@@ -152,7 +155,10 @@ async def disputes_answer(creating: Creates, dispute_id: DisputePath, body: Answ
 
     def make() -> Created:
         runs = body.runs if body.decision == "reverse" else None
-        answered = service.answer_dispute(dispute_id, reply=body.reply, reverse_runs=runs, by=creating.by)
+        asked = {"dispute": dispute_id, "reply": body.reply, "reverse_runs": runs}
+        answered = perform(service, ANSWER_DISPUTE, asked, by=creating.by)
+        if isinstance(answered, Proposal):
+            return proposed(service, answered)
         return Created(dispute_data(service.engine, answered), status=200)
 
     return await creating.once(make)

@@ -9,6 +9,7 @@ import msgspec
 from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 
+from billing.api.key_use import KeyUse
 from billing.app import Service
 from billing.repository.keys import ApiKey
 from metering.bodies import Readers
@@ -47,6 +48,11 @@ class Keyring:
         held = self._held.get(digest)
         return held[0] if held is not None and 0 <= now - held[1] < _KEY_LIFE_US else None
 
+    def known(self, digest: bytes) -> ApiKey | None:
+        """A key that was good here, however long ago."""
+        held = self._held.get(digest)
+        return None if held is None else held[0]
+
     def put(self, digest: bytes, key: ApiKey, now: int, generation: int) -> None:
         """Not if keys were forgotten since `generation`: this one may be among the revoked."""
         if generation == self.generation:
@@ -65,6 +71,7 @@ class Door:
         self.schedule = schedule
         self.metrics = metrics
         self.keyring = Keyring()
+        self.key_use = KeyUse(service.engine)
         self.readers = Readers()
         self.writer: GroupCommit | None = None
         # Webhooks wait for Stripe: they take no threads from those who only ask us.
@@ -77,6 +84,7 @@ class Door:
             _log.exception("what starts and ends of runs came to before a crash is not metered yet")
         self.readers = Readers()
         self.writer = GroupCommit(self.service.store, self.service.now)
+        self.key_use.start()
         if self.schedule is not None:
             self.schedule.start()
 
@@ -86,6 +94,7 @@ class Door:
             self.schedule.stop()
         if self.writer is not None:
             self.writer.close()
+        self.key_use.stop()
 
 
 async def door_of(request: Request) -> Door:

@@ -9,10 +9,13 @@ from billing.api.idempotency import Created, Creates
 from billing.api.invoices import InvoicePath
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
+from billing.api.proposals import PROPOSED, proposed
 from billing.api.shapes import CreditNoteAnswer, InvoiceAnswer, InvoiceSummary
 from billing.app import Service
 from billing.credit_notes import show_credit_note
 from billing.invoices import invoice_data, show_invoice
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import CREDIT_NOTE
 from billing.voids import void_invoice
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
@@ -117,7 +120,7 @@ async def invoices_void(creating: Creates, invoice_id: InvoicePath, body: Void) 
     "/{invoice_id}/credit-notes",
     summary="Give a credit note",
     status_code=201,
-    responses=good(CreditNoteAnswer, 201) | KEYED | errors(404, 409),
+    responses=good(CreditNoteAnswer, 201) | PROPOSED | KEYED | errors(404, 409),
 )
 async def invoices_credit_note(creating: Creates, invoice_id: InvoicePath, body: NewCreditNote) -> Response:
     """At Stripe less is due then; what was paid already becomes account credit. `sending` says how far the
@@ -125,14 +128,11 @@ async def invoices_credit_note(creating: Creates, invoice_id: InvoicePath, body:
     service = creating.service
 
     def make() -> Created:
-        made, _ = service.credit_note(
-            invoice_id,
-            body.amount,
-            body.kind,
-            body.reason,
-            by=creating.by,
-            stripe_note=body.stripe_note,
-        )
+        asked = {"invoice": invoice_id, **body.model_dump()}
+        done = perform(service, CREDIT_NOTE, asked, by=creating.by)
+        if isinstance(done, Proposal):
+            return proposed(service, done)
+        made, _ = done
         data = show_credit_note(service.engine, made.id)
         return Created(data, location=f"/v1/invoices/{made.invoice_id}")
 

@@ -7,7 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.access import Scope, create_key, key_data, list_keys, revoke_key
+from billing.access import (
+    Scope,
+    create_key,
+    key_data,
+    list_keys,
+    read_end,
+    read_overlap,
+    revoke_key,
+    rotate_key,
+)
 from billing.api.auth import Admin, Reader
 from billing.api.door import TheDoor
 from billing.api.idempotency import Created, Creates
@@ -17,9 +26,12 @@ from billing.repository.keys import ApiKey
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
+_EXPIRES = "When it ends: an instant, or a length of time such as `90d`."
+
 
 class KeyAnswer(BaseModel):
-    """`prefix` is the part of the key by which people recognise it."""
+    """`prefix` is the part of the key by which people recognise it. It is refused from `expires_at` on;
+    `replaced_by` is the key that takes its place. `last_used_at` is kept a minute at a time."""
 
     id: str
     prefix: str
@@ -27,6 +39,9 @@ class KeyAnswer(BaseModel):
     account: str | None
     created_at: str
     revoked_at: str | None
+    expires_at: str | None
+    replaced_by: str | None
+    last_used_at: str | None
 
 
 class NewKeyAnswer(BaseModel):
@@ -37,6 +52,13 @@ class NewKeyAnswer(BaseModel):
     key: str | None
     scope: str
     account: str | None
+    expires_at: str | None = Field(None, description="Absent where it does not end by itself.")
+
+
+class RotatedAnswer(NewKeyAnswer):
+    """The new key, and the old one with when it ends."""
+
+    replaces: KeyAnswer
 
 
 class NewKey(BaseModel):
@@ -46,6 +68,16 @@ class NewKey(BaseModel):
 
     scope: Scope = Field(description="`ingest` writes events, `read` reads, `admin` does everything.")
     account: str | None = Field(None, description="The key sees this account only; not for `admin`.")
+    expires: str | None = Field(None, description=_EXPIRES)
+
+
+class Rotation(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap": "24h"}]})
+
+    overlap: str = Field("24h", description="How long the old key lasts beside the new one.")
+    expires: str | None = Field(
+        None, description=f"{_EXPIRES} By default it lasts as long as the old one was to."
+    )
 
 
 @router.get("", summary="List API keys", responses=good(list[KeyAnswer], headers=LINK_HEADER) | KEYED)
@@ -67,7 +99,9 @@ async def keys_add(creating: Creates, body: NewKey) -> Response:
     service = creating.service
 
     def make() -> Created:
-        new = create_key(service.engine, body.scope, body.account, service.now())
+        now = service.now()
+        ends = read_end(body.expires, now)
+        new = create_key(service.engine, body.scope, body.account, now, expires=ends)
         return Created(new.to_data(), secret="key")  # noqa: S106 - the name of the field
 
     return await creating.once(make)
@@ -83,6 +117,31 @@ def keys_revoke(
     finally:
         door.keyring.forget()
     return Response(status_code=204)
+
+
+@router.post(
+    "/{key_id}/rotate",
+    summary="Put a new API key in the place of one",
+    status_code=201,
+    responses=good(RotatedAnswer, 201) | KEYED | errors(404, 409),
+)
+async def keys_rotate(
+    door: TheDoor, creating: Creates, key_id: Annotated[str, Path(description="Its id.")], body: Rotation
+) -> Response:
+    """The new key has the same scope and account, and is shown this once. The old one goes on for the overlap
+    and then ends by itself."""
+    service = door.service
+
+    def make() -> Created:
+        now = service.now()
+        overlap, ends = read_overlap(body.overlap), read_end(body.expires, now)
+        try:
+            new, old = rotate_key(service.engine, key_id, now, overlap=overlap, expires=ends)
+        finally:
+            door.keyring.forget()
+        return Created(new.to_data() | {"replaces": key_data(old)}, secret="key")  # noqa: S106
+
+    return await creating.once(make)
 
 
 def _id(key: ApiKey) -> str:

@@ -1,4 +1,5 @@
-"""What every request passes through: it gets an id, its body is bounded, and nothing unexpected leaks."""
+"""What every request passes through: it gets an id, its body is bounded in length, depth and encoding, its
+answer is secured, and nothing unexpected leaks."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import itertools
 import re
 import secrets
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.api.bodies import declared_length
+from billing.api.headers import secure, securing
+from billing.api.nesting import is_deeper
 from billing.api.problems import problem, problem_of
 from billing.audit.actor import NOBODY, act
 
@@ -20,6 +23,9 @@ MAX_DOCUMENT_BYTES = 1 << 20
 # Of 100,000 task runs by their ids.
 MAX_LIST_BYTES = 16 << 20
 LISTS = frozenset({"/v1/corrections"})
+# Arrays and objects in one another; what we read has six.
+MOST_NESTED = 64
+# Its events are nested as deep as the decoder follows, and one that is deeper is an event that is rejected.
 BOUNDS_ITSELF = "/v1/events"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
@@ -28,8 +34,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII).fullmatch
 class Guard:
     """An ASGI middleware."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, public_url: str = "") -> None:
         self._app = app
+        self._secure = securing(public_url)
         # Random bits for each request would make it wait for the interpreter's lock.
         self._process = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -49,7 +56,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                secure(message, request_id, self._secure)
             await send(message)
 
         try:
@@ -61,11 +68,21 @@ class Guard:
                 await refusal(scope, receive, answer)
             elif scope["path"] == BOUNDS_ITSELF:
                 await self._app(scope, receive, answer)
+            elif headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+                refusal = problem(
+                    415,
+                    "a body is compressed that is read as it is; send it without Content-Encoding",
+                    request_id=request_id,
+                    field="Content-Encoding",
+                    headers={"Accept-Encoding": "identity"},
+                )
+                await refusal(scope, receive, answer)
             elif declared_length(headers.get("content-length")) > (most := _most(scope["path"])):
                 refusal = problem(413, _too_large(most), request_id=request_id)
                 await refusal(scope, receive, answer)
             else:
-                await self._app(scope, _bounded(receive, most), answer)
+                is_json = "json" in headers.get("content-type", "json")
+                await self._app(scope, _bounded(receive, most, is_json), answer)
         except ClientDisconnect:
             pass  # nobody is left to answer
         except Exception as error:
@@ -83,15 +100,26 @@ def _too_large(most: int) -> str:
     return f"the body is larger than {most} bytes; send less"
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
+class _TooDeep(HTTPException):
+    field = "body"
+
+
+def _bounded(receive: Receive, most: int, is_json: bool) -> Receive:
+    """The body, refused as soon as it is too long; and before anything is built of it, if it is too deep."""
     room = most
+    parts: list[bytes] = []
 
     async def bounded() -> Message:
         nonlocal room
         message = await receive()
-        room -= len(message.get("body", b""))
+        part = message.get("body", b"")
+        room -= len(part)
         if room < 0:
             raise HTTPException(413, _too_large(most))
+        if is_json:
+            parts.append(part)
+            if not message.get("more_body") and is_deeper(b"".join(parts), MOST_NESTED):
+                raise _TooDeep(422, f"the body is nested more than {MOST_NESTED} deep; send it flatter")
         return message
 
     return bounded

@@ -16,7 +16,9 @@ Send `Authorization: Bearer KEY`. Scopes: `ingest` writes events, `read` reads, 
 bound to an account sees that account only, everything else is 404 to it. Amounts are integers in the
 currency's minor unit, prices decimals in the major unit, instants RFC 3339 in UTC. Errors are
 `application/problem+json` (RFC 9457) with one sentence that says what to do; `X-Request-Id` names a request
-in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the next one."""
+in our log. Lists are pages: `?limit&cursor`, and the `Link` header names the next one. Too many requests get
+429, with `RateLimit`, `RateLimit-Policy` and `Retry-After`. What takes two persons is answered 202, with the
+proposal that another approves."""
 
 TAGS = [
     {"name": "events", "description": "What ran: the meter's input."},
@@ -40,6 +42,7 @@ TAGS = [
     {"name": "keys", "description": "Who may do what."},
     {"name": "overviews", "description": "What an operator looks at, as the console shows it."},
     {"name": "operators", "description": "Who may sign in to the operator's console."},
+    {"name": "proposals", "description": "Changes that take two persons: one asks, another approves."},
     {"name": "audit", "description": "Who changed what, when, from what to what."},
     {"name": "stripe", "description": "What Stripe tells us."},
     {"name": "health", "description": "For whoever runs the service."},
@@ -47,10 +50,11 @@ TAGS = [
 
 _SENTENCES = {
     "400": "The request cannot be trusted.",
-    "401": "No API key, or one that is unknown or revoked.",
+    "401": "No API key, or one that is unknown, revoked or expired.",
     "403": "The key's scope is too small.",
     "404": "There is no such thing, or the key may not see it.",
     "409": "The state of things does not allow it.",
+    "429": "Too many requests; `RateLimit` and `Retry-After` say when to go on.",
     "413": "The body is past the limit.",
     "415": "The body's type or encoding is not one that is read here.",
     "422": "A value is not usable; `field` names it.",
@@ -71,7 +75,7 @@ def errors(*statuses: int) -> Responses:
 
 
 # What every route with a key may answer.
-KEYED = errors(401, 403, 422, 503)
+KEYED = errors(401, 403, 422, 429, 503)
 
 
 def complete(app: FastAPI) -> None:

@@ -17,10 +17,13 @@ from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, day_of, month_of
+from billing.api.proposals import PROPOSED, proposed
 from billing.errors import NotFound
 from billing.plan_migration import migrate_plan, preview_plan
-from billing.plans import list_plans, load_plan_text, show_plan
+from billing.plans import list_plans, show_plan
 from billing.pricing.catalogue import PlanVersion
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import LOAD_PLANS
 from billing.repository.keys import ApiKey
 from metering.period import Month
 
@@ -132,6 +135,7 @@ def plans_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     openapi_extra={"requestBody": {"required": True, "content": _content()}},
     responses=good(list[PlanAnswer], description="All of them were there already.")
     | good(list[PlanAnswer], 201, description="Those that are new.")
+    | PROPOSED
     | KEYED
     | errors(409, 413, 415),
 )
@@ -141,7 +145,9 @@ async def plans_load(creating: Creates) -> Response:
     service = creating.service
 
     def make() -> Created:
-        new = load_plan_text(service.engine, text, name, service.now())
+        new = perform(service, LOAD_PLANS, {"text": text, "name": name}, by=creating.by)
+        if isinstance(new, Proposal):
+            return proposed(service, new)
         return Created([version.to_data() for version in new], 201 if new else 200)
 
     return await creating.once(make)

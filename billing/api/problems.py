@@ -114,6 +114,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: object,
 ) -> Response:
+    """`more` may hold a `type`, where the problem's has a name."""
     body: dict[str, object] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     body["detail"] = detail
     if field is not None:
@@ -184,7 +185,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
         detail = f"there is nothing at {request.url.path}; see /openapi.json"
     elif error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}; see /openapi.json"
-    return problem(error.status_code, detail, request_id=request_id_of(request), headers=error.headers)
+    field: str | None = getattr(error, "field", None)
+    return problem(
+        error.status_code, detail, request_id=request_id_of(request), field=field, headers=error.headers
+    )
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Who acts when nobody says: the person at the command line.
 OPERATOR = "operator"
@@ -19,10 +19,12 @@ SCHEDULE = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """`request`: the id of the request, as its answer and the log have it."""
+    """`request`: the id of the request, as its answer and the log have it. `under`: what allows it, which is
+    recorded with whatever is done."""
 
     name: str = OPERATOR
     request: str | None = None
+    under: Mapping[str, str] = field(default_factory=dict)
 
 
 _AT_THE_KEYBOARD = Actor()
@@ -39,9 +41,9 @@ def act(name: str, request: str | None = None) -> None:
 
 
 @contextmanager
-def acting(name: str, request: str | None = None) -> Iterator[None]:
+def acting(name: str, request: str | None = None, under: Mapping[str, str] | None = None) -> Iterator[None]:
     """For as long as the block."""
-    before = _actor.set(Actor(name, request))
+    before = _actor.set(Actor(name, request, under or {}))
     try:
         yield
     finally:

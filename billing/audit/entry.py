@@ -152,10 +152,10 @@ def difference(before: State, after: State) -> dict[str, dict[str, Any]]:
             said["before"][key] = dict(old)
         if old is None or new is None:
             continue
-        changed = [column for column in new if new[column] != old.get(column)]
+        changed = [column for column in {**old, **new} if new.get(column) != old.get(column)]
         if changed:
             said["before"][key] = {column: old.get(column) for column in changed}
-            said["after"][key] = {column: new[column] for column in changed}
+            said["after"][key] = {column: new.get(column) for column in changed}
     return said
 
 

@@ -113,7 +113,8 @@ def note(
     who = actor()
     name = who.name if by in (None, OPERATOR) else by
     assert name is not None
-    done = Deed(deed, kind, subject, account, name, who.request, now, reason, detail or {}, states or {})
+    more = {**(detail or {}), **who.under}
+    done = Deed(deed, kind, subject, account, name, who.request, now, reason, more, states or {})
     at_the_end(connection, partial(_append, deed=done))
 
 

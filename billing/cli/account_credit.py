@@ -48,10 +48,16 @@ def credit(
 ) -> None:
     """Grant an account credit, which its next invoices use."""
     from billing.cli.account_text import print_credit
-    from billing.credits import add_credit
+    from billing.cli.proposals import tell
+    from billing.proposals import Proposal, perform
+    from billing.proposals.deeds import CREDIT
 
     with open_service() as service:
-        data = add_credit(service.engine, id, amount, reason, by=OPERATOR, now=service.now())
+        asked = {"account": id, "amount": amount, "reason": reason}
+        data = perform(service, CREDIT, asked, by=OPERATOR)
+        if isinstance(data, Proposal):
+            tell(service, data, as_json)
+            return
     if as_json:
         print_json(data)
     else:

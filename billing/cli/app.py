@@ -33,6 +33,7 @@ from billing.cli import (
     operators,
     plans,
     preview,
+    proposals,
     reconcile,
     run,
     sandbox,
@@ -75,6 +76,7 @@ app.add_typer(webhooks.group, name="webhooks")
 app.add_typer(deliveries.group, name="deliveries")
 app.add_typer(keys.group, name="keys")
 app.add_typer(operators.group, name="operators")
+app.add_typer(proposals.group, name="proposals")
 app.add_typer(audit.group, name="audit")
 app.add_typer(events.group, name="events")
 app.add_typer(corrections.group, name="corrections")

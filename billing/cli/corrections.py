@@ -53,8 +53,10 @@ def correct(
     """Reverse or restore task runs, whatever their events say. Reversed, they are not billed; restored, they
     count as if nothing had reversed them. Usage shows it at once, and an invoiced month is adjusted on the
     next invoice."""
+    from billing.cli.proposals import tell
     from billing.corrections import ACTIONS
-    from billing.corrections import correct as correct_runs
+    from billing.proposals import Proposal, perform
+    from billing.proposals.deeds import CORRECT
 
     *named, action = words
     if action not in ACTIONS:
@@ -64,17 +66,17 @@ def correct(
     if not named:
         raise typer.BadParameter("name the task runs to correct, or a file of them with --runs")
     with open_service() as service, progress("correcting") as show:
-        done = correct_runs(
-            service.engine,
-            service.store,
-            account,
-            named,
-            action,
-            reason,
-            author=author if author is not None else _user(),
-            now=service.now(),
-            progress=show,
-        )
+        asked = {
+            "account": account,
+            "task_run_ids": named,
+            "action": action,
+            "reason": reason,
+            "author": author if author is not None else _user(),
+        }
+        done = perform(service, CORRECT, asked, by=OPERATOR, progress=show)
+        if isinstance(done, Proposal):
+            tell(service, done, as_json)
+            return
     if as_json:
         print_json(done.to_data())
     else:

@@ -103,16 +103,21 @@ def answer(
 ) -> None:
     """Answer a dispute. Reversed task runs are no longer billed, and the next invoice credits them. Given
     again after it was interrupted, it is finished."""
+    from billing.cli.proposals import tell
     from billing.disputes import dispute_data
+    from billing.proposals import Proposal, perform
+    from billing.proposals.deeds import ANSWER_DISPUTE
 
     if reverse == decline:
         raise typer.BadParameter("give either --reverse or --decline")
     if decline and runs:
         raise typer.BadParameter("--decline reverses no task runs; leave them out")
     with open_service() as service:
-        answered = service.answer_dispute(
-            id, reply=reply, reverse_runs=(runs or []) if reverse else None, by=OPERATOR
-        )
+        asked = {"dispute": id, "reply": reply, "reverse_runs": (runs or []) if reverse else None}
+        answered = perform(service, ANSWER_DISPUTE, asked, by=OPERATOR)
+        if isinstance(answered, Proposal):
+            tell(service, answered, as_json)
+            return
         data = dispute_data(service.engine, answered)
     _print(data, as_json)
 

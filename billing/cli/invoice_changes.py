@@ -74,10 +74,24 @@ def credit_note(
     """Reduce an issued invoice. At Stripe less is due then; what was paid already becomes account credit, for
     invoices to come."""
     from billing.audit.actor import OPERATOR
+    from billing.cli.proposals import tell
     from billing.credit_notes import show_credit_note, warning
+    from billing.proposals import Proposal, perform
+    from billing.proposals.deeds import CREDIT_NOTE
 
     with open_service() as service:
-        made, delivery = service.credit_note(id, amount, kind, reason, by=OPERATOR, stripe_note=stripe_note)
+        asked = {
+            "invoice": id,
+            "amount": amount,
+            "kind": kind,
+            "reason": reason,
+            "stripe_note": stripe_note,
+        }
+        done = perform(service, CREDIT_NOTE, asked, by=OPERATOR)
+        if isinstance(done, Proposal):
+            tell(service, done, as_json)
+            return
+        made, delivery = done
         problems = delivery.problems
         data = show_credit_note(service.engine, made.id)
         currency = _data(service, made.invoice_id)["currency"]

@@ -64,15 +64,20 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """Load plan versions from a file, all of them or none. A version that exists is never changed."""
+    from billing.cli.proposals import tell
     from billing.errors import Invalid
-    from billing.plans import load_plan_text
+    from billing.proposals import Proposal, perform
+    from billing.proposals.deeds import LOAD_PLANS
 
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError:
         raise Invalid(f"{file.name} is not text in UTF-8; a plan file is JSON, YAML or TOML") from None
     with open_service() as service:
-        new = load_plan_text(service.engine, text, file.name, service.now())
+        new = perform(service, LOAD_PLANS, {"text": text, "name": file.name}, by=OPERATOR)
+        if isinstance(new, Proposal):
+            tell(service, new, as_json)
+            return
     if as_json:
         print_json([version.to_data() for version in new])
         return

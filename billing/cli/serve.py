@@ -33,7 +33,12 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
         schedule = Schedule(service) if service.settings.schedule == "on" else None
         config = uvicorn.Config(
-            make_app(service, schedule), loop="auto", http="auto", access_log=False, log_level="warning"
+            make_app(service, schedule),
+            loop="auto",
+            http="auto",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
         )
         address = url_of(listener)
         note(f"Serving at {address}, described at {address}/openapi.json; stop with Ctrl-C")

@@ -7,6 +7,8 @@ from starlette.responses import Response
 from billing.console.visit import Visit, paged
 from billing.disputes import LONGEST_TEXT, STATUSES, dispute_data, list_disputes, show_dispute
 from billing.errors import BillingError, Invalid, NotFound
+from billing.proposals import Proposal, perform
+from billing.proposals.deeds import ANSWER_DISPUTE
 
 PAGE = 25
 # A dispute may be about a thousand runs.
@@ -46,17 +48,17 @@ def answer(visit: Visit) -> Response:
         if decision == "reverse" and not ticked:
             raise Invalid("no task run is ticked; tick those to reverse, or decline", field="run")
         # The dispute says which runs there are: all of them, where all are ticked.
-        dispute = visit.service.answer_dispute(
-            visit.param("dispute"),
-            reply=visit.field("reply"),
-            reverse_runs=ticked if decision == "reverse" else None,
-            by=visit.by,
-        )
+        asked = {
+            "dispute": visit.param("dispute"),
+            "reply": visit.field("reply"),
+            "reverse_runs": ticked if decision == "reverse" else None,
+        }
+        dispute = perform(visit.service, ANSWER_DISPUTE, asked, by=visit.by)
     except NotFound:
         raise
     except BillingError as error:
         return _show(visit, 422 if isinstance(error, Invalid) else 409, error)
-    return visit.go(f"disputes/{dispute.id}")
+    return visit.go(f"{'proposals' if isinstance(dispute, Proposal) else 'disputes'}/{dispute.id}")
 
 
 def _show(visit: Visit, status: int = 200, wrong: BillingError | None = None) -> Response:

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from billing.exports.csv_file import csv_lines
+from billing.exports.table import Kind, Table
 from billing.pricing.catalogue import PlanVersion
 from billing.pricing.contract import Contract
 from billing.pricing.contract_invoice import (
@@ -175,13 +177,21 @@ class ContractReport:
 
     def to_csv(self) -> str:
         """A row a month: quantities, and the amount in major units. Lines end in `\\n`."""
-        rows = ["month,granted,drawn,expired,on_demand,on_demand_amount,balance"]
-        for row in self.months:
-            amount = plain(to_major(row.on_demand_amount, self.contract.currency))
-            rows.append(
-                f"{row.month},{row.granted},{row.drawn},{row.expired},{row.on_demand},{amount},{row.balance}"
+        names = ("granted", "drawn", "expired", "on_demand", "on_demand_amount", "balance")
+        columns = {"month": Kind.TEXT, **dict.fromkeys(names, Kind.COUNT), "on_demand_amount": Kind.NUMBER}
+        rows = (
+            (
+                str(row.month),
+                row.granted,
+                row.drawn,
+                row.expired,
+                row.on_demand,
+                to_major(row.on_demand_amount, self.contract.currency),
+                row.balance,
             )
-        return "\n".join(rows) + "\n"
+            for row in self.months
+        )
+        return b"".join(csv_lines(Table("contract", columns, rows))).decode()
 
 
 def contract_report(

@@ -100,6 +100,13 @@ def get(connection: sa.Connection, number: int) -> Entry | None:
     return None if row is None else _entry(row)
 
 
+def author_of(connection: sa.Connection, deed: str, subject: str) -> str | None:
+    """Who did something to a thing, the last time."""
+    columns = audit_entries.c
+    query = sa.select(columns.author).where(columns.deed == deed, columns.subject == subject)
+    return connection.execute(query.order_by(columns.number.desc()).limit(1)).scalar_one_or_none()
+
+
 def _entry(row: sa.Row[Any]) -> Entry:
     return Entry(
         row.number,

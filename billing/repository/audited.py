@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from billing.audit.entry import State
 from billing.customer_tables import dispute_runs, disputes, link_secrets, sellers
 from billing.notification_tables import alert_settings, webhook_endpoints, webhook_secrets
-from billing.operator_tables import operator_sessions
+from billing.operator_tables import operator_sessions, proposals
 from billing.tables import (
     account_terms,
     accounts,
@@ -43,13 +43,15 @@ Ids = Sequence[str]
 @dataclass(frozen=True, slots=True)
 class Part:
     """Rows of a table that belong to a thing: `owner` is the expression that says to which. Of `hidden`
-    columns a change is seen, and never the value."""
+    columns a change is seen, and never the value. Columns that came `later` than the trail are left out where
+    they hold nothing: what was sealed without them still stands."""
 
     table: sa.Table
     owner: sa.ColumnElement[Any]
     without: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     hidden: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
     join: Callable[[], sa.FromClause] | None = None
     where: sa.ColumnElement[bool] | None = None
 
@@ -72,6 +74,9 @@ class Part:
         for row in connection.execute(query):
             place = "/".join(str(each) for each in row[1 : 1 + len(keys)])
             values = dict(zip((each.name for each in columns), row[1 + len(keys) :], strict=True))
+            for name in self.later:
+                if values[name] is None:
+                    del values[name]
             yield row[0], f"{self.table.name}/{place}", values
 
 
@@ -126,7 +131,17 @@ KINDS: dict[str, Kind] = {
     "billing_run": Kind(billing_runs, billing_runs.c.id, (Part(billing_runs, billing_runs.c.id),)),
     "plan": Kind(plan_versions, plan_versions.c.plan, (Part(plan_versions, plan_versions.c.plan),)),
     "key": Kind(
-        api_keys, api_keys.c.id, (Part(api_keys, api_keys.c.id, hidden=frozenset({"secret_sha256"})),)
+        api_keys,
+        api_keys.c.id,
+        (
+            Part(
+                api_keys,
+                api_keys.c.id,
+                without=frozenset({"last_used_at"}),
+                hidden=frozenset({"secret_sha256"}),
+                later=frozenset({"expires_at", "replaced_by"}),
+            ),
+        ),
     ),
     "dispute": Kind(
         disputes,
@@ -173,6 +188,10 @@ KINDS: dict[str, Kind] = {
                 hidden=frozenset({"link_sha256", "session_sha256"}),
             ),
         ),
+    ),
+    # The digest of the request stands for it: it may name a hundred thousand task runs.
+    "proposal": Kind(
+        proposals, proposals.c.id, (Part(proposals, proposals.c.id, without=frozenset({"request"})),)
     ),
     "links": Kind(
         link_secrets,

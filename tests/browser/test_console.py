@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from billing.alerts.checking import check_alerts
+from billing.audit.actor import acting
 from billing.contracts import load_contract_text
 from billing.disputes import raise_dispute
 from billing.grandfathering import protect
@@ -25,6 +27,8 @@ from billing.notifications.setting_up import sender_of
 from billing.operators import make_link
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import TEST_KEY, StripeSandbox
+from billing.proposals import perform
+from billing.proposals.deeds import CREDIT
 from metering.period import HOUR_US, SECOND_US
 from tests.billing.alerts.receiver import Receiver, receiving
 from tests.browser.conftest import serving
@@ -74,6 +78,10 @@ def service(sqlite_databases: NewDatabase) -> Iterator[Service]:
             engine, world.store, "acme", [f"a-{number:07d}" for number in range(3)],
             "These were a load test of ours.", raised_by="Ada", by="customer's page", now=NOVEMBER_2,
         )  # fmt: skip
+        world.service.settings.second_person_credit = Decimal(500)
+        asked = {"account": "acme", "amount": "600.00", "reason": "the outage of 3 October"}
+        with acting("operator grace"):
+            perform(world.service, CREDIT, asked, by="operator grace")
         check_alerts(engine, world.store, NOVEMBER_2 - HOUR_US, grace_hours=24)
         sender_of(world.service).send_due()
         with serving(world) as address:
@@ -231,11 +239,23 @@ def test_an_admin_makes_a_key_and_previews_a_plan(service: Service, browser: Bro
         expect(page.get_by_role("heading", level=1)).to_contain_text("November 2026")
 
 
+def test_a_credit_is_approved_by_another(service: Service, browser: Browser) -> None:
+    with visiting(browser, service, "finance", scripts=False) as page:
+        page.goto(f"{service.address}/console/proposals")
+        page.get_by_role("link", name="Credit account acme with 600.00 USD").click()
+        expect(page.get_by_text("the outage of 3 October").first).to_be_visible()
+        page.get_by_label("Why it is refused").fill("twice too much")
+        page.get_by_role("button", name="Approve, and do it").click()
+        expect(page.get_by_role("heading", name="operator ada approved it")).to_be_visible()
+        page.goto(f"{service.address}/console/proposals")
+        expect(page.get_by_text("Nothing waits for anybody.")).to_be_visible()
+
+
 PLACES = (
     "", "?search=nobody", "accounts/acme", "accounts/globex", "months/2026-10", "months/2026-11",
     "months/2026-10/invoices", "contracts", "payments", "disputes?status=all", "notifications", "alerts",
     "deliveries", "access", "audit", "audit/1", "audit/20", "catalogue", "catalogue/starter@2021-02",
-    "catalogue/preview", "nowhere",
+    "catalogue/preview", "nowhere", "proposals", "proposals?which=all",
 )  # fmt: skip
 
 
@@ -265,6 +285,9 @@ def test_everybody_can_read_it(
         (first, *_) = list_invoices(service.world.engine, account="acme")
         go(f"invoices/{first.id}")
         go("deliveries")
+        page.get_by_role("row").nth(1).get_by_role("link").click()
+        look()
+        go("proposals?which=all")
         page.get_by_role("row").nth(1).get_by_role("link").click()
         look()
         go("disputes?status=all")

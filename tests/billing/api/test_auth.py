@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
-from billing.access import revoke_key
+from billing.access import create_key, revoke_key, rotate_key
 from billing.api import make_app
 from billing.api.examples import CONTRACT
 from billing.app import make_service
@@ -28,6 +30,8 @@ ADMINS = {
     "/v1/audit/export",
     "/v1/audit/{number}",
     "/v1/operator-sessions",
+    "/v1/proposals",
+    "/v1/proposals/{proposal_id}",
     "/v1/months/{month}/check",
     "/v1/months/{month}/drafts",
     "/v1/months/{month}/unsent",
@@ -52,6 +56,7 @@ OTHERS = {
     "delivery_id": "dlv_of_other",
     "what": "usage",
     "number": "1",
+    "proposal_id": "prp_of_other",
 }
 NOBODY_LISTENS = "https://127.0.0.1:9/hook"
 BODIES: dict[str, Any] = {
@@ -80,6 +85,7 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/void": {"reason": "x"},
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
+    "/v1/keys/{key_id}/rotate": {"overlap": "1h"},
     "/v1/plans/previews": {},
     "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
@@ -95,6 +101,8 @@ BODIES: dict[str, Any] = {
     "/v1/deliveries/resend": {"endpoint": "x"},
     "/v1/deliveries/{delivery_id}/resend": {},
     "/v1/audit/verifications": {},
+    "/v1/proposals/{proposal_id}/approve": {},
+    "/v1/proposals/{proposal_id}/refuse": {"reason": "x"},
 }
 
 
@@ -130,6 +138,9 @@ def two(sqlite_databases: NewDatabase) -> Iterator[Client]:
         half = lineage("START", "2026-10-03T02:00:00Z")
         client.post("/v1/events?format=openlineage&account=other", json=half)
         OTHERS["dispute_id"] = client.post("/v1/disputes", json=BODIES["/v1/disputes"]).json()["id"]
+        world.service.settings.second_person_credit = Decimal(5)
+        asked = client.post("/v1/accounts/other/credits", json={"amount": "6", "reason": "x"})
+        OTHERS["proposal_id"] = asked.json()["id"]
         OTHERS["key_id"] = client.key("read", "other").key.id
         world.send(runs(5_000, account="other", day="2026-11-01", prefix="half"))
         client.post("/v1/alerts/checks", json={})
@@ -148,6 +159,60 @@ def test_there_are_routes() -> None:
     assert len(READS) >= 11
     assert len(WRITES) >= 6
     assert BODIES.keys() == {path for method, path in ROUTES if method == "POST"}
+
+
+def test_every_route_is_asked() -> None:
+    """What is not described would be forgotten here: there is nothing of the kind."""
+    app = make_app(make_service(Settings(_env_file=None)))
+    told = {(method, path) for method, path in routes()}
+    found = set()
+    included = [getattr(each, "original_router", None) for each in app.routes]
+    every = [route for router in included if router is not None for route in router.routes]
+    for route in every + [each for each, router in zip(app.routes, included, strict=True) if router is None]:
+        if isinstance(route, APIRoute):
+            found |= {(method, route.path) for method in route.methods - {"HEAD"}}
+        else:
+            place = getattr(route, "path", "")
+            # The description itself; customers' pages and the console have matrices of their own.
+            assert place in ("/openapi.json", "/c", "/console"), place
+    assert found == told
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])
+def test_a_method_that_a_route_has_not_is_no_way_around(two: Client, method: str, path: str) -> None:
+    for key in (None, "bk_admin_unknown"):
+        answer = two.ask(method, fill(path), key=key)
+        # Some are also what another route takes for the id of a thing.
+        assert answer.status_code in ((401,) if (method, path) in ROUTES else (401, 405))
+        if method != "HEAD":
+            assert "other" not in answer.text.replace(fill(path), "")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("scope", ["ingest", "read"])
+def test_a_key_that_is_refused_learns_nothing(two: Client, scope: str, method: str, path: str) -> None:
+    """Whether a thing is there or not, and whatever it is called: to a key of another account, or of too
+    small a scope, the answers are the same."""
+    key = two.key(scope, "acme").secret
+    there = fill(path)
+    nowhere = path.format(**{name: f"no-{name}" for name in OTHERS} | {"what": "usage", "month": "2026-10"})
+    nowhere += there.removeprefix(path.format(**OTHERS))
+    one = two.ask(method, there, key=key, json=BODIES.get(path))
+    other = two.ask(method, nowhere, key=key, json=BODIES.get(path))
+    if one.status_code not in (401, 403, 404):
+        return  # it may; what it sees is another test's
+    assert one.status_code == other.status_code
+
+    def told(answer: Any, url: str) -> str:
+        text = str(answer.json() | {"request_id": ""})
+        for name, value in OTHERS.items():
+            text = text.replace(f"no-{name}", "…") if url == nowhere else text.replace(f"'{value}'", "'…'")
+        return text
+
+    if one.status_code == 403:
+        assert told(one, there) == told(other, nowhere)
+    assert "standard" not in one.text.replace(OTHERS["plan"], "")
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -176,6 +241,31 @@ def test_a_revoked_key_is_refused_at_once(two: Client, method: str, path: str) -
     assert two.get("/v1/accounts", key=key.secret).status_code == 200
     assert two.ask("DELETE", f"/v1/keys/{key.key.id}").status_code == 204
     assert_problem(two.ask(method, fill(path), key=key.secret, json=BODIES.get(path)), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_key_that_has_ended_is_refused_at_once(two: Client, method: str, path: str, rotated: bool) -> None:
+    """By itself, at a time that was set or when the overlap is over: nobody has to do anything. It is told
+    nothing that an unknown key is not."""
+    world = two.world
+    begun = world.instant
+    try:
+        if rotated:
+            key = two.key("admin")
+            rotate_key(world.engine, key.key.id, begun, overlap=SECOND_US)
+            world.instant += SECOND_US // 2
+        else:
+            key = create_key(world.engine, "admin", None, begun, expires=begun + SECOND_US)
+            world.instant += SECOND_US - 1
+        assert two.get("/v1/accounts", key=key.secret).status_code == 200
+        world.instant = begun + SECOND_US
+        refused = two.ask(method, fill(path), key=key.secret, json=BODIES.get(path))
+        assert_problem(refused, 401)
+        unknown = two.ask(method, fill(path), key="bk_admin_unknown", json=BODIES.get(path))
+        assert refused.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}
+    finally:
+        world.instant = begun
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

@@ -102,3 +102,16 @@ def test_a_key_is_shown_once_and_revoked(cli: Cli) -> None:
     assert key["revoked_at"] is None
     assert cli.json("keys", "revoke", made["id"])["revoked_at"] is not None
     assert cli.done("keys", "create", "--scope", "read").out.startswith("bk_read_")
+
+
+def test_a_key_is_rotated_and_the_old_one_ends(cli: Cli) -> None:
+    made = cli.json("keys", "create", "--scope", "ingest", "--account", "acme", "--expires", "90d")
+    assert made["expires_at"]
+    new = cli.json("keys", "rotate", made["id"], "--overlap", "24h")
+    assert new["key"] != made["key"] and (new["scope"], new["account"]) == ("ingest", "acme")
+    assert new["replaces"]["replaced_by"] == new["id"] and new["replaces"]["expires_at"]
+    assert new["id"] in cli("keys", "list", COLUMNS="250").out
+    assert "rotated already" in cli("keys", "rotate", made["id"]).error
+    assert "overlap: 'x' is not a length of time" in cli("keys", "rotate", new["id"], "--overlap", "x").error
+    assert "expires" in cli("keys", "create", "--scope", "read", "--expires", "2001-01-01").error
+    assert cli.done("keys", "rotate", new["id"]).out.startswith("bk_ingest_")

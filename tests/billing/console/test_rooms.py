@@ -32,7 +32,7 @@ from tests.world import OCTOBER, World
 NAMES = {
     "account": "acme", "month": "2026-10", "invoice": "2026-10-000001", "job": "job_0", "dispute": "dsp_0",
     "delivery": "dlv_0", "endpoint": "whe_0", "key": "key_0", "session": "ops_0", "plan": "starter@2021-02",
-    "number": "1",
+    "number": "1", "proposal": "prp_0",
 }  # fmt: skip
 
 
@@ -110,6 +110,9 @@ def test_nobody_gets_in_without_a_session(client: Client, room: Room) -> None:
     place = f"/console/{room.place.format(**NAMES)}"
     waiting = make_link(world.engine, "eve", "admin", by="operator", now=world.instant)
     ended = Operator(client, "admin", "gone")
+    before = world.instant - SESSION_LIFE_US
+    old = make_link(world.engine, "old", "admin", by="operator", now=before)
+    _, expired = open_session(world.engine, old.secret, before)
     end_sessions(world.engine, world.instant)
     for secret in (
         None,
@@ -117,6 +120,7 @@ def test_nobody_gets_in_without_a_session(client: Client, room: Room) -> None:
         "x",
         waiting.secret,
         ended.secret,
+        expired,
         "billing_console",
         client.key("admin").secret,
     ):
