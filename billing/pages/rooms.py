@@ -32,7 +32,7 @@ _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "", start_page.start),
     ("GET", "usage", usage_page.show),
     ("GET", "usage.csv", usage_page.csv),
-    ("GET", "runs", runs_page.month_so_far),
+    ("GET", "runs", runs_page.of_month),
     ("GET", "explain", explain_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),
     ("GET", "invoices/{invoice}/explain", explain_page.of_invoice),

@@ -77,16 +77,15 @@ def change(this: int, before: int) -> str:
     return f"{'+' if percent > 0 else '−'}{abs(percent)} %"
 
 
-def flow_query(flow: str) -> str:
-    """What follows the address of a run list that shows a flow's billable runs."""
-    return "?" + urlencode({"outcome": "billable", "flow": flow})
+def runs_query(asked: Mapping[str, str], **names: str) -> str:
+    """What follows the address of a run list that shows what is asked for, of one `workspace` or `flow`."""
+    return "?" + urlencode({**asked, **names, "whole": "yes"})
 
 
 FILTERS: Mapping[str, Any] = {
     "amount": format_amount,
     "change": change,
     "date": short_day,
-    "flow_query": flow_query,
     "last_date": lambda end: short_day(end - timedelta(days=1)),
     "price": plain,
     "count": lambda quantity: f"{quantity:,}",
@@ -102,6 +101,7 @@ FILTERS: Mapping[str, Any] = {
     "seconds": seconds,
 }
 GLOBALS: Mapping[str, Any] = {
+    "runs_query": runs_query,
     "OUTCOMES": OUTCOMES,
     "WHY": WHY,
     "INVOICE_STATUS": INVOICE_STATUS,

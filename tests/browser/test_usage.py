@@ -114,8 +114,11 @@ def test_from_the_year_to_the_hour_and_to_the_runs_of_a_flow(
         with (tmp_path / "day.csv").open(newline="") as file:
             assert sum(int(row["billable"]) for row in csv.DictReader(file)) == 290
         page.get_by_role("link", name="acme-flow-1", exact=True).click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Run list of 2026-10-")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Runs of October 2026")
         expect(page.get_by_label("Flow contains")).to_have_value("acme-flow-1")
+        expect(page.get_by_label("Ended on")).to_have_value("2026-10-03")
+        expect(page.get_by_label("Names")).to_have_value("yes")
+        expect(page.get_by_role("row")).to_have_count(25 + 1)
 
 
 def test_of_two_pictures_of_a_contract_one_is_seen(service: Service, browser: Browser) -> None:

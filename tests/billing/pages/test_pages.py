@@ -13,11 +13,8 @@ from starlette.routing import Route
 from billing.disputes import list_disputes
 from billing.links import create_link
 from billing.pages import make_pages
-from billing.pages.runs_page import Filter, run_page
 from billing.sources import add_source, declare, server_of
-from metering.outcome import Outcome
 from metering.period import HOUR_US
-from metering.usage import Run
 from tests.billing.api.client import Client, running
 from tests.conftest import NewDatabase
 from tests.events import event, runs
@@ -193,20 +190,6 @@ def test_a_search_that_finds_little_is_continued(client: Client) -> None:
     assert "from=run-0010000" in answer.text
     last = ask(client, "invoices/2026-10-000001/runs?outcome=failed&from=run-0010000")
     assert "No task run fits." in last.text
-
-
-def test_the_pages_of_a_list_are_the_list() -> None:
-    listed = [Run(f"run-{n:03d}", Outcome(n % 7), n, 1, "", "Load" if n % 2 else "x") for n in range(100)]
-    for wanted in (Filter(), Filter(Outcome.BILLABLE), Filter(flow="LOA"), Filter(id="run-04")):
-        found: list[Run] = []
-        begin: str | None = wanted.id
-        while begin is not None:
-            rest = (run for run in listed if run.task_run_id >= begin)
-            page = run_page(rest, wanted, size=4, look_at=9)
-            assert len(page.runs) <= 4 and page.looked_at <= 9
-            found += page.runs
-            begin = page.next_id
-        assert found == [run for run in listed if wanted.fits(run) and run.task_run_id.startswith(wanted.id)]
 
 
 def test_a_run_that_was_billed_and_is_gone_from_the_month_is_on_its_invoice(client: Client) -> None:
