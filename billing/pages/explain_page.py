@@ -13,6 +13,7 @@ from billing.invoices import list_invoices
 from billing.pages.invoice_page import issued
 from billing.pages.visit import Visit
 from billing.pricing.line import LineKind
+from billing.repository.accounts import is_after_closing
 from billing.repository.invoices import Invoice
 from metering.period import Month
 
@@ -28,7 +29,9 @@ def of_invoice(visit: Visit) -> Response:
 
 def month_so_far(visit: Visit) -> Response:
     service, month = visit.service, Month.of(visit.now)
-    if month < visit.account.billing_from:  # there is no price to explain yet
+    counts = service.store.usage(visit.account.id, month.start, month.end, by="month").counts
+    if month < visit.account.billing_from or (is_after_closing(visit.account, month) and counts.billable):
+        # There is no price to explain.
         return visit.page("explain.html", invoice=None, month=month, data=None)
     found = explain_preview(service.engine, service.store, visit.account.id, month)
     changed = _changed(visit, found, None)

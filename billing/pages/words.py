@@ -94,6 +94,7 @@ FILTERS: Mapping[str, Any] = {
     "instant": parse_instant,
     "iso": format_instant,
     "long_day": lambda instant: long_day(day_of(instant)),
+    "month_of": lambda day: month_text(Month(day.year, day.month)),
     "minute": minute,
     "moment": moment,
     "month": month_text,
