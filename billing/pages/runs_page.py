@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
+from billing.billing_month import counts_data
 from billing.errors import Invalid
 from billing.pages.invoice_page import issued, issued_as
 from billing.pages.run_search import Candidate, Filter, billed_otherwise, plainly, run_page
@@ -96,9 +97,8 @@ def _show(visit: Visit, listed: Listed) -> Response:
 
 def _candidates(visit: Visit, listed: Listed, day: date | None, begin: str) -> Iterator[Candidate]:
     store, account = visit.service.store, visit.account.id
-    start, end = listed.month.start, listed.month.end
-    if day is not None:
-        start, end = day_start(day), day_start(day) + DAY_US
+    first, last = (day, day) if day is not None else _days(visit, listed)
+    start, end = day_start(first), day_start(last) + DAY_US
     now = store.runs(account, start, end, listed.cutoff, from_id=begin)
     if listed.since is None:
         return plainly(now)
@@ -108,6 +108,22 @@ def _candidates(visit: Visit, listed: Listed, day: date | None, begin: str) -> I
         return store.find(account, [task_run_id], listed.cutoff).get(task_run_id)
 
     return billed_otherwise(then, now, find)
+
+
+def _days(visit: Visit, listed: Listed) -> tuple[date, date]:
+    """The first and the last day to look at. Of what changed since an invoice those whose counts changed, so
+    that few are looked through: an adjustment is the sum of what these days have more or fewer."""
+    month, store, account = listed.month, visit.service.store, visit.account.id
+    whole = first_day(month), month.last_day
+    if listed.since is None or listed.since.month != month:
+        return whole
+    if listed.to is not None and not store.unchanged_since(account, month.start, month.end, listed.cutoff):
+        return whole
+    windows = store.usage(account, month.start, month.end, by="day").windows
+    now = {day_of(each.start).isoformat(): counts_data(each.counts) for each in windows if each.counts.total}
+    then = listed.since.usage_by_day
+    changed = sorted(day for day in now.keys() | then.keys() if now.get(day) != then.get(day))
+    return (parse_day(changed[0]), parse_day(changed[-1])) if changed else whole
 
 
 def _usual(visit: Visit) -> str:

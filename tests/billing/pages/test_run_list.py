@@ -19,7 +19,7 @@ from metering.usage import Run
 from tests.billing.api.client import Client, running
 from tests.billing.months import dollars
 from tests.conftest import NewDatabase
-from tests.events import event
+from tests.events import event, runs
 from tests.world import OCTOBER
 
 NUMBER = "2026-10-000001"
@@ -143,6 +143,24 @@ def test_the_adjustment_of_an_invoice_leads_to_what_it_knew(client: Client) -> N
     query = dict(each.split("=") for each in unescape(link).partition("?")[2].split("&"))
     assert query == {"month": "2026-10", "since": "2026-11-000001"}
     assert listed(client, "runs", **query) == ["later"]
+
+
+def test_what_changed_on_a_day_is_found_at_once(sqlite_databases: NewDatabase) -> None:
+    """However much has not changed: only the days whose counts changed are looked through."""
+    world = dollars(sqlite_databases())
+    world.send(runs(11_000, day="2026-10-03"), runs(5, day="2026-10-20", prefix="other"))
+    world.service.run_month(OCTOBER)
+    world.send([event("zz-late", end="2026-10-20T23:00:00Z")])
+    with running(world) as client:
+        number = "2026-10-000001"
+        assert "zz-late" in ask(client, "runs", month="2026-10", since=number).text
+        world.instant = OCTOBER.next().end + 2 * DAY_US
+        world.service.run_month(OCTOBER.next())
+        query = {"month": "2026-10", "since": number, "to": "2026-11-000001"}
+        assert "zz-late" in ask(client, "runs", **query).text
+        world.send([event("zz-later", end="2026-10-01T23:00:00Z")])
+        found = ask(client, "runs", **query).text
+        assert "zz-late" not in found and "Look further" in found  # it is not known on which days
 
 
 def test_usage_leads_to_the_runs_of_a_day_of_a_flow_and_of_a_workspace(client: Client) -> None:
