@@ -54,7 +54,7 @@ SELLER = {
 
 
 def pages_of(content: bytes) -> list[str]:
-    """The text of each page; where a long word was broken, without the break."""
+    """The text of each page."""
     reader = pypdf.PdfReader(io.BytesIO(content))
     return [page.extract_text() for page in reader.pages]
 
@@ -117,6 +117,7 @@ def test_what_is_copied_from_it_has_no_hidden_character(world: World) -> None:
     world.send(runs(10))
     shown = text(world, bill(world))
     assert [each for each in shown if not each.isprintable() and each != "\n"] == []
+    assert "N" * 10 in shown and "N" * 60 not in shown
 
 
 def test_who_reads_its_metadata(world: World) -> None:
