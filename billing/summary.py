@@ -3,7 +3,7 @@ line. From the counters of hours and months, so it takes as long however many ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from billing.alerts.figures import first_day_needed, month_figures
@@ -68,7 +68,8 @@ class Summary:
     """A month as of `now`. `usage` are the days from `forecast.HISTORY_DAYS` before now on, and maybe more.
     `outlook` is None where the month is not priced: `unpriced` says why. `figures` are what alerts compare;
     `reached` are thresholds of this month and of its contract, newest first; `due` are invoices to be paid,
-    `invoices` all that were issued, newest first."""
+    `invoices` all that were issued, newest first. `credit` is the account's credit that no invoice has used,
+    in minor units."""
 
     account: Account
     month: Month
@@ -84,6 +85,12 @@ class Summary:
     due: tuple[Due, ...]
     invoices: tuple[Invoice, ...]
     watermark: dict[str, object] | None
+    credit: int = 0
+
+    @property
+    def after_closing(self) -> bool:
+        """Whether the account was closed before the month began."""
+        return is_after_closing(self.account, self.month)
 
     def money(self, amount: int) -> str:
         """An amount of the account's, as people read it."""
@@ -124,6 +131,7 @@ class Summary:
             },
             "budget": self.budget,
             "figures": [each.to_data() for each in self.figures],
+            "credit": self.credit,
             "due": [self._due_data(each) for each in self.due],
         }
         return data | ({} if self.watermark is None else {"watermark": self.watermark})
@@ -201,14 +209,19 @@ def account_summary(service: Service, account_id: str) -> Summary:
     if month < account.billing_from:
         wrong = f"{account_id} is billed from {account.billing_from} on"
     days = _days(service, held, month, today)
+    counts, closed = month_counts(days, month), is_after_closing(account, month)
+    if closed and counts.billable:  # a billing run refuses them
+        wrong = f"{account_id} was closed on {account.closed_on}; what runs since then is not billed"
     found, figures = None, []
     if wrong is None:
         try:
             found = outlook(held, catalogue, month, days, today)
+            if closed:
+                found = replace(found, forecast=None, expected=None, low=None, high=None)
             needed = first_day_needed(account.terms, month)
             billable = {day: counts.billable for day, counts in days.items() if day >= needed}
             plain_books = Books(account.id, account.currency, account.terms)
-            if not is_after_closing(account, month):
+            if not closed:
                 figures = month_figures(plain_books, catalogue, billable, month, today, chosen.budget)
         except PricingError as error:
             found, wrong = None, str(error)
@@ -217,7 +230,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         account=account,
         month=month,
         now=now,
-        counts=month_counts(days, month),
+        counts=counts,
         usage=days,
         outlook=found,
         unpriced=wrong,
@@ -230,6 +243,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         ),
         invoices=tuple(invoices),
         watermark=watermark,
+        credit=sum(each.amount for each in held.credits),
     )
 
 

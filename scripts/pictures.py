@@ -13,8 +13,6 @@ from playwright.sync_api import Browser, sync_playwright
 
 from billing.app import Service, make_service
 from billing.links import create_link
-from metering import clock
-from metering.period import HOUR_US, Month
 from metering.settings import Settings
 from tests.browser.conftest import serving
 from tests.world import World
@@ -45,11 +43,12 @@ def main() -> int:
         )
         database = f"sqlite:///{folder}/billing-demo/billing.db"
         service = make_service(Settings(_env_file=None, database_url=database))
-        # In the evening of the month's last day, when it is not invoiced yet.
-        evening = Month.of(clock.now_instant()).previous().end - 4 * HOUR_US
+        # When the demo was told: three weeks of a month, beside the one before.
+        told = service.store.cutoff().committed_at
+        assert told is not None
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox"])
-            take(browser, replace(service, now=lambda: evening))
+            take(browser, replace(service, now=lambda: told))
             browser.close()
         service.store.close()
     return 0

@@ -87,8 +87,8 @@ class DueAnswer(BaseModel):
 class SummaryAnswer(BaseModel):
     """Amounts in minor units. `plan`, `amount`, `free_runs`, `next_run` and `forecast` are null where the
     month has no price, `forecast` also where there is nothing to go by. `amount` is the total of the invoice
-    if the month ended now. `figures` are what alerts compare. `watermark` is there for an account that has
-    sources."""
+    if the month ended now. `credit` is what no invoice has used yet. `figures` are what alerts compare.
+    `watermark` is there for an account that has sources."""
 
     account: str
     month: str
@@ -106,6 +106,7 @@ class SummaryAnswer(BaseModel):
     last_month: LastMonth
     budget: int | None
     figures: list[FigureAnswer]
+    credit: int
     due: list[DueAnswer]
     watermark: WatermarkAnswer | None = None
 

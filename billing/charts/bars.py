@@ -130,7 +130,7 @@ def _bars(chart: BarChart, ceiling: int) -> Iterator[str]:
 def _says(chart: BarChart, bar: Bar) -> str:
     said = [f"{series.name} {part:,}" for series, part in zip(chart.series, bar.parts, strict=True)]
     if bar.mark is not None and chart.marks:
-        said.append(f"{chart.marks} {bar.mark:,}")
+        said.append(f"{chart.marks}: {bar.mark:,}")
     return f"{bar.name}: {', '.join(said)}"
 
 

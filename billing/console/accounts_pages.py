@@ -16,7 +16,7 @@ from billing.disputes import list_disputes
 from billing.errors import BillingError, Invalid, Refused
 from billing.invoices import list_invoices, preview
 from billing.links import DEFAULT_HOURS, MOST_HOURS, create_link
-from billing.repository.accounts import Account
+from billing.repository.accounts import Account, is_after_closing
 from billing.terms import list_terms
 from metering.period import Month
 
@@ -85,6 +85,8 @@ def _preview(visit: Visit, account: Account, month: Month) -> dict[str, Any] | N
     try:
         if month < account.billing_from:
             raise Refused(f"{account.id} is billed from {account.billing_from} on")
+        if is_after_closing(account, month):
+            raise Refused(f"{account.id} was closed on {account.closed_on}")
         return preview(visit.service.engine, visit.service.store, account.id, month)
     except BillingError:
         return None

@@ -117,6 +117,12 @@ class DemoMonth:
         """What arrives after the month was invoiced, as a file."""
         return self.workspace.write_events(f"{self.month}-late", agreed.late_events(self.month))
 
+    def write_so_far(self, account: str) -> Path:
+        """What a customer ran in the month that is not over, as a file."""
+        truth = synthetic.Truth()
+        pieces = synthetic.write_days(self.month.next(), self.service.now(), account, truth)
+        return self.workspace.write_events(f"{self.month.next()}-so-far", pieces)
+
     def _add(self, account: str, name: str, email: str, plan: str, since: Month) -> None:
         add_account(
             self.service.engine,

@@ -116,6 +116,7 @@ class Screen:
             f"  {billing} reconcile {month}",
             f"  {billing} ingest {workspace.folder / f'{month}.ndjson.gz'}  # all duplicates",
             f"  {billing} serve",
+            f"  {billing} operators link you --role admin  # the operator's console, while that serves",
         )
         self.text(
             "",

@@ -16,6 +16,7 @@ from billing.reconciliation.operation import reconcile
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository.invoices import Invoice
 from billing.run_report import RunReport
+from billing.summary import account_summary
 from metering.clock import now_instant
 from metering.ingestion import IngestReport
 from metering.period import SECOND_US
@@ -50,6 +51,7 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
         figures["late"] = _late(demo, screen)
         unnoticed = next(each for each in report.invoices if each.account == UNNOTICED_ACCOUNT)
         figures["reconciled"] = _reconciled(demo, screen, unnoticed)
+        figures["so_far"] = _so_far(demo, screen)
         figures["link"] = demo.link(PAYING_ACCOUNT)
         screen.further(demo.workspace, demo.month, mine.number or mine.id, demo.link(PAYING_ACCOUNT))
     note(f"All of this took {(now_instant() - began) / SECOND_US:.1f} s.")
@@ -237,3 +239,23 @@ def _reconciled(demo: DemoMonth, screen: Screen, unnoticed: Invoice) -> dict[str
         "person, or for the next invoice.",
     )
     return {"before": before.to_data(), "after": after.to_data()}
+
+
+def _so_far(demo: DemoMonth, screen: Screen) -> dict[str, object]:
+    """The month that is not over, as the customer's first page has it."""
+    month = demo.month.next()
+    with progress(f"metering {month} so far", unit="bytes") as show:
+        demo.ingest(demo.write_so_far(PAYING_ACCOUNT), show)
+    found = account_summary(demo.service, PAYING_ACCOUNT)
+    ends = found.outlook
+    assert ends is not None and ends.expected is not None and ends.low is not None and ends.high is not None
+    screen.section(
+        f"10  {month} so far",
+        f"{name_of(PAYING_ACCOUNT)} has run {found.counts.billable:,} billable task runs this month, and "
+        f"{found.counts.total - found.counts.billable:,} that cost",
+        f"nothing: {found.money(ends.document.total)} so far. By the end of the month it will be "
+        f"{found.money(ends.expected.total)}; four times of",
+        f"five between {found.money(ends.low.total)} and {found.money(ends.high.total)}. Its page, at the "
+        "end, shows it.",
+    )
+    return found.to_data()

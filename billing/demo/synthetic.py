@@ -134,6 +134,15 @@ def write_month(month: Month, truth: Truth) -> Iterator[bytes]:
             yield b"".join(generator.day(day_start, counted))
 
 
+def write_days(month: Month, until: int, account: str, truth: Truth) -> Iterator[bytes]:
+    """The same of one customer and of the days of a month that are over at an instant."""
+    number, customer = next(each for each in enumerate(CUSTOMERS) if each[1].account == account)
+    counted = truth.runs[account] = Counter()
+    generator = _Generator(month, customer, random.Random(f"{month} {number}"), truth)  # noqa: S311
+    for day_start in range(month.start, until - DAY_US + 1, DAY_US):
+        yield b"".join(generator.day(day_start, counted))
+
+
 class _Generator:
     def __init__(self, month: Month, customer: Customer, chance: random.Random, truth: Truth) -> None:
         days = (month.end - month.start) // DAY_US

@@ -39,7 +39,11 @@ def figures(visit: Visit) -> Response:
 
 def issued(visit: Visit) -> Invoice:
     """The invoice of the address. Raises NotFound for a draft, and for what another account has."""
-    name = visit.param("invoice")
+    return issued_as(visit, visit.param("invoice"))
+
+
+def issued_as(visit: Visit, name: str) -> Invoice:
+    """The invoice of a number, as `issued` does."""
     invoice = show_invoice(visit.service.engine, name, account=visit.account.id)
     if invoice.status == "draft":
         raise NotFound(f"there is no invoice {name!r} that was issued")

@@ -19,7 +19,7 @@ from billing.audit.actor import CUSTOMER, act
 from billing.errors import BillingError, Invalid, NotFound, Refused, sentence
 from billing.links import BadLink, open_link
 from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page, usage_page
-from billing.pages.visit import FormFields, Visit, html_page, secured, style
+from billing.pages.visit import FormFields, Visit, html_page, script, secured, style
 from billing.repository import accounts
 from metering.database import reading
 
@@ -32,7 +32,7 @@ _PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "", start_page.start),
     ("GET", "usage", usage_page.show),
     ("GET", "usage.csv", usage_page.csv),
-    ("GET", "runs", runs_page.month_so_far),
+    ("GET", "runs", runs_page.of_month),
     ("GET", "explain", explain_page.month_so_far),
     ("GET", "invoices/{invoice}", invoice_page.show),
     ("GET", "invoices/{invoice}/explain", explain_page.of_invoice),
@@ -57,6 +57,10 @@ def make_pages(service: Service) -> Starlette:
         week = {"Cache-Control": "public, max-age=604800, immutable"}  # its address changes when it does
         return Response(style()[0], media_type="text/css", headers=week)
 
+    async def charts(_request: Request) -> Response:
+        week = {"Cache-Control": "public, max-age=604800, immutable", "X-Content-Type-Options": "nosniff"}
+        return Response(script()[0], media_type="text/javascript", headers=week)
+
     async def onto_the_first_page(request: Request) -> Response:
         return secured(service, RedirectResponse(f"{request.path_params['token']}/", 307))
 
@@ -68,6 +72,7 @@ def make_pages(service: Service) -> Starlette:
     return Starlette(
         routes=[
             Route("/style.css", stylesheet),
+            Route("/charts.js", charts),
             Route("/{token}", onto_the_first_page),
             *(
                 Route("/{token}/" + place, _endpoint(service, page), methods=[method])

@@ -51,6 +51,7 @@ def start(visit: Visit) -> Response:
         invoices=found.invoices,
         waiting=len(waiting),
         watermark=found.watermark,
+        is_closed=found.account.closed_on is not None and found.account.closed_on <= day_of(visit.now),
         invoiced_from=found.month.end + visit.service.settings.grace_hours * HOUR_US,
     )
 

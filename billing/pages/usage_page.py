@@ -11,7 +11,6 @@ from billing.charts import bar_chart
 from billing.errors import Invalid
 from billing.exports.csv_file import csv_lines
 from billing.exports.table import Columns, Kind, Table
-from billing.invoices import list_invoices
 from billing.pages.span import Span, read_span
 from billing.pages.timeline import Timeline, chart_of, parts_of, timeline
 from billing.pages.visit import Visit, secured
@@ -40,7 +39,7 @@ def show(visit: Visit) -> Response:
         chart=svg(bar_chart(chart_of(span, shown.rows, name="over-time", description=_says(shown)))),
         parts_by=parts,
         largest=largest,
-        runs_of=_runs_of(visit, span),
+        runs_of=_runs_of(span),
         running=span.start <= visit.now < span.end,
     )
 
@@ -92,15 +91,12 @@ def _says(shown: Timeline) -> str:
     return " ".join(said)
 
 
-def _runs_of(visit: Visit, span: Span) -> str | None:
-    """The place of a run list that has the span's month: of this month, or of the month's invoice."""
+def _runs_of(span: Span) -> dict[str, str] | None:
+    """What a run list is asked for to show the runs of the span; None of a year, which no list has."""
     if span.kind == "year":
         return None
-    if span.month == Month.of(visit.now):
-        return "runs"
-    found = list_invoices(visit.service.engine, account=visit.account.id, month=span.month)
-    live = [each for each in found if each.kind == "usage" and each.status not in ("draft", "void")]
-    return f"invoices/{live[0].number}/runs" if live else None
+    day = {"day": span.first.isoformat()} if span.kind == "day" else {}
+    return {"month": str(span.month), "outcome": "billable", **day}
 
 
 def _timeline_table(visit: Visit, span: Span) -> Table:

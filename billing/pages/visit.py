@@ -7,6 +7,7 @@ cookies are not kept, and no other site can act in a customer's name: it would n
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import jinja2
 
 FormFields = Mapping[str, Sequence[str]]
+# The pages that have a chart of bars, which a script reads out.
+WITH_CHARTS = ("start.html", "usage.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,24 @@ def _depth(request: Request) -> int:
 
 def html_page(service: Service, request: Request, template: str, status: int, **values: Any) -> Response:
     """A page for whoever asked, who may have no link that is good."""
-    stylesheet = f"{'../' * _depth(request) or './'}style.css?{style()[1]}"
-    text = (
-        _environment().get_template(template).render(stylesheet=stylesheet, home=home_of(request), **values)
-    )
-    return secured(service, Response(text, status, media_type="text/html"))
+    place = "../" * _depth(request) or "./"
+    own = {"stylesheet": f"{place}style.css?{style()[1]}", "script": f"{place}charts.js?{script()[1]}"}
+    template_ = _environment().get_template(template)
+    text = template_.render(script_hash=script()[2], home=home_of(request), **own, **values)
+    runs = template in WITH_CHARTS
+    return secured(service, Response(text, status, media_type="text/html"), runs_script=runs)
 
 
-def secured(service: Service, response: Response) -> Response:
+def secured(service: Service, response: Response, *, runs_script: bool = False) -> Response:
     """The answer with what keeps the address secret and everything else out: nothing is fetched from
-    elsewhere, no script runs, no other site is told the address, and nobody keeps a copy."""
+    elsewhere, no script runs but, where there are charts, the one file of ours, byte for byte; no other site
+    is told the address, and nobody keeps a copy."""
+    scripts = f"script-src '{script()[2]}'; " if runs_script else ""
     ancestors = service.settings.embed_origins.strip() or "'none'"
     response.headers.update(
         {
             "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
-            f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}",
+            f"{scripts}form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}",
             "Referrer-Policy": "same-origin",
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
@@ -116,6 +122,14 @@ def style() -> tuple[bytes, str]:
     """The stylesheet, and a name of what it holds now."""
     held = (files("billing.pages") / "templates" / "style.css").read_bytes()
     return held, hashlib.sha256(held).hexdigest()[:12]
+
+
+@functools.cache
+def script() -> tuple[bytes, str, str]:
+    """The script of charts, a name of what it holds now, and its digest as a policy names it."""
+    held = (files("billing.pages") / "templates" / "charts.js").read_bytes()
+    digest = hashlib.sha256(held)
+    return held, digest.hexdigest()[:12], f"sha256-{base64.b64encode(digest.digest()).decode()}"
 
 
 @functools.cache

@@ -77,16 +77,15 @@ def change(this: int, before: int) -> str:
     return f"{'+' if percent > 0 else '−'}{abs(percent)} %"
 
 
-def flow_query(flow: str) -> str:
-    """What follows the address of a run list that shows a flow's billable runs."""
-    return "?" + urlencode({"outcome": "billable", "flow": flow})
+def runs_query(asked: Mapping[str, str], **names: str) -> str:
+    """What follows the address of a run list that shows what is asked for, of one `workspace` or `flow`."""
+    return "?" + urlencode({**asked, **names, "whole": "yes"})
 
 
 FILTERS: Mapping[str, Any] = {
     "amount": format_amount,
     "change": change,
     "date": short_day,
-    "flow_query": flow_query,
     "last_date": lambda end: short_day(end - timedelta(days=1)),
     "price": plain,
     "count": lambda quantity: f"{quantity:,}",
@@ -95,6 +94,7 @@ FILTERS: Mapping[str, Any] = {
     "instant": parse_instant,
     "iso": format_instant,
     "long_day": lambda instant: long_day(day_of(instant)),
+    "month_of": lambda day: month_text(Month(day.year, day.month)),
     "minute": minute,
     "moment": moment,
     "month": month_text,
@@ -102,6 +102,7 @@ FILTERS: Mapping[str, Any] = {
     "seconds": seconds,
 }
 GLOBALS: Mapping[str, Any] = {
+    "runs_query": runs_query,
     "OUTCOMES": OUTCOMES,
     "WHY": WHY,
     "INVOICE_STATUS": INVOICE_STATUS,

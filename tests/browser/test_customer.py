@@ -108,7 +108,7 @@ def test_a_dispute_from_the_link_to_the_answer_without_scripts(
         page.goto(service.url())
         expect(page.get_by_role("heading", level=1)).to_have_text("November 2026 so far")
         expect(page.get_by_role("progressbar")).to_be_visible()
-        page.get_by_role("link", name=service.invoice).click()
+        page.get_by_role("link", name=service.invoice, exact=True).click()
         with page.expect_download() as download:
             page.get_by_role("link", name="Download the CSV").click()
         path = tmp_path / "runs.csv"

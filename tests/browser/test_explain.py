@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from billing.links import create_link
+from billing.pages.words import month_text
 from tests.billing.explaining.test_doors import Story
 from tests.browser.conftest import serving
 from tests.browser.test_customer import DESK, PHONE, visiting
@@ -53,8 +54,10 @@ def test_from_every_line_to_the_task_runs_in_two_clicks(place: Place, browser: B
             lines.nth(at).click()
             expect(page).to_have_url(place.url(f"invoices/{number}/explain#line-{at + 1}"))
             expect(page.locator(f"#line-{at + 1}")).to_be_in_viewport()
-            page.get_by_role("link", name="See the task runs").first.click()
-            expect(page.get_by_role("heading", level=1)).to_have_text(f"Run list of {number}")
+            page.locator(f"#line-{at + 1}").get_by_role("link", name="See the task runs").click()
+            line = place.story.november.lines[at]
+            of = f"Runs that changed {month_text(line.month)}" if line.month else f"Run list of {number}"
+            expect(page.get_by_role("heading", level=1)).to_have_text(of)
 
 
 def test_what_is_downloaded_holds(place: Place, browser: Browser, tmp_path: Path) -> None:

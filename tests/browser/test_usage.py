@@ -105,7 +105,7 @@ def test_from_the_year_to_the_hour_and_to_the_runs_of_a_flow(
             "290 billable to the same time of 26 September 2026. The table below has the figures."
         )
         assert page.locator(".slot title").first.text_content() == (
-            "00:00 to 01:00: Billable 22, Not billed 0, Billable on 26 September 2026 22"
+            "00:00 to 01:00: Billable 22, Not billed 0, Billable on 26 September 2026: 22"
         )
         with page.expect_download() as download:
             page.get_by_role("link", name="Download as CSV").click()
@@ -114,8 +114,45 @@ def test_from_the_year_to_the_hour_and_to_the_runs_of_a_flow(
         with (tmp_path / "day.csv").open(newline="") as file:
             assert sum(int(row["billable"]) for row in csv.DictReader(file)) == 290
         page.get_by_role("link", name="acme-flow-1", exact=True).click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Run list of 2026-10-")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Runs of October 2026")
         expect(page.get_by_label("Flow contains")).to_have_value("acme-flow-1")
+        expect(page.get_by_label("Ended on")).to_have_value("2026-10-03")
+        expect(page.get_by_label("Names")).to_have_value("yes")
+        expect(page.get_by_role("row")).to_have_count(25 + 1)
+
+
+def test_a_chart_is_read_out_with_the_keyboard_and_by_touch(service: Service, browser: Browser) -> None:
+    with visiting(browser) as page:
+        for place in ("", "usage?day=2026-10-03"):
+            page.goto(service.url(place))
+            readout = page.locator(".readout")
+            expect(readout).to_have_text("Point at a bar, or step through them with the arrow keys.")
+            page.locator(".plot").focus()
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("ArrowRight")
+            second = "Mon 2 Nov: " if not place else "01:00 to 02:00: "
+            expect(readout).to_contain_text(f"{second}Billable ")
+            page.keyboard.press("End")
+            page.keyboard.press("ArrowRight")  # there is none behind it
+            last = "Mon 30 Nov: " if not place else "23:00 to 24:00: "
+            expect(readout).to_contain_text(last)
+            expect(page.locator(".slot.at")).to_have_count(1)
+            page.keyboard.press("Tab")  # out of it, like any other
+            expect(page.locator(".slot.at")).to_have_count(0)
+            page.locator(".slot .hit").nth(3).hover(force=True)
+            expect(readout).to_contain_text("Wed 4 Nov: " if not place else "03:00 to 04:00: ")
+    phone = browser.new_context(viewport={"width": 400, "height": 850}, has_touch=True, is_mobile=True)
+    page = phone.new_page()
+    page.goto(service.url())
+    page.locator(".slot .hit").nth(4).tap(force=True)
+    expect(page.locator(".readout")).to_contain_text("Thu 5 Nov: Billable 290")
+    # Nothing but the file of ours runs.
+    page.evaluate(
+        "() => { const one = document.createElement('script'); one.textContent = 'window.ran = true';"
+        " document.head.append(one); }"
+    )
+    assert page.evaluate("window.ran") is None
+    phone.close()
 
 
 def test_of_two_pictures_of_a_contract_one_is_seen(service: Service, browser: Browser) -> None:

@@ -4,6 +4,8 @@ whatever comes late or is taken back, and whoever is killed."""
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -66,6 +68,27 @@ def test_thresholds_are_told_as_they_are_reached(world: World) -> None:
             "threshold": 50,
         },
     }
+
+
+def test_of_several_who_look_at_once_each_alert_has_one_teller(world: World) -> None:
+    """Whoever comes second finds it told. Their events are as many as the alerts."""
+    world.account("globex", plan="small", since="2026-09")
+    use(world, *range(12))
+    world.send([event(f"g-{number}", account="globex", end="2026-10-15T10:00:00Z") for number in range(9)])
+    set_alerts(world.engine, "acme", budget="1.00", by="test", now=world.instant)
+    together = Barrier(4)
+
+    def look(_: int) -> list[Alert]:
+        together.wait()
+        return check(world)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [each for alerts in threads.map(look, range(4)) for each in alerts]
+    kept = list_alerts(world.engine)
+    assert sorted(each.id for each in found) == sorted(each.id for each in kept)
+    keys = {(each.account, each.kind, each.basis, each.threshold) for each in kept}
+    assert len(keys) == len(kept) >= 3 + 3 + 2  # 50, 80, 100 of runs and budget; 50 and 80 of globex
+    assert len(told(world.engine)) == len(kept)
 
 
 def test_of_thresholds_reached_together_one_is_worth_a_mail(world: World) -> None:

@@ -61,6 +61,7 @@ def test_the_month_so_far_and_what_it_will_come_to(client: Client) -> None:
         },
         "budget": 4_000,
         "figures": client.get("/v1/accounts/acme/alerts").json()["figures"],
+        "credit": 0,
         "due": [],
     }
 

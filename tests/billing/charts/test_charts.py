@@ -58,7 +58,7 @@ def test_bars_are_within_the_picture_and_as_high_as_what_they_hold(
         assert len(slot.findall("line")) == (mark is not None)
         says = slot.findtext("title") or ""
         assert f"Billable {a:,}" in says and f"Not billed {b:,}" in says
-        assert not marks or mark is None or says.endswith(f"The month before {mark:,}")
+        assert not marks or mark is None or says.endswith(f"The month before: {mark:,}")
 
 
 def test_what_is_heard_and_what_is_keyed() -> None:

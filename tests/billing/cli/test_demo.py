@@ -146,6 +146,16 @@ def test_the_month_is_reconciled_and_the_lost_webhook_found(figures: dict[str, A
     assert after["differences"] == before["differences"][:2]
 
 
+def test_the_customers_page_has_a_month_to_show(figures: dict[str, Any], truth: Truth) -> None:
+    """Three weeks of it, beside the month before, and what it will come to."""
+    so_far = figures["so_far"]
+    assert so_far["account"] == "northwind-analytics" and so_far["month"] == "2026-11"
+    assert 0.6 < so_far["billable"] / truth.runs["northwind-analytics"]["billable"] < 0.8
+    assert sum(so_far["not_billed"].values()) > 0
+    amount = so_far["forecast"]["amount"]
+    assert so_far["amount"] < amount["low"] <= amount["expected"] <= amount["high"]
+
+
 def test_it_tells_the_same_story_again(place: Path, figures: dict[str, Any]) -> None:
     assert figures["folder"] == "billing-demo"
     (place / "billing-demo" / "notes.txt").write_text("mine")
