@@ -107,25 +107,31 @@ def gather(
 
 def _ledger(connection: sa.Connection) -> _Ledger:
     said: dict[str, list[tuple[str, str]]] = {}
-    for account_id, kind, data in connection.execute(_TERMS.order_by(account_terms.c.entry)):
-        said.setdefault(account_id, []).append((kind, data))
+    for account_id, kind, data in connection.execute(_TERMS.order_by(account_terms.c.entry)).all():
+        if account_id in said:
+            said[account_id].append((kind, data))
+        else:
+            said[account_id] = [(kind, data)]
     columns = (accounts.c.id, accounts.c.currency, accounts.c.billing_from, accounts.c.closed_on)
     rows = connection.execute(sa.select(*columns).order_by(accounts.c.id)).all()
     known: dict[tuple[tuple[str, str], ...], int] = {}
     agreed: list[Terms] = []
     terms = []
-    for row in rows:
-        changes = tuple(said.get(row.id, ()))
-        if changes not in known:
-            known[changes] = len(agreed)
+    ids, currencies, billed_from, closed_on = ([row[at] for row in rows] for at in range(4))
+    for account_id in ids:
+        changes = tuple(said.get(account_id, ()))
+        place = known.get(changes)
+        if place is None:
+            place = known[changes] = len(agreed)
             agreed.append(terms_of(change_from_data(kind, json.loads(data)) for kind, data in changes))
-        terms.append(known[changes])
-    until = [_NEVER if row.closed_on is None else _last_month(row.closed_on) for row in rows]
+        terms.append(place)
+    begins = {text: _number(Month.parse(text)) for text in set(billed_from)}
+    ends = {text: _NEVER if text is None else _last_month(text) for text in set(closed_on)}
     return _Ledger(
-        [row.id for row in rows],
-        [row.currency for row in rows],
-        np.array([_number(Month.parse(row.billing_from)) for row in rows], dtype=np.int64),
-        np.array(until, dtype=np.int64),
+        ids,
+        currencies,
+        np.array([begins[text] for text in billed_from], dtype=np.int64),
+        np.array([ends[text] for text in closed_on], dtype=np.int64),
         np.array(terms, dtype=np.int64),
         agreed,
         plans.catalogue(connection),
@@ -238,10 +244,13 @@ def _priced_by(
     found = []
     for pair in pairs.tolist():
         agreed, when = ledger.agreed[pair // len(terms_in)], terms_in[pair % len(terms_in)]
-        program, protection = best(agreed.programs, when), agreed.protection(when)
+        program = best(agreed.programs, when) if agreed.programs else None
+        protection = agreed.protection(when) if agreed.protections else None
+        is_alone = len(agreed.enrolments) == 1 and not agreed.contracts
+        plan = agreed.enrolments[0].plan_id if is_alone else agreed.plan(when)
         found.append(
             (
-                versions.setdefault(agreed.plan(when), len(versions)),
+                versions.setdefault(plan, len(versions)),
                 0 if program is None else int(program.percentage * PERCENT_UNIT),
                 NO_CHARGE if protection is None else protection.charge,
             )

@@ -82,8 +82,8 @@ def draft_plans(
     for draft in drafts:
         if not any(draft.instead_of in (held.plan, held.id) for held in catalogue):
             raise Invalid(
-                f"nobody can be on plan {draft.instead_of!r}, which is not loaded; name the plan whose accounts "
-                "to compare",
+                f"nobody can be on plan {draft.instead_of!r}, which is not loaded; name the plan whose "
+                "accounts to compare",
                 field="instead_of",
             )
     if (overlap := refuse_overlap(drafts)) is not None:

@@ -9,6 +9,7 @@ from billing.cli import (
     alerts,
     anomalies,
     audit,
+    backtest,
     collect,
     contract_documents,
     contracts,
@@ -61,8 +62,21 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
+for module in (
+    ingest,
+    corrections,
+    usage,
+    summary,
+    preview,
+    run,
+    reconcile,
+    anomalies,
+    backtest,
+    estimate,
+    export,
+):
     module.add_to(app)
+backtest.add_to(app)
 explain.add_to(invoices.group)
 app.add_typer(month.group, name="month")
 invoice_changes.add_to(invoices.group)

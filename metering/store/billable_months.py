@@ -28,9 +28,8 @@ def billable_months(connection: sa.Connection, start: int, end: int) -> Billable
     parts = [read(raw, number) for number in months]
     quantities = [quantity for _, quantity in parts]
     numbers, places = np.unique(_joined([account for account, _ in parts]), return_inverse=True)
-    names = {
-        number: name for number, name in connection.execute(sa.select(accounts.c.id, accounts.c.account))
-    }
+    named = connection.execute(sa.select(accounts.c.id, accounts.c.account)).all()
+    names = {row.id: row.account for row in named}
     return BillableMonths(
         [names[number] for number in numbers.tolist()],
         places.astype(np.int64),
