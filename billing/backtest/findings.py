@@ -137,10 +137,10 @@ class Band(NamedTuple):
 
 
 def distribution(found: PerAccount, which: NDArray[np.bool_]) -> list[Band]:
-    """Of accounts that move, `which` have one currency. Falls are bounded from above by what they reach: the
+    """Of some accounts, which have one currency. Falls are bounded from above by what they reach: the
     band of -20 to -10 has a fall of 20 % and none of 10 %."""
     now, change = found.net_now, found.change
-    base = which & found.moves
+    base = which
     bands = [_band(found, base & (change == 0), 0, 0)]
     falls = [each for each in EDGES if each < 0]
     rises = [each for each in EDGES if each > 0]

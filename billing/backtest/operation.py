@@ -12,6 +12,7 @@ from billing.backtest.history import Draft, refuse_overlap
 from billing.backtest.report import Report
 from billing.backtest.rerating import Rerated, rerate
 from billing.backtest.solving import PRICE_PLACES, Solved, solve_free_runs, solve_price
+from billing.backtest.thresholds import other_rule, read_threshold
 from billing.errors import Invalid
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.errors import PricingError, VersionConflict
@@ -38,18 +39,22 @@ def backtest(
     solve: Sequence[str] = (),
     places: int = PRICE_PLACES,
     unbilled: bool = False,
+    threshold: str | None = None,
 ) -> Report:
     """What the runs of some months cost now, and under draft plans that are not loaded: texts of plan files,
     each with the name whose suffix says how to read it. A draft takes the place of all versions of its plan,
     or of `instead_of`. `solve`: `free-runs`, or `price:2` (of the draft's second bracket, to `places`), to be
-    found so that revenue is kept. Nothing is changed, nor loaded. Raises Invalid."""
+    found so that revenue is kept. `threshold`: then, only what takes longer than so many seconds is billed;
+    all runs of the months are read for it. Nothing is changed, nor loaded. Raises Invalid."""
     check_months(first, last, now)
     versions = [version for text, name in files for version in _read(text, name)]
     with reading(engine) as connection:
         catalogue = plans.catalogue(connection)
     drafts = draft_plans(catalogue, versions, instead_of)
     asked = [_solving(each, versions) for each in solve]
-    history = gather(engine, store, months_between(first, last), unbilled=unbilled)
+    months = months_between(first, last)
+    rule = None if threshold is None else other_rule(store, months, read_threshold(threshold))
+    history = gather(engine, store, months, unbilled=unbilled, threshold=rule)
     rerated = rerate(history, drafts)
     solved = [each for bracket in asked for each in _solved(rerated, bracket, places)]
     return Report.of(rerated, solved, partial=last == Month.of(now))

@@ -179,7 +179,8 @@ class Report:
 
     def _moving(self, code: str) -> Any:
         """Accounts of a currency that may change: where no draft is given, under another rule all do."""
-        return self._of(code) & self.found.moves
+        here = self._of(code)
+        return here & self.found.moves if self.rerated.drafts else here
 
     def _at_risk(self) -> list[dict[str, Any]]:
         return [

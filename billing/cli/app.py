@@ -42,6 +42,7 @@ from billing.cli import (
     summary,
     usage,
     webhooks,
+    whatif,
 )
 from billing.cli.commands import noun
 from billing.cli.errors import OneLineErrors
@@ -76,7 +77,8 @@ for module in (
     export,
 ):
     module.add_to(app)
-backtest.add_to(app)
+for module in (backtest, whatif):
+    module.add_to(app)
 explain.add_to(invoices.group)
 app.add_typer(month.group, name="month")
 invoice_changes.add_to(invoices.group)

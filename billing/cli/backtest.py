@@ -43,6 +43,9 @@ Months = Annotated[
     ),
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="CSV has a row an account.")]
+AllMonths = Annotated[
+    bool, typer.Option("--all-months", help="Also months in which an account was not billed.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
@@ -70,9 +73,11 @@ def _backtest(
         ),
     ] = None,
     places: Annotated[int, typer.Option(min=0, max=12, help="Of a price that is solved for.")] = 6,
-    all_months: Annotated[
-        bool, typer.Option("--all-months", help="Also months in which an account was not billed.")
-    ] = False,
+    threshold: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS", help="Then, only longer runs are billed; now it is 1."),
+    ] = None,
+    all_months: AllMonths = False,
     format: OutputFormat = Format.TABLE,
     as_json: AsJson = False,
 ) -> None:
@@ -95,6 +100,7 @@ def _backtest(
             solve=solve or (),
             places=places,
             unbilled=all_months,
+            threshold=threshold,
         )
     if as_json or format is Format.JSON:
         print(json.dumps(report.to_data(), indent=1))

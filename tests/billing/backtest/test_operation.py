@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from billing.backtest.operation import backtest
 from billing.backtest.report import Report
+from billing.backtest.thresholds import what_if
 from billing.errors import Invalid
 from billing.plan_migration import preview_plan
 from billing.pricing.plan_file import parse_plan_file
@@ -125,6 +126,42 @@ def test_the_preview_of_a_month_is_one_of_these(world: World, seed: int) -> None
             assert moved[account.id] == tuple(amounts)
         else:
             assert not plan.startswith("flow@") or account.closed_on is not None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_another_threshold_priced_one_by_one(world: World, seed: int) -> None:
+    """Half a second and two: every account's months of the runs that would count, contracts drawn anew."""
+    random_world(world, seed)
+    everyone, catalogue = every_account(world)
+    asked = what_if(world.engine, world.store, ["2", "0.5"], FIRST, LAST, now=world.instant)
+    data = asked.to_data()
+    assert [each["threshold"] for each in data["thresholds"]] == ["0.5", "2"]
+    assert data["billable_now"] == sum(
+        counts.billable
+        for month in MONTHS
+        for counts in world.store.counts_by_account(month.start, month.end).values()
+    )
+    for outcome, us in zip(data["thresholds"], (500_000, 2_000_000), strict=True):
+        found = {each["account"]: each for each in outcome["accounts"]}
+        for account in everyone:
+            now = [one_by_one(world, account, catalogue, month) for month in MONTHS]
+            then = [one_by_one(world, account, catalogue, month, us) for month in MONTHS]
+            sums = [sum(each[1] for each in half if each is not None) for half in (now, then)]
+            each = found.get(account.id, {"current_net": 0, "draft_net": 0})
+            assert [each["current_net"], each["draft_net"]] == sums
+        names = [*(account.id for account in everyone), "stranger"]
+        days = world.store.days_at(names, FIRST.start, LAST.end, us)
+        assert outcome["billable"] == sum(sum(each.values()) for each in days.values())
+    both = run(world, DRAFT, threshold="2").to_data()
+    alone = {each["currency"]: each for each in data["thresholds"][1]["totals"]}
+    for total in both["totals"]:
+        assert total["current_net"] == alone[total["currency"]]["current_net"]
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "-1", "0.0000001", "3601", "NaN", "1e99", "Infinity"])
+def test_what_is_no_threshold(world: World, wrong: str) -> None:
+    with pytest.raises(Invalid, match="not a threshold"):
+        what_if(world.engine, world.store, [wrong], FIRST, LAST, now=world.instant)
 
 
 def test_what_is_solved_keeps_revenue(world: World) -> None:
