@@ -24,6 +24,7 @@ from tests.world import World
 # What is read of all accounts at once, by the operator alone.
 ADMINS = {
     "/v1/anomalies",
+    "/v1/what-if",
     "/v1/audit",
     "/v1/audit/export",
     "/v1/audit/{number}",
@@ -81,6 +82,7 @@ BODIES: dict[str, Any] = {
     "/v1/invoices/{invoice_id}/credit-notes": {"amount": "1", "kind": "goodwill", "reason": "x"},
     "/v1/keys": {"scope": "read"},
     "/v1/plans/previews": {},
+    "/v1/backtests": {},
     "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
     "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},
