@@ -172,7 +172,14 @@ def place_of(held: Job) -> str:
     """The page that a job was started from."""
     if held.kind == "resend":
         return f"deliveries?endpoint={held.subject}"
-    return "catalogue/preview" if held.kind == "preview" else f"months/{held.subject.partition('/')[0]}"
+    places = {
+        "preview": "catalogue/preview",
+        "backtest": "catalogue/backtest",
+        "what-if": "catalogue/what-if",
+    }
+    if held.kind in places:
+        return places[held.kind]
+    return f"months/{held.subject.partition('/')[0]}"
 
 
 def _start(visit: Visit, kind: str, subject: str, do: Callable[[Stages], dict[str, Any]]) -> Response:
