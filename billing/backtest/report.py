@@ -69,11 +69,11 @@ class Report:
         held = holding(history.account, *net, len(history.accounts), step)
         return cls(rerated, per_account(rerated), held, tuple(solved), partial)
 
-    def to_data(self, *, limit: int | None = None) -> dict[str, Any]:
-        """In the shape of JSON answers; of the accounts the first so many, those first who would pay more.
+    def to_data(self, *, limit: int | None = None, by_size: bool = False) -> dict[str, Any]:
+        """In the shape of JSON answers; of the accounts the first so many, as `account_rows` orders them.
         Amounts are in minor units."""
         history = self.rerated.history
-        rows = list(self.account_rows(limit=limit))
+        rows = list(self.account_rows(limit=limit, by_size=by_size))
         return {
             "from": str(history.months[0]),
             "to": str(history.months[-1]),
@@ -110,14 +110,16 @@ class Report:
             },
         }
 
-    def account_rows(self, *, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    def account_rows(self, *, limit: int | None = None, by_size: bool = False) -> Iterator[dict[str, Any]]:
         """An account that has anything to rate each, by currency, those first who would pay more, by how
-        much. The protections are None where the account pays no more: `hold_every_month` where no month
-        does, `hold_in_all` where all months together do not."""
+        much; or (`by_size`) those first whose price changes most, up or down. The protections are None where
+        the account pays no more: `hold_every_month` where no month does, `hold_in_all` where all months
+        together do not."""
         history, found, held = self.rerated.history, self.found, self.held
         change = found.change
         codes = np.array(history.currencies, dtype=object)
-        order = sorted(range(len(history.accounts)), key=lambda at: (codes[at], -change[at], at))
+        rank = abs(change) if by_size else change
+        order = sorted(range(len(history.accounts)), key=lambda at: (codes[at], -rank[at], at))
         rises = np.zeros(len(history.accounts), dtype=np.bool_)
         rises[history.account[self.rerated.net_then > self.rerated.net_now]] = True
         columns = [each.tolist() for each in (found.moves, *found[:5], change, rises, *held)]

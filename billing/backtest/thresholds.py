@@ -183,7 +183,7 @@ def _between(edges: Sequence[int], bands: Sequence[int], above: int, up_to: int)
 
 
 def _outcome(each: AtThreshold, limit: int | None) -> dict[str, Any]:
-    data = each.report.to_data(limit=limit)
+    data = each.report.to_data(limit=limit, by_size=True)
     kept = ("totals", "months", "distribution", "accounts", "accounts_left_off", "left_out")
     return {
         "threshold": seconds(each.us),

