@@ -6,6 +6,7 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    advise,
     alerts,
     anomalies,
     audit,
@@ -77,7 +78,7 @@ for module in (
     export,
 ):
     module.add_to(app)
-for module in (backtest, whatif):
+for module in (backtest, whatif, advise):
     module.add_to(app)
 explain.add_to(invoices.group)
 app.add_typer(month.group, name="month")

@@ -25,6 +25,8 @@ from tests.world import World
 ADMINS = {
     "/v1/anomalies",
     "/v1/what-if",
+    "/v1/accounts/{account_id}/advice",
+    "/v1/contract-risks",
     "/v1/audit",
     "/v1/audit/export",
     "/v1/audit/{number}",

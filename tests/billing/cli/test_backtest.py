@@ -62,9 +62,7 @@ def test_a_backtest_as_a_table_and_as_csv(metered: Cli, folder: Path) -> None:
     assert "3.00 USD now, 6.00 USD then (+3.00 USD)" in shown
     assert "billing accounts protect" in shown
     (acme, globex) = csv.DictReader(
-        io.StringIO(
-            metered.done("backtest", folder / "draft.json", *MONTHS, "--format", "csv").out
-        )
+        io.StringIO(metered.done("backtest", folder / "draft.json", *MONTHS, "--format", "csv").out)
     )
     assert (acme["account"], acme["change"], acme["hold_in_all"]) == ("acme", "300", "300")
     assert (globex["change"], globex["hold_in_all"]) == ("0", "")
