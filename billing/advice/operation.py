@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from billing.advice.commitment import Agreed, Compared, Offer, break_even_percent, compare, sizes
@@ -23,6 +23,7 @@ from metering.period import DAY_US, Month, day_of, day_start
 
 TERM_MONTHS = 12
 MOST_OFFERS = 20
+_PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,12})?", re.ASCII).fullmatch
 _RUNS = re.compile(r"[1-9][0-9]{0,12}", re.ASCII).fullmatch
 
 
@@ -133,7 +134,8 @@ def advise(
     if len(made) > MOST_OFFERS:
         raise Invalid(f"more than {MOST_OFFERS} offers; name fewer", field="offer")
     if not made:
-        made = [_sized(runs, unit_price, account.currency) for runs in sizes(before.billable)]
+        price = None if unit_price is None else _unit_price(unit_price)
+        made = [_sized(runs, price, account.currency) for runs in sizes(before.billable)]
     advised = tuple(_advise(agreed, past, coming, usage, ahead, each) for each in made)
     return Advice(agreed, past, coming, ahead, advised, before.billable, before.without)
 
@@ -198,19 +200,19 @@ def _read(text: str, code: str) -> Offer:
     return Offer(int(runs), amount)
 
 
-def _sized(runs: int, unit_price: str | None, code: str) -> Offer:
-    if unit_price is None:
+def _sized(runs: int, price: Decimal | None, code: str) -> Offer:
+    if price is None:
         return Offer(runs)
-    try:
-        price = Decimal(unit_price)
-        if not price.is_finite() or not 0 <= price < 10**6 or price.as_tuple().exponent < -12:  # type: ignore[operator]
-            raise InvalidOperation
-    except InvalidOperation:
-        raise Invalid(
-            f"{unit_price[:40]!r} is not a price of a run; write it like 0.0018, with up to 12 places",
-            field="unit_price",
-        ) from None
     return Offer(runs, round_to_minor(EXACT.multiply(price, Decimal(runs)), code))
+
+
+def _unit_price(text: str) -> Decimal:
+    if _PRICE(text) is None:
+        raise Invalid(
+            f"{text[:40]!r} is not a price of a run; write it like 0.0018, with up to 12 places",
+            field="unit_price",
+        )
+    return Decimal(text)
 
 
 def _cheapest(offers: Sequence[tuple[Offer, Compared]], on_demand: int | None) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ def test_contracts_by_risk(known: Cli, folder: Path) -> None:
     assert known.json("advise") == []
     assert known.done("advise").out == "No contract is running.\n"
     grant = {"id": "g", "runs": 1000, "price": "2.00"}
-    term = {"id": "c", "account": "acme", "start": "2020-01-01", "end": "2099-01-01", "plan": "standard"}
+    term = {"id": "c", "account": "acme", "start": "2024-01-01", "end": "2040-01-01", "plan": "standard"}
     contract = term | {"currency": "USD", "instalments": "upfront", "grants": [grant]}
     (folder / "contract.json").write_text(json.dumps(contract))
     known.done("contracts", "add", folder / "contract.json")
