@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from billing.app import Service
 from billing.pricing.contract import Contract
 from billing.pricing.drawdown import draw
-from billing.reporting.contract_pace import WINDOW, Pace, project
+from billing.reporting.contract_pace import WINDOW, Pace, Projection, project
 from billing.repository import accounts, alerts, contracts
 from billing.repository.parts import parts
 from metering.database import reading
@@ -87,12 +87,8 @@ def contract_figures(
 
 def figures_of(contract: Contract, usage: Mapping[date, int], as_of: date, told: int = 0) -> ContractFigures:
     """`usage`: the billable runs of days from the start of the term on."""
-    until = max(min(as_of, contract.end - _DAY), contract.start - _DAY)
-    term = {day: runs for day, runs in usage.items() if contract.start <= day <= until}
-    balances = _balances(contract, term, until)
-    window = [until - n * _DAY for n in range(WINDOW - 1, -1, -1)]
-    pace = Pace(tuple(term.get(day, 0) for day in window if day >= contract.start))
-    runs_out = project(contract, term, until, balances, pace).runs_out
+    balances, pace, projection = projected(contract, usage, as_of)
+    runs_out = projection.runs_out
     over = as_of >= contract.end
     return ContractFigures(
         contract,
@@ -104,6 +100,24 @@ def figures_of(contract: Contract, usage: Mapping[date, int], as_of: date, told:
         (contract.end - as_of).days - 1,
         told,
     )
+
+
+def projected(
+    contract: Contract, usage: Mapping[date, int], as_of: date
+) -> tuple[list[int], Pace, Projection]:
+    """The balances of the days of a term up to one, the pace of its last days, and the term drawn to its end
+    at that pace."""
+    until = max(min(as_of, contract.end - _DAY), contract.start - _DAY)
+    term = {day: runs for day, runs in usage.items() if contract.start <= day <= until}
+    balances = _balances(contract, term, until)
+    window = [until - n * _DAY for n in range(WINDOW - 1, -1, -1)]
+    pace = Pace(tuple(term.get(day, 0) for day in window if day >= contract.start))
+    return balances, pace, project(contract, term, until, balances, pace)
+
+
+def running(engine: sa.Engine, today: date) -> Sequence[Contract]:
+    """The contracts whose term is running."""
+    return _watched(engine, today, None)[0]
 
 
 def _balances(contract: Contract, term: Mapping[date, int], until: date) -> list[int]:

@@ -16,7 +16,7 @@ from billing.pricing.adjustment import priced
 from billing.pricing.basis import Basis
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.days import first_day
-from billing.pricing.errors import PricingError, VersionConflict
+from billing.pricing.errors import PricingError
 from billing.pricing.invoice import compose
 from billing.pricing.plan_file import parse_plan_file
 from billing.pricing.price_protection import PriceProtection
@@ -164,39 +164,38 @@ def preview_plan(
     """What a plan version that is not loaded would do: the usage of the last whole month, of each account on
     another version of its plan (or of the plan `instead_of`), priced on both. `text` is that of a plan file,
     whose suffix in `name` says how to read it. Nothing is changed, nor loaded. Raises Invalid."""
+    from billing.backtest.gathering import gather  # with numpy
+    from billing.backtest.history import Draft
+    from billing.backtest.operation import draft_plans
+    from billing.backtest.rerating import rerate
+
     version = _draft(text, name)
-    compared = Month.of(now).previous()
-    month = Month.of(now)
-    counted = store.counts_by_account(compared.start, compared.end)
+    month, compared = Month.of(now), Month.of(now).previous()
     report = MigrationReport(version.id, month, compared, dry_run=True)
     with reading(engine) as connection:
         held = plans.catalogue(connection)
         everyone = accounts.ids(connection)
-    same = [each.id for each in held if each.plan == (instead_of or version.plan)]
-    if not same and version.plan != instead_of:
-        raise Invalid(
-            f"nobody can be on plan {instead_of or version.plan!r}, which is not loaded; name the plan whose "
-            "accounts to compare",
-            field="instead_of",
-        )
-    try:
-        catalogue = held.add(version)
-    except VersionConflict as error:
-        raise Invalid(str(error), field="version") from None
+    plan = instead_of or version.plan
+    if instead_of != version.plan or any(each.plan == plan for each in held):
+        draft_plans(held, [version], instead_of)
+    history = gather(engine, store, (compared,), unbilled=True, terms_of_month=month)
+    rerated = rerate(history, [Draft(version, plan)])
+    priced_ = zip(rerated.net_now.tolist(), rerated.net_then.tolist(), strict=True)
+    amounts = {history.accounts[place]: each for place, each in zip(history.account, priced_, strict=True)}
     for number, account in enumerate(_each_account(engine)):
         progress(number, len(everyone))
-        if account.terms.plan(month).partition("@")[0] != (instead_of or version.plan):
+        on = account.terms.plan(month)
+        if plan not in (on, on.partition("@")[0]):
             continue
         reason = _left_alone(account, version, month)
         if reason is not None:
             report.skipped.append((account.id, reason))
-            continue
-        try:
-            moved, _ = _compare(account, version, month, counted.get(account.id, Counts()), catalogue, None)
-        except (BillingError, PricingError) as error:
-            report.failed.append((account.id, str(error)))
+        elif account.currency != version.currency:
+            says = f"is billed in {account.currency}, but plan {version.id} is priced in {version.currency}"
+            report.failed.append((account.id, f"account {account.id} {says}"))
         else:
-            report.moved.append(moved)
+            before, after = amounts.get(account.id, (0, 0))
+            report.moved.append(Moved(account.id, on, version.id, account.currency, before, after))
     progress(len(everyone), len(everyone))
     return report
 

@@ -7,6 +7,7 @@ counts are compared, by account and outcome, with what was generated: a fast wro
     scripts/bench [--events 200000] [--held 0] [--connections 8] [--json FILE] [--database-url URL]
     scripts/bench --clickhouse [URL]       the store on ClickHouse: a server, or the tests' engine
     scripts/bench --close 10000 --months 2    closing months: task runs become numbered invoices
+    scripts/bench --backtest 100000 --months 12    what a draft plan would have made of their months
 """
 
 from __future__ import annotations
@@ -281,6 +282,7 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=1, help="to close, one after the other")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of closing")
     parser.add_argument("--clickhouse", nargs="?", const="", metavar="URL", help="the store on ClickHouse")
+    parser.add_argument("--backtest", type=int, metavar="ACCOUNTS", help="pricing --months of so many again")
     parser.add_argument("--pages", action="store_true", help="the customer's pages, with a year of --events")
     options = parser.parse_args()
     if options.clickhouse is not None:
@@ -300,11 +302,13 @@ def main() -> None:
             if options.json:
                 options.json.write_text(json.dumps({"median": medians, "rounds": found}, indent=1))
             return
-        if options.pages:
+        if options.pages or options.backtest:
+            import bench_backtest
             import bench_pages
 
-            figures = bench_pages.measure(options, Path(name))
-            bench_pages.report(figures)
+            measured = bench_pages if options.pages else bench_backtest
+            figures = measured.measure(options, Path(name))
+            measured.report(figures)
             if options.json:
                 options.json.write_text(json.dumps(figures, indent=1))
             return

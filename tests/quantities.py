@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
+from metering.durations import BillableMonths, DurationsAsked, RunDurations, Tally, counts_from
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns, last_commits
 from metering.outcome import Action, Outcome, Statement, changes_nothing, classify, judged
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Place, Verdict
+from metering.store.month_counts import billable_months_of
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_window
 
 DURATION_US = 5 * SECOND_US
@@ -219,6 +221,37 @@ class QuantityStore:
             if any(_was_in(cohort, start, end) for cohort in cohorts)
         }
 
+    def billable_months(self, start: int, end: int) -> BillableMonths:
+        return billable_months_of(self, start, end)
+
+    def run_durations(
+        self, asked: DurationsAsked, accounts: Sequence[str] | None = None
+    ) -> dict[str, RunDurations]:
+        found = {}
+        for account in self._runs if accounts is None else accounts:
+            tally = Tally(asked)
+            for cohort in self._runs.get(account, ()):
+                said = [statement for _, statement in cohort.said]
+                if said:
+                    tally.add(said, _last_action(cohort), cohort.end - cohort.first)
+            if (figures := tally.figures()) is not None:
+                found[account] = figures
+        return found
+
+    def days_at(
+        self, accounts: Sequence[str], start: int, end: int, threshold_us: int
+    ) -> dict[str, dict[date, int]]:
+        found: dict[str, dict[date, int]] = {}
+        for account in accounts:
+            days: Counter[date] = Counter()
+            for cohort in self._runs.get(account, ()):
+                said = [statement for _, statement in cohort.said]
+                at = counts_from(said, _last_action(cohort), threshold_us) if said else None
+                if at is not None and start <= at < end:
+                    days[day_of(at)] += cohort.end - cohort.first
+            found[account] = {day: days[day] for day in sorted(days)}
+        return found
+
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
         """Each run takes five seconds, and has an id that tells no time."""
         days = [(at // DAY_US, position) for position, at in enumerate(self._commits, 1)]
@@ -280,6 +313,10 @@ class QuantityStore:
         if next_new < batch.end:
             told.append(_Cohort(next_new, batch.end, ((position, batch.statement),)))
         self._runs[batch.account] = sorted(told, key=lambda cohort: cohort.first)
+
+
+def _last_action(cohort: _Cohort) -> Action | None:
+    return cohort.corrected[-1][1] if cohort.corrected else None
 
 
 def _was_in(cohort: _Cohort, start: int, end: int) -> bool:

@@ -28,6 +28,7 @@ TAGS = [
     {"name": "credit", "description": "What accounts have in hand, and the referrals that earn it."},
     {"name": "usage", "description": "What counts and what does not, and what it would cost."},
     {"name": "plans", "description": "Price schedules; a version never changes."},
+    {"name": "backtests", "description": "What other prices would have made of what really ran."},
     {"name": "contracts", "description": "Committed usage: task runs that are paid for in advance."},
     {"name": "invoices", "description": "What was billed, and the proof of it."},
     {"name": "disputes", "description": "What customers say is billed wrongly, and the answers."},

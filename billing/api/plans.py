@@ -103,7 +103,8 @@ class MigrationAnswer(BaseModel):
 PlanPath = Annotated[str, Path(description="`starter` (its newest version in effect) or `starter@2021-02`.")]
 
 
-def _content() -> dict[str, Any]:
+def plan_content() -> dict[str, Any]:
+    """How a body of plan versions is described."""
     one = {"$ref": "#/components/schemas/PlanAnswer"}
     many = {"type": "array", "items": one}
     text = {"schema": {"type": "string"}}
@@ -132,7 +133,7 @@ def plans_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     "",
     summary="Load plan versions",
     status_code=201,
-    openapi_extra={"requestBody": {"required": True, "content": _content()}},
+    openapi_extra={"requestBody": {"required": True, "content": plan_content()}},
     responses=good(list[PlanAnswer], description="All of them were there already.")
     | good(list[PlanAnswer], 201, description="Those that are new.")
     | PROPOSED
@@ -156,7 +157,7 @@ async def plans_load(creating: Creates) -> Response:
 @router.post(
     "/previews",
     summary="Preview a draft plan",
-    openapi_extra={"requestBody": {"required": True, "content": _content()}},
+    openapi_extra={"requestBody": {"required": True, "content": plan_content()}},
     responses=good(MigrationAnswer) | KEYED | errors(413, 415),
 )
 async def plans_preview(

@@ -8,6 +8,18 @@ full in the table that every page has beside it.
 """
 
 from billing.charts.bars import Bar, BarChart, Series, bar_chart
+from billing.charts.outcomes import changes, durations, revenue
 from billing.charts.small import meter, share, trend
 
-__all__ = ["Bar", "BarChart", "Series", "bar_chart", "meter", "share", "trend"]
+__all__ = [
+    "Bar",
+    "BarChart",
+    "Series",
+    "bar_chart",
+    "changes",
+    "durations",
+    "meter",
+    "revenue",
+    "share",
+    "trend",
+]

@@ -6,9 +6,11 @@ from billing.cli import (
     account_credit,
     account_terms,
     accounts,
+    advise,
     alerts,
     anomalies,
     audit,
+    backtest,
     collect,
     contract_documents,
     contracts,
@@ -43,6 +45,7 @@ from billing.cli import (
     summary,
     usage,
     webhooks,
+    whatif,
 )
 from billing.cli.commands import noun
 from billing.cli.errors import OneLineErrors
@@ -63,7 +66,21 @@ app.add_typer(contracts.group, name="contracts")
 app.add_typer(plans.group, name="plans")
 app.add_typer(collect.group, name="collect")
 app.add_typer(sources.group, name="sources")
-for module in (ingest, corrections, usage, summary, preview, run, reconcile, anomalies, estimate, export):
+for module in (
+    ingest,
+    corrections,
+    usage,
+    summary,
+    preview,
+    run,
+    reconcile,
+    anomalies,
+    backtest,
+    estimate,
+    export,
+):
+    module.add_to(app)
+for module in (backtest, whatif, advise):
     module.add_to(app)
 explain.add_to(invoices.group)
 app.add_typer(month.group, name="month")

@@ -50,10 +50,7 @@ def draft(visit: Visit) -> Response:
 def preview(visit: Visit) -> Response:
     """Of a text that was pasted, or of a file."""
     service, instead_of = visit.service, visit.field("instead_of") or None
-    # A browser sends the end of a line as two characters.
-    text = (visit.form.get("file", [""])[0] or visit.form.get("text", [""])[0]).replace("\r\n", "\n")
-    given = visit.field("file.name")
-    name = given if _NAME(given) else "the draft.yaml"
+    text, name = draft_text(visit)
     try:
         if not text.strip():
             raise Invalid("paste a plan, or choose a file", field="plan")
@@ -74,6 +71,14 @@ def preview(visit: Visit) -> Response:
         return {**report.to_data(), "moved": len(report.moved), "text": text[:20_000]}
 
     return visit.begin("preview", SUBJECT, do)
+
+
+def draft_text(visit: Visit) -> tuple[str, str]:
+    """What was pasted, or the text of a file, with a name whose suffix says how to read it."""
+    # A browser sends the end of a line as two characters.
+    text = (visit.form.get("file", [""])[0] or visit.form.get("text", [""])[0]).replace("\r\n", "\n")
+    given = visit.field("file.name")
+    return text, given if _NAME(given) else "the draft.yaml"
 
 
 def _draft(visit: Visit, text: str, wrong: str | None = None) -> Response:

@@ -12,7 +12,11 @@ from billing.repository.operator_jobs import Job
 # While work goes on, its page is asked for again after so many seconds.
 REFRESH_SECONDS = 2
 # Where work is started that is of no month and of no endpoint, by its kind.
-_PLACES = {"preview": "catalogue/preview"}
+_PLACES = {
+    "preview": "catalogue/preview",
+    "backtest": "catalogue/backtest",
+    "what-if": "catalogue/what-if",
+}
 
 
 def show(visit: Visit) -> Response:

@@ -19,6 +19,8 @@ JOBS = {
     "check": "Check of the month",
     "reconcile": "Reconciliation",
     "preview": "Preview of a plan",
+    "backtest": "Backtest",
+    "what-if": "Another threshold",
     "resend": "Sending again",
 }
 

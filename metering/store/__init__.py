@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
+from metering.durations import BillableMonths, DurationsAsked, RunDurations
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns
 from metering.outcome import Action, Outcome
@@ -133,6 +134,22 @@ class EventStore(Protocol):
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         """Accounts that have, or once had, task runs in the period, and their counts now (which may be zero,
         where all their runs moved elsewhere), from the hourly counters."""
+
+    def billable_months(self, start: int, end: int) -> BillableMonths:
+        """The billable runs of all accounts, in each month of a period of whole months, now: in columns, and
+        from the counters."""
+
+    def run_durations(
+        self, asked: DurationsAsked, accounts: Sequence[str] | None = None
+    ) -> dict[str, RunDurations]:
+        """Of all accounts, or some: how long their runs of a period took, and how many would count at other
+        thresholds, now, corrections included. Accounts without any are left out. Reads the runs of the
+        period, and those of which several events are known; what it holds is a few rows an account."""
+
+    def days_at(
+        self, accounts: Sequence[str], start: int, end: int, threshold_us: int
+    ) -> dict[str, dict[date, int]]:
+        """The runs of each day of a period that would count at a threshold, now. Reads the runs."""
 
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
         """Of all accounts, or some: how long their runs of a period of whole days took, and when they were

@@ -30,12 +30,7 @@ def revised_runs(
     """Those of some accounts that end in the period, judged by the events and corrections committed up to
     `cutoff`, each account's ascending by the bytes of its id. Never reads more runs than were ever revised or
     corrected. `as_sent`: by the events alone."""
-    said: dict[tuple[int, bytes], list[Statement]] = defaultdict(list)
-    for at in range(0, len(account_ids), _ACCOUNTS):
-        some = account_ids[at : at + _ACCOUNTS]
-        for query in (_first(some, cutoff), _further(some, cutoff)):
-            for account_id, key, outcome, *rest in connection.execute(query):
-                said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
+    said = revised_statements(connection, account_ids, cutoff)
     actions = {} if as_sent else of_accounts(connection, account_ids, cutoff)
     found: dict[int, list[Run]] = defaultdict(list)
     for (account_id, key), statements in said.items():
@@ -55,6 +50,26 @@ def revised_runs(
     for runs in found.values():
         runs.sort(key=lambda run: run.task_run_id.encode())
     return found
+
+
+def revised_statements(
+    connection: sa.Connection, account_ids: Sequence[int], cutoff: int
+) -> dict[tuple[int, bytes], list[Statement]]:
+    """All that is said of the runs of some accounts of which there is more than one event, or a correction,
+    by the events up to a cutoff."""
+    said: dict[tuple[int, bytes], list[Statement]] = defaultdict(list)
+    for at in range(0, len(account_ids), _ACCOUNTS):
+        some = account_ids[at : at + _ACCOUNTS]
+        for query in (_first(some, cutoff), _further(some, cutoff)):
+            for account_id, key, outcome, *rest in connection.execute(query):
+                said[account_id, bytes(key)].append(Statement(Outcome(outcome), *rest))
+    return said
+
+
+def accounts_revised(connection: sa.Connection) -> list[int]:
+    """The accounts that have such runs."""
+    several = (sa.select(table.c.account_id) for table in (revisions, corrections))
+    return sorted(connection.scalars(sa.union(*several)))
 
 
 def _first(account_ids: Sequence[int], cutoff: int) -> sa.Select[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from metering.database import reading
+from metering.durations import BillableMonths, DurationsAsked, RunDurations
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns
 from metering.outcome import Outcome
@@ -19,6 +20,7 @@ from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Place, Verdict, run_key
 from metering.store.counters import Counters
+from metering.store.durations import days_at, run_durations
 from metering.store.held import held_runs
 from metering.store.hours import Hours
 from metering.store.listed import found_runs, listed_days, listed_names, listed_runs
@@ -99,6 +101,27 @@ class SqlEventStore:
 
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
         return self._counters.by_account(start, end)
+
+    def billable_months(self, start: int, end: int) -> BillableMonths:
+        from metering.store.billable_months import billable_months  # with numpy
+
+        with reading(self._engine) as connection:
+            return billable_months(connection, start, end)
+
+    def run_durations(
+        self, asked: DurationsAsked, accounts: Sequence[str] | None = None
+    ) -> dict[str, RunDurations]:
+        numbers = None if accounts is None else sorted(self._names.account_ids(accounts).values())
+        with reading(self._engine) as connection:
+            return run_durations(connection, asked, numbers)
+
+    def days_at(
+        self, accounts: Sequence[str], start: int, end: int, threshold_us: int
+    ) -> dict[str, dict[date, int]]:
+        numbers = self._names.account_ids(accounts)
+        with reading(self._engine) as connection:
+            found = days_at(connection, sorted(numbers.values()), start, end, threshold_us)
+        return {account: found.get(numbers.get(account, -1), {}) for account in accounts}
 
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
         numbers = None if accounts is None else sorted(self._names.account_ids(accounts).values())

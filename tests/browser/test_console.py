@@ -213,6 +213,23 @@ def test_a_webhook_is_sent_again_and_a_dispute_answered(service: Service, browse
         expect(page.get_by_text("operator ada answered")).to_be_visible()
 
 
+def test_an_admin_backtests_a_plan_and_tries_a_threshold(service: Service, browser: Browser) -> None:
+    with visiting(browser, service, "admin", scripts=False) as page:
+        page.get_by_role("link", name="Catalogue").click()
+        page.get_by_role("link", name="Backtest drafts").click()
+        page.get_by_role("button", name="Backtest").click()
+        wait_for(page)
+        page.get_by_role("link", name="To the backtest").click()
+        expect(page.get_by_text("starter@2027-01 instead of starter, 2026-08 to 2026-10")).to_be_visible()
+        expect(page.get_by_role("img", name="Revenue by month, USD").first).to_be_visible()
+
+        page.get_by_role("link", name="Another threshold").click()
+        page.get_by_role("button", name="Look").click()
+        wait_for(page)
+        page.get_by_role("link", name="To what it came to").click()
+        expect(page.get_by_role("img", name="Runs by duration")).to_be_visible()
+
+
 def test_an_admin_makes_a_key_and_previews_a_plan(service: Service, browser: Browser) -> None:
     with visiting(browser, service, "admin", scripts=False) as page:
         page.get_by_role("link", name="Access").click()
@@ -255,7 +272,8 @@ PLACES = (
     "", "?search=nobody", "accounts/acme", "accounts/globex", "months/2026-10", "months/2026-11",
     "months/2026-10/invoices", "contracts", "payments", "disputes?status=all", "notifications", "alerts",
     "deliveries", "access", "audit", "audit/1", "audit/20", "catalogue", "catalogue/starter@2021-02",
-    "catalogue/preview", "nowhere", "proposals", "proposals?which=all",
+    "catalogue/preview", "catalogue/backtest", "catalogue/what-if", "nowhere",
+    "proposals", "proposals?which=all",
 )  # fmt: skip
 
 

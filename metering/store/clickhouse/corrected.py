@@ -67,6 +67,18 @@ class Corrections:
             for (account, key), said in self._said(seen, wanted).items()
         ]
 
+    def judged_anew(
+        self, seen: Seen, names: Sequence[str] | None = None
+    ) -> list[tuple[str, list[Statement], Action]]:
+        """Account, all that events say, and what the operator said last, of each corrected run."""
+        with reading(self._engine) as connection:
+            actions = corrections.by_name(connection, seen.high, names)
+        wanted = [(name, key) for name, found in actions.items() for key in found]
+        return [
+            (account, said, actions[account][key])
+            for (account, key), said in self._said(seen, wanted).items()
+        ]
+
     def history(self, seen: Seen, account: str) -> Mapping[bytes, Sequence[tuple[int, Action]]]:
         """Every correction of an account's runs, with its position, in their order."""
         with reading(self._engine) as connection:

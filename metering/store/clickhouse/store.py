@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from metering.event import TaskRunEvent
-from metering.figures import Asked, RunFigures, SharedRuns
 from metering.outcome import Action, Outcome, Statement
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
@@ -25,14 +24,14 @@ from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection, Rows
 from metering.store.clickhouse.corrected import Corrections, merged, move, once_within
-from metering.store.clickhouse.figures import run_figures, shared_runs
+from metering.store.clickhouse.figures import Figures
 from metering.store.clickhouse.journal import Journal, Seen
 from metering.store.clickhouse.names import names_as_of
 from metering.store.counters import check_hours, window_start
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_name, group_window
 
 
-class ClickHouseEventStore:
+class ClickHouseEventStore(Figures):
     """Implements `metering.store.EventStore`. `engine` is the SQL database, which has the journal. Whatever
     is asked of it raises EventsUnavailable where ClickHouse cannot be used."""
 
@@ -276,12 +275,6 @@ class ClickHouseEventStore:
             if key in said:
                 said[key] += actions
         return any(once_within(each, start, end) for each in said.values())
-
-    def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
-        return run_figures(self.engine, self.connection, self._journal.seen(), asked, accounts)
-
-    def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
-        return shared_runs(self.connection, self._journal.seen(), start, end)
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:

@@ -26,6 +26,9 @@ from tests.world import World
 # What is read of all accounts at once, by the operator alone.
 ADMINS = {
     "/v1/anomalies",
+    "/v1/what-if",
+    "/v1/accounts/{account_id}/advice",
+    "/v1/contract-risks",
     "/v1/audit",
     "/v1/audit/export",
     "/v1/audit/{number}",
@@ -87,6 +90,7 @@ BODIES: dict[str, Any] = {
     "/v1/keys": {"scope": "read"},
     "/v1/keys/{key_id}/rotate": {"overlap": "1h"},
     "/v1/plans/previews": {},
+    "/v1/backtests": {},
     "/v1/operator-sessions": {"name": "eve", "role": "admin"},
     "/v1/accounts/{account_id}/links": {},
     "/v1/disputes": {"account": "other", "runs": ["run-0000001"], "message": "x", "raised_by": "x"},

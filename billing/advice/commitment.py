@@ -1,0 +1,142 @@
+"""Offers of committed runs compared with the same months without a contract: pure.
+
+Every figure is an ordinary drawing, and the ordinary composition of months: brackets, program and protection
+included. Amounts are in minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate, pairwise
+
+from billing.pricing.adjustment import priced
+from billing.pricing.basis import Basis
+from billing.pricing.catalogue import PlanVersion
+from billing.pricing.contract import Grant
+from billing.pricing.days import first_day
+from billing.pricing.drawdown import draw
+from billing.pricing.invoice import compose
+from billing.pricing.on_demand import ContractMonth
+from billing.pricing.terms import Terms
+from metering.outcome import Outcome
+from metering.period import Month
+from metering.usage import Counts
+
+# Shares of the last year's runs that are looked at where nothing is offered.
+SHARES = (25, 50, 75, 90, 100, 110, 125)
+# Sizes are rounded up to so many runs.
+_ROUND = 1000
+# The furthest that break-even usage is looked for, in percent of what is expected.
+_MOST_PERCENT = 300
+_STEP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A grant of so many runs for the whole term; `price` None: not known, only what it is worth is."""
+
+    runs: int
+    price: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What prices the months of an account: its currency, the plan, programs and protections."""
+
+    account: str
+    currency: str
+    version: PlanVersion
+    terms: Terms
+
+    def amount(self, month: Month, on_demand: int, drawn: int | None = None) -> int:
+        """A month's own lines; `drawn` None: no contract."""
+        contract = None if drawn is None else ContractMonth("offer", drawn, on_demand)
+        basis = Basis(
+            self.account,
+            month,
+            self.currency,
+            Counts({Outcome.BILLABLE: on_demand + (drawn or 0)}),
+            self.version,
+            contract=contract,
+            programs=self.terms.programs,
+            protection=self.terms.protection(month),
+        )
+        return priced(compose(basis).lines).amount
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A term with an offer and without: `without` is what its usage costs on demand, `rest` what of it is
+    still on demand with the offer. `runs_out_on`: the first day with a run that it does not cover."""
+
+    billable: int
+    without: int
+    rest: int
+    unused: int
+    runs_out_on: date | None
+    price: int | None
+
+    @property
+    def break_even_price(self) -> int:
+        """The most that the offer may cost."""
+        return self.without - self.rest
+
+    @property
+    def saving(self) -> int | None:
+        return None if self.price is None else self.break_even_price - self.price
+
+
+def compare(agreed: Agreed, months: Sequence[Month], usage: Mapping[date, int], offer: Offer) -> Compared:
+    """Of months that follow one another; `usage` are their billable runs by day."""
+    start, end = first_day(months[0]), first_day(months[-1].next())
+    here = {day: runs for day, runs in usage.items() if start <= day < end and runs}
+    drawdown = draw([Grant("offer", offer.runs, offer.price or 0, start, end)], here)
+    without, rest = 0, 0
+    for month in months:
+        drawn, on_demand = drawdown.drawn(month), drawdown.on_demand(month)
+        without += agreed.amount(month, drawn + on_demand)
+        rest += agreed.amount(month, on_demand, drawn)
+    out = next((day.day for day in drawdown.days if day.on_demand), None)
+    return Compared(sum(here.values()), without, rest, sum(drawdown.left.values()), out, offer.price)
+
+
+def break_even_percent(
+    agreed: Agreed, months: Sequence[Month], usage: Mapping[date, int], offer: Offer
+) -> int | None:
+    """The least share of some usage, in whole percent, with which an offer costs no more than on demand; None
+    where none up to three times the usage does, or the price is not known."""
+    if offer.price is None:
+        return None
+
+    def pays(percent: int) -> bool:
+        saving = compare(agreed, months, scaled(usage, percent), offer).saving
+        return saving is not None and saving >= 0
+
+    # A saving grows slowly: it is looked for in steps, and then in between.
+    reached = next((percent for percent in range(_STEP, _MOST_PERCENT + 1, _STEP) if pays(percent)), None)
+    if reached is None:
+        return None
+    return next(percent for percent in range(reached - _STEP + 1, reached + 1) if pays(percent))
+
+
+def scaled(usage: Mapping[date, int], percent: int) -> dict[date, int]:
+    """So many percent of each day, in whole runs that add up to so many percent of all.
+
+    >>> days = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
+    >>> list(scaled(dict.fromkeys(days, 1), 50).values())
+    [0, 1, 0]
+    """
+    days = sorted(usage)
+    sums = [0, *(every * percent // 100 for every in accumulate(usage[day] for day in days))]
+    return {day: later - earlier for day, (earlier, later) in zip(days, pairwise(sums), strict=True)}
+
+
+def sizes(billable: int) -> list[int]:
+    """Quantities to look at, from the runs of a year.
+
+    >>> sizes(10_500)
+    [3000, 6000, 8000, 10000, 11000, 12000, 14000]
+    """
+    return sorted({-(-billable * share // (100 * _ROUND)) * _ROUND for share in SHARES if billable})
