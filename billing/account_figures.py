@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.pricing.adjustment import priced
-from billing.pricing.books import Books, DailyCounts, own_basis
+from billing.pricing.books import Books, DailyCounts, own_price
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
-from billing.pricing.invoice import compose
 from billing.repository import plans
 from billing.repository.accounts import Account, is_after_closing
 from metering.database import reading
@@ -89,6 +87,6 @@ def _amount(account: Account, catalogue: Catalogue, month: Month, days: DailyCou
         return None
     books = Books(account.id, account.currency, account.terms)
     try:
-        return priced(compose(own_basis(books, catalogue, month, days)).lines).amount
+        return own_price(books, catalogue, month, days).amount
     except PricingError:
         return None

@@ -73,14 +73,15 @@ class Service:
         """How long ago an event of an ingest key may have ended."""
         return self.settings.late_days * DAY_US
 
-    def init(self) -> NewKey | None:
-        """Create or upgrade the schemas and load the catalogue; the first time, answer an admin key."""
+    def init(self, *, with_key: bool = True) -> NewKey | None:
+        """Create or upgrade the schemas and load the catalogue; the first time, unless none is wanted, answer
+        an admin key."""
         upgrade(self.engine)
         with writing(self.engine) as connection:
             begin(connection, self.now())
         settle(self.engine, self.store)
         load_shipped(self.engine, self.now())
-        return first_admin_key(self.engine, self.now())
+        return first_admin_key(self.engine, self.now()) if with_key else None
 
     def require_schema(self) -> None:
         """Raises SchemaMissing."""
@@ -130,13 +131,14 @@ class Service:
         """Send until nothing of the month is left that could be. What another process has is waited for: it
         sends it, or it died, and then its claim lapses."""
         delivery = Delivery()
+        wanted = outbox.Wanted(month, account)
         onwards = Onwards(progress)
         while True:
             onwards.begin_round()
-            round_ = send_due(self.engine, gateway, self.now, month=month, account=account, progress=onwards)
+            round_ = send_due(self.engine, gateway, self.now, wanted, progress=onwards)
             delivery.add(round_)
             with reading(self.engine) as connection:
-                if not outbox.claimed(connection, self.now(), month, account):
+                if not outbox.claimed(connection, self.now(), wanted):
                     return delivery
             self.pause()
 
@@ -161,11 +163,12 @@ class Service:
         delivery = Delivery()
         if self.gateway is None:
             return delivery
+        of_invoice = outbox.Wanted(invoice=invoice_id)
         while True:
-            round_ = send_due(self.engine, self.gateway, self.now, invoice=invoice_id, kinds=kinds)
+            round_ = send_due(self.engine, self.gateway, self.now, of_invoice._replace(kinds=kinds))
             delivery.add(round_)
             with reading(self.engine) as connection:
-                if not outbox.claimed(connection, self.now(), invoice=invoice_id):
+                if not outbox.claimed(connection, self.now(), of_invoice):
                     return delivery
             self.pause()
 

@@ -14,7 +14,7 @@ from billing.repository import accounts
 from metering.collecting import state
 from metering.collecting.source import Source, watermark_data
 from metering.database import reading
-from metering.period import Month, format_instant
+from metering.period import Month, format_instant, format_optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Incomplete:
 
     def to_data(self) -> dict[str, object]:
         """In the shape of JSON answers."""
-        to = None if self.complete_to is None else format_instant(self.complete_to)
+        to = format_optional(self.complete_to)
         return {"account": self.account, "source": self.source, "complete_to": to}
 
 
@@ -37,7 +37,7 @@ def watermark(sources: Sequence[Source]) -> dict[str, object]:
     known = [each.complete_to for each in sources if each.complete_to is not None]
     complete_to = min(known) if len(known) == len(sources) else None
     return {
-        "complete_to": None if complete_to is None else format_instant(complete_to),
+        "complete_to": format_optional(complete_to),
         "sources": [
             {"source": each.id, "since": format_instant(each.since), **watermark_data(each)}
             for each in sources

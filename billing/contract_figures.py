@@ -40,6 +40,10 @@ class ContractFigures:
     told: int = 0
 
     @property
+    def is_up_for_renewal(self) -> bool:
+        return 0 <= self.days_left <= RENEWAL_DAYS
+
+    @property
     def used_percent(self) -> int:
         return 0 if not self.committed else 100 * (self.committed - self.left) // self.committed
 

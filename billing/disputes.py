@@ -28,7 +28,7 @@ from billing.terms import get_account
 from metering.database import reading, writing
 from metering.event import MAX_TASK_RUN_ID
 from metering.outcome import Outcome
-from metering.period import format_instant
+from metering.period import format_instant, format_optional
 from metering.sources.fields import is_task_run_id
 from metering.store import EventStore
 from metering.usage import Run
@@ -217,7 +217,7 @@ def dispute_summary(dispute: Dispute) -> dict[str, object]:
         "runs_reversed": len(dispute.reversed),
         "raised_by": dispute.raised_by,
         "raised_at": format_instant(dispute.raised_at),
-        "answered_at": None if dispute.answered_at is None else format_instant(dispute.answered_at),
+        "answered_at": format_optional(dispute.answered_at),
     }
 
 

@@ -34,5 +34,11 @@ class Invalid(BillingError):  # noqa: N818
     pass
 
 
+def sentence(error: Exception) -> str:
+    """What an error says, as a page writes it: with a capital and a full stop."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 class MoveDiffers(Exception):  # noqa: N818
     pass

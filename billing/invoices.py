@@ -12,7 +12,7 @@ from billing.payments.dunning import FAILING, collection_data, dunning
 from billing.pricing.books import first_month, month_basis
 from billing.pricing.currency import minimum_charge
 from billing.pricing.errors import PricingError
-from billing.pricing.invoice import compose
+from billing.pricing.invoice import Document, compose
 from billing.pricing.money import format_amount
 from billing.pricing.on_demand import ContractMonth
 from billing.pricing.rating import notes as rating_notes
@@ -24,8 +24,8 @@ from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from billing.terms import get_account
 from metering.database import reading
-from metering.period import Month, format_instant
-from metering.store import EventStore
+from metering.period import Month, format_instant, format_optional
+from metering.store import Cutoff, EventStore
 
 STATUSES = ("draft", "finalized", "open", "paid", "void", "uncollectible")
 # So many invoices are in memory at once where all of a month are gone through.
@@ -103,10 +103,8 @@ def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, obj
     void = intents.get(outbox.void_id(invoice.id))
     rated = invoice.billable - (invoice.drawn or 0)
     return invoice_summary(invoice) | {
-        "cutoff": invoice.cutoff,
-        "cutoff_at": None if invoice.cutoff_at is None else format_instant(invoice.cutoff_at),
+        **invoice_counts(invoice),
         "rule_version": invoice.rule_version,
-        "not_billed": dict(invoice.not_billed),
         "usage_by_day": {day: dict(counts) for day, counts in invoice.usage_by_day.items()},
         "run_list_sha256": invoice.run_list_sha256,
         "lines": [line.to_data() for line in invoice.lines],
@@ -121,9 +119,9 @@ def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, obj
         "replaces": invoice.replaces,
         "replaces_number": None if replaced is None else replaced.number,
         "replaced_by": None if replacing is None else replacing.number or replacing.id,
-        "voided_at": None if invoice.voided_at is None else format_instant(invoice.voided_at),
+        "voided_at": format_optional(invoice.voided_at),
         "void_reason": invoice.void_reason,
-        "issued_at": None if invoice.issued_at is None else format_instant(invoice.issued_at),
+        "issued_at": format_optional(invoice.issued_at),
         "invoice_pdf": invoice.invoice_pdf,
         "approved_by": invoice.approved_by,
         "collection": None if collected is None else collection_data(invoice.status, collected, now),
@@ -185,20 +183,35 @@ def _payment_notes(invoice: Invoice) -> list[str]:
 
 def invoice_summary(invoice: Invoice) -> dict[str, object]:
     """An invoice as lists show it."""
+    return invoice_head(invoice) | {
+        "amount_paid": invoice.amount_paid,
+        "stripe_invoice_id": invoice.stripe_invoice_id,
+        "hosted_invoice_url": invoice.hosted_invoice_url,
+    }
+
+
+def invoice_head(invoice: Invoice) -> dict[str, object]:
+    """What an invoice is: whose, of when, on which plan; how it stands, and what it comes to."""
     return {
         "id": invoice.id,
         "number": invoice.number,
         "account": invoice.account,
         "kind": invoice.kind,
-        "period": {"start": format_instant(invoice.month.start), "end": format_instant(invoice.month.end)},
+        "period": invoice.month.to_data(),
         "currency": invoice.currency,
         "status": invoice.status,
         "plan": invoice.plan,
         "billable": invoice.billable,
         "total": invoice.total,
-        "amount_paid": invoice.amount_paid,
-        "stripe_invoice_id": invoice.stripe_invoice_id,
-        "hosted_invoice_url": invoice.hosted_invoice_url,
+    }
+
+
+def invoice_counts(invoice: Invoice) -> dict[str, object]:
+    """As of when its task runs were counted, and those that it does not bill."""
+    return {
+        "cutoff": invoice.cutoff,
+        "cutoff_at": format_optional(invoice.cutoff_at),
+        "not_billed": dict(invoice.not_billed),
     }
 
 
@@ -210,20 +223,31 @@ def preview(engine: sa.Engine, store: EventStore, account_id: str, month: Month)
             account = get_account(connection, account_id)
             catalogue = plans.catalogue(connection)
             held = books.load(connection, account)
+        cutoff = store.cutoff()  # before the counts, which may only be of more than it says
         first = first_month(held, month)
         usage = store.usage(account_id, first.start, month.end, by="day")
         composed = compose(month_basis(held, catalogue, month, window_counts(usage.windows)))
     except PricingError as error:
         raise Invalid(str(error), field="plan") from None
-    cutoff = store.cutoff()
     return {
-        "id": None,
-        "number": None,
         **composed.to_data(),
-        "status": "preview",
-        "cutoff": cutoff.position,
-        "cutoff_at": None if cutoff.committed_at is None else format_instant(cutoff.committed_at),
+        **preview_head(composed, cutoff),
         "run_list_sha256": None,
         "amount_paid": 0,
         "stripe_invoice_id": None,
+    }
+
+
+def preview_head(composed: Document, cutoff: Cutoff) -> dict[str, object]:
+    """What an invoice is that is not made: as `invoice_head` and `invoice_counts` say it of one that is."""
+    data = composed.to_data()
+    return {
+        "id": None,
+        "number": None,
+        **{name: data[name] for name in ("account", "kind", "period", "currency", "plan", "billable")},
+        "not_billed": data["not_billed"],
+        "total": data["total"],
+        "status": "preview",
+        "cutoff": cutoff.position,
+        "cutoff_at": format_optional(cutoff.committed_at),
     }

@@ -37,6 +37,7 @@ from metering.period import (
     Month,
     day_of,
     format_instant,
+    format_optional,
     hour_of,
     parse_instant,
     to_datetime,
@@ -319,11 +320,7 @@ def schedule_data(service: Service) -> list[dict[str, object]]:
             "job": name,
             "next": format_instant(instant),
             "done_through": held[name].done_through if name in held else None,
-            "finished_at": _format(held[name].finished_at) if name in held else None,
+            "finished_at": format_optional(held[name].finished_at) if name in held else None,
         }
         for name, instant in next_times(service).items()
     ]
-
-
-def _format(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)

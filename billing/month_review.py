@@ -11,8 +11,9 @@ from billing.anomalies import Anomaly, find_anomalies
 from billing.app import Service
 from billing.completeness import Incomplete, incomplete, sources_by_account
 from billing.halves import alone
-from billing.repository import accounts, month_review
-from billing.repository.month_review import DraftChange, NotDone
+from billing.repository import accounts, month_review, runs
+from billing.repository.month_review import DraftChange, NotDone, StatusSum
+from billing.repository.runs import BillingRun
 from metering.database import reading
 from metering.period import Month
 
@@ -68,6 +69,27 @@ def check_month(service: Service, month: Month) -> MonthCheck:
         ends,
         find_anomalies(service, month).signs,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MonthState:
+    """How far a month is: its invoices by status and currency, what is not done at Stripe, and the run of all
+    accounts that was started last (None: there was none)."""
+
+    sums: list[StatusSum]
+    undone: list[NotDone]
+    last_run: BillingRun | None
+
+
+def month_state(engine: sa.Engine, month: Month, *, limit: int) -> MonthState:
+    """At most so many of what is not done, what failed first."""
+    with reading(engine) as connection:
+        last = month_review.last_run(connection, month)
+        return MonthState(
+            month_review.sums(connection, month),
+            month_review.not_done(connection, month, limit=limit),
+            None if last is None else runs.get(connection, last),
+        )
 
 
 def not_done(engine: sa.Engine, month: Month, *, limit: int) -> list[NotDone]:

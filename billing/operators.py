@@ -19,7 +19,7 @@ from billing.ids import new_id
 from billing.repository import operators
 from billing.repository.operators import OperatorSession
 from metering.database import reading, writing
-from metering.period import HOUR_US, MINUTE_US, format_instant
+from metering.period import HOUR_US, MINUTE_US, format_instant, format_optional
 
 Role = Literal["viewer", "finance", "admin"]
 # Each may what those before it may.
@@ -92,7 +92,7 @@ def open_session(engine: sa.Engine, secret: str, now: int) -> tuple[OperatorSess
     """The session that a link opens, this once, and its secret. Raises BadSignIn."""
     session_secret = secrets.token_urlsafe(_RANDOM_BYTES)
     found = look_at_link(engine, secret, now)
-    by = f"operator {found.name}"
+    by = found.acts_as
     with changing(engine, "operator.signed_in", "operator", found.id, now=now, by=by) as connection:
         ends = now + SESSION_LIFE_US
         opened = operators.open_(connection, found.id, _digest(session_secret), now, ends)
@@ -157,11 +157,11 @@ def session_data(session: OperatorSession, now: int) -> dict[str, object]:
         "state": state_of(session, now),
         "made_by": session.author,
         "made_at": format_instant(session.made_at),
-        "opened_at": _instant(session.opened_at),
+        "opened_at": format_optional(session.opened_at),
         "expires_at": format_instant(
             session.link_expires_at if session.expires_at is None else session.expires_at
         ),
-        "ended_at": _instant(session.ended_at),
+        "ended_at": format_optional(session.ended_at),
     }
 
 
@@ -176,10 +176,6 @@ def _usable(found: OperatorSession | None, now: int) -> OperatorSession:
     if found.link_expires_at <= now:
         raise BadSignIn(f"this link was not used in time; {again}")
     return found
-
-
-def _instant(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)
 
 
 def _digest(secret: str) -> str:

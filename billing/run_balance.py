@@ -11,9 +11,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from billing.billing_month import window_counts
 from billing.contracts import contract_data, show_contract
-from billing.pricing.books import term_usage
 from billing.pricing.contract import Contract
 from billing.pricing.drawdown import draw
 from billing.pricing.run_ledger import Entry, to_record
@@ -26,8 +24,7 @@ from metering.store import EventStore
 
 def usage_of_term(store: EventStore, contract: Contract) -> Mapping[date, int]:
     """The billable runs of the days of the contract's term, as they are known now."""
-    usage = store.usage(contract.account, day_start(contract.start), day_start(contract.end), by="day")
-    return term_usage(contract, window_counts(usage.windows))
+    return store.billable_days(contract.account, day_start(contract.start), day_start(contract.end))
 
 
 def record_contract_runs(engine: sa.Engine, store: EventStore, contract_id: str, now: int) -> list[Entry]:

@@ -13,7 +13,7 @@ from billing.completeness import Incomplete
 from billing.invoices import each_invoice
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
-from metering.period import Month, format_instant
+from metering.period import Month, format_instant, format_optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class RunReport:
             "id": self.id,
             "month": str(self.month),
             "cutoff": self.cutoff,
-            "cutoff_at": None if self.cutoff_at is None else format_instant(self.cutoff_at),
+            "cutoff_at": format_optional(self.cutoff_at),
             "finalized": self.finalized,
             "drafted": self.drafted,
             "sent": self.sent,
@@ -92,7 +92,7 @@ def run_data(engine: sa.Engine, run: BillingRun) -> dict[str, object]:
         report["invoices"] = list(_rows(RunInvoices(engine, run.month, run.account)))
     return report | {
         "started_at": format_instant(run.started_at),
-        "finished_at": None if run.finished_at is None else format_instant(run.finished_at),
+        "finished_at": format_optional(run.finished_at),
     }
 
 

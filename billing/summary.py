@@ -20,7 +20,7 @@ from billing.pricing.money import format_amount, plain
 from billing.pricing.outlook import MonthEnd, Outlook, outlook
 from billing.repository import alerts, books, collection, plans
 from billing.repository.accounts import Account, is_after_closing
-from billing.repository.alerts import NO_SETTINGS, Alert
+from billing.repository.alerts import Alert
 from billing.repository.collection import Collection
 from billing.repository.invoices import Invoice
 from billing.terms import get_account
@@ -194,7 +194,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         account = get_account(connection, account_id)
         catalogue = plans.catalogue(connection)
         held = books.load(connection, account)
-        chosen = alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
+        chosen = alerts.settings(connection, account_id)
         collected = collection.not_collected(connection, account_id)
     invoices = issued_invoices(service, account_id)
     wrong = None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_TIMEOUT_MS = 60_000
@@ -113,6 +114,21 @@ def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
             driver.execute("PRAGMA foreign_keys=ON")
 
 
+def says_full(error: BaseException) -> bool:
+    """Whether the database had no room to write, as SQLite or PostgreSQL says it."""
+    return _code(error) in ("SQLITE_FULL", "53100")
+
+
+def may_not_write(error: BaseException) -> bool:
+    """Whether the database can be read and not written: a standby, or one that somebody closed."""
+    return _code(error) in ("SQLITE_READONLY", "25006")
+
+
+def _code(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+
+
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that reads one consistent snapshot."""
@@ -121,3 +137,9 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
             yield connection
+
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that may meet a row that is there: with `on_conflict_do_nothing` and `on_conflict_do_update`,
+    which both engines say alike, and SQLAlchemy keeps with each."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -114,6 +114,11 @@ def format_instant(instant: int) -> str:
     return to_datetime(instant).isoformat().replace("+00:00", "Z")
 
 
+def format_optional(instant: int | None) -> str | None:
+    """The same of what may not have happened: None then."""
+    return None if instant is None else format_instant(instant)
+
+
 def hour_of(instant: int) -> int:
     """The number of the hour since the epoch: hours are compared and stored as integers."""
     return instant // HOUR_US
@@ -170,6 +175,10 @@ class Month:
     @property
     def last_day(self) -> date:
         return day_of(self.end - 1)
+
+    def to_data(self) -> dict[str, str]:
+        """As a period in the shape of JSON answers."""
+        return {"start": format_instant(self.start), "end": format_instant(self.end)}
 
     def next(self) -> Month:
         return Month(self.year + 1, 1) if self.number == 12 else Month(self.year, self.number + 1)

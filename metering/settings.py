@@ -70,6 +70,10 @@ class Settings(BaseSettings):
             value = self.prefect_api_key.get_secret_value()
         return value or None
 
+    def base_url(self, asked: str) -> str:
+        """How addresses of this service begin: as it is set, or else as whoever asks has reached it."""
+        return self.public_url if "public_url" in self.model_fields_set else asked
+
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:
         """The secrets that sign Stripe's webhooks; none where it is not configured."""

@@ -24,6 +24,7 @@ from billing.pricing.errors import PricingError
 from billing.repository import accounts, alerts, plans
 from billing.repository.accounts import Account, is_after_closing
 from billing.repository.alerts import NO_SETTINGS, Alert, AlertSettings
+from billing.repository.lists import WHOLE, Page
 from billing.repository.notifications import Event
 from billing.terms import get_account
 from metering.database import reading, writing
@@ -186,21 +187,12 @@ def _event(alert: Alert, each: Reached, now: int) -> Event:
 
 
 def list_alerts(
-    engine: sa.Engine,
-    *,
-    account: str | None = None,
-    month: Month | None = None,
-    after: str | None = None,
-    limit: int | None = None,
-    newest: bool = False,
+    engine: sa.Engine, *, account: str | None = None, month: Month | None = None, page: Page = WHOLE
 ) -> list[Alert]:
-    """Thresholds that were reached, in that order or the `newest` first; `month`: those of that month's free
-    runs and budget."""
+    """Thresholds that were reached, in that order; `month`: those of that month's free runs and budget."""
     period = None if month is None else str(month)
     with reading(engine) as connection:
-        return alerts.search(
-            connection, account=account, period=period, after=after, limit=limit, newest=newest
-        )
+        return alerts.search(connection, account=account, period=period, page=page)
 
 
 def account_alerts(engine: sa.Engine, store: EventStore, account_id: str, now: int) -> dict[str, object]:
@@ -210,7 +202,7 @@ def account_alerts(engine: sa.Engine, store: EventStore, account_id: str, now: i
     with reading(engine) as connection:
         account = get_account(connection, account_id)
         catalogue = plans.catalogue(connection)
-        chosen = alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
+        chosen = alerts.settings(connection, account_id)
     try:
         figures = _figures(store, account, catalogue, chosen, month, now)
     except PricingError as error:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from datetime import date
 
 from billing.alerts.thresholds import Figure
-from billing.pricing.adjustment import priced
-from billing.pricing.books import Books, DailyCounts, own_basis, term_usage
+from billing.pricing.books import Books, DailyCounts, own_price
 from billing.pricing.catalogue import Catalogue
-from billing.pricing.contract import Contract
+from billing.pricing.contract import Contract, term_usage
 from billing.pricing.days import first_day
 from billing.pricing.drawdown import draw
-from billing.pricing.invoice import compose
-from billing.pricing.quota import free_runs
+from billing.pricing.quota import allowance
 from billing.pricing.terms import Terms
 from metering.forecast import expected_days
 from metering.outcome import Outcome
@@ -46,7 +44,7 @@ def month_figures(
     later = expected_days(billable, today, until) if today < end else None
     ahead = None if later is None else _together(billable, later)
     found = [] if contract is None else [_commitment(contract, billable, ahead, today)]
-    free = free_runs(catalogue.get(books.terms.plan(month)))
+    free = allowance(catalogue.get(books.terms.plan(month)))
     if free:
         found.append(
             Figure(
@@ -78,13 +76,13 @@ def _together(known: Mapping[date, int], later: Mapping[date, int]) -> dict[date
 def _rated(contract: Contract | None, month: Month, billable: Mapping[date, int]) -> int:
     """The runs of the month that the plan's brackets count: under contract those on demand."""
     if contract is not None:
-        return draw(contract.grants, term_usage(contract, _counts(billable))).on_demand(month)
+        return draw(contract.grants, term_usage(contract, billable)).on_demand(month)
     return sum(runs for day, runs in billable.items() if (day.year, day.month) == (month.year, month.number))
 
 
 def _price(books: Books, catalogue: Catalogue, month: Month, billable: Mapping[date, int]) -> int:
     """What the month's own usage costs, after discounts and before adjustments, credit and tax."""
-    return priced(compose(own_basis(books, catalogue, month, _counts(billable))).lines).amount
+    return own_price(books, catalogue, month, _counts(billable)).amount
 
 
 def _commitment(
@@ -100,7 +98,7 @@ def _commitment(
 
     def gone(by_day: Mapping[date, int]) -> int:
         # Of what can still be used, what will expire with the term is no reason to warn of its use.
-        left = draw(granted, term_usage(contract, _counts(by_day))).left
+        left = draw(granted, term_usage(contract, by_day)).left
         return committed - sum(left[each] for each in usable)
 
     return Figure(

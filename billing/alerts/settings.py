@@ -12,7 +12,7 @@ from billing.errors import Invalid
 from billing.pricing.errors import PricingError
 from billing.pricing.money import parse_amount, require_whole
 from billing.repository import alerts
-from billing.repository.alerts import NO_SETTINGS, AlertSettings
+from billing.repository.alerts import AlertSettings
 from billing.terms import get_account
 from metering.database import reading
 
@@ -23,7 +23,7 @@ def alert_settings(engine: sa.Engine, account_id: str) -> AlertSettings:
     """Raises NotFound."""
     with reading(engine) as connection:
         get_account(connection, account_id)
-        return alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
+        return alerts.settings(connection, account_id)
 
 
 def set_alerts(
@@ -40,7 +40,7 @@ def set_alerts(
         raise Invalid("say what changes: the budget, or whether alerts come by mail", field="budget")
     with changing(engine, "account.alerts_set", "account", account_id, now=now, by=by) as connection:
         account = get_account(connection, account_id)
-        chosen = alerts.settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
+        chosen = alerts.settings(connection, account_id)
         if budget is not None:
             chosen = replace(chosen, budget=_budget(budget, account.currency))
         if mail is not None:

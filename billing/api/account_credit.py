@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.api.accounts import AccountPath
-from billing.api.auth import Admin, Reader, author, check_account
+from billing.api.auth import Reader, check_account
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import AccountId, Amount
 from billing.api.proposals import PROPOSED, proposed
@@ -82,25 +82,18 @@ class ReferralAnswer(BaseModel):
     status_code=201,
     responses=good(CreditAnswer, 201) | PROPOSED | KEYED | errors(404, 409),
 )
-async def credits_add(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    account_id: AccountPath,
-    body: NewCredit,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def credits_add(creating: Creates, account_id: AccountPath, body: NewCredit) -> Response:
     """The account's next invoices use it. Answers all of its credit."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         asked = {"account": account_id, "amount": body.amount, "reason": body.reason}
-        data = perform(service, CREDIT, asked, by=author(caller))
+        data = perform(service, CREDIT, asked, by=creating.by)
         if isinstance(data, Proposal):
             return proposed(service, data)
         return Created(data, location=f"/v1/accounts/{account_id}/credits")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(
@@ -119,15 +112,13 @@ def credits_show(door: TheDoor, caller: Reader, account_id: AccountPath) -> Resp
     status_code=201,
     responses=good(ReferralAnswer, 201) | KEYED | errors(404, 409),
 )
-async def referrals_add(
-    request: Request, door: TheDoor, caller: Admin, body: NewReferral, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def referrals_add(creating: Creates, body: NewReferral) -> Response:
     """The referrer is rewarded with credit once the other account has paid at least 1.00. An account has one
     referrer, and referrals do not go in a circle."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
-        pair = refer(service.engine, body.referrer, body.referred, by=author(caller), now=service.now())
+        pair = refer(service.engine, body.referrer, body.referred, by=creating.by, now=service.now())
         return Created(pair)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)

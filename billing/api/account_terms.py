@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.accounts import account_data, set_plan
@@ -13,7 +13,7 @@ from billing.api.account_shapes import AccountAnswer
 from billing.api.accounts import AccountPath
 from billing.api.auth import Admin, Reader, author, check_account
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import Amend, Amount, Reason, day_of, month_of
 from billing.grandfathering import LISTED_DAYS, protect, protections_ending
@@ -162,16 +162,9 @@ def price_protections(
     summary="Apply to a program",
     responses=good(AccountAnswer) | KEYED | errors(404, 409),
 )
-async def accounts_apply_program(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    account_id: AccountPath,
-    body: NewProgram,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def accounts_apply_program(creating: Creates, account_id: AccountPath, body: NewProgram) -> Response:
     """Approved by whose key it is, where the facts meet the program; 409 with the reason where not."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         account = apply_program(
@@ -183,14 +176,14 @@ async def accounts_apply_program(
             starts_on=day_of(body.from_, "from"),
             founded_on=day_of(body.founded_on, "founded_on"),
             raised=body.raised,
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
             amend=body.amend,
             reason=body.reason,
         )
         return Created(account_data(account), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.accounts import (
@@ -20,9 +20,9 @@ from billing.accounts import (
     update_account,
 )
 from billing.api.account_shapes import AccountAnswer, Details
-from billing.api.auth import Admin, Reader, author, check_account
+from billing.api.auth import Admin, Reader, check_account
 from billing.api.door import Door, TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import Amount, Reason, Runs, day_of, month_of
@@ -141,12 +141,10 @@ def accounts_list(
     status_code=201,
     responses=good(AccountAnswer, 201) | KEYED | errors(409),
 )
-async def accounts_add(
-    request: Request, door: TheDoor, caller: Admin, body: NewAccount, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def accounts_add(creating: Creates, body: NewAccount) -> Response:
     """Enrols it in a plan version from `billing_from` on. An account that moves in may bring price
     protection, credit, and task runs that it has paid for elsewhere."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         with _in_details():
@@ -166,11 +164,11 @@ async def accounts_add(
             opening_runs=body.opening_runs,
             opening_runs_until=day_of(body.opening_runs_until, "opening_runs_until"),
             details=details,
-            by=author(caller),
+            by=creating.by,
         )
         return Created(account_data(account), location=f"/v1/accounts/{account.id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(
@@ -203,16 +201,9 @@ def accounts_update(door: TheDoor, _caller: Admin, account_id: AccountPath, body
     summary="Close an account",
     responses=good(ClosedAnswer) | KEYED | errors(404, 409),
 )
-async def accounts_close(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    account_id: AccountPath,
-    body: Closing,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def accounts_close(creating: Creates, account_id: AccountPath, body: Closing) -> Response:
     """Answers what is left. Usage of later months is not billed but reported by their runs."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         left = close_account(
@@ -220,13 +211,13 @@ async def accounts_close(
             service.store,
             account_id,
             on=day_of(body.on, "on"),
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
             reason=body.reason,
         )
         return Created(left, 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -234,24 +225,17 @@ async def accounts_close(
     summary="Reopen an account",
     responses=good(AccountAnswer) | KEYED | errors(404, 409),
 )
-async def accounts_reopen(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    account_id: AccountPath,
-    body: Reopening,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def accounts_reopen(creating: Creates, account_id: AccountPath, body: Reopening) -> Response:
     """It is billed again as if it had never been closed."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         account = reopen_account(
-            service.engine, account_id, by=author(caller), now=service.now(), reason=body.reason
+            service.engine, account_id, by=creating.by, now=service.now(), reason=body.reason
         )
         return Created(account_data(account), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.put(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.alerts.checking import account_alerts, alert_data, check_alerts, list_alerts
@@ -12,7 +12,7 @@ from billing.alerts.settings import NO_BUDGET, set_alerts
 from billing.api.accounts import AccountPath
 from billing.api.auth import Admin, Reader, author, check_account
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, Amount, MonthQuery, month_of
@@ -94,8 +94,7 @@ def alerts_list(
         door.service.engine,
         account=caller.account or account,
         month=None if month is None else month_of(month),
-        after=page.after,
-        limit=page.fetch,
+        page=page.wanted,
     )
     return page.show(found, lambda alert: alert.id, alert_data)
 
@@ -106,11 +105,9 @@ def alerts_list(
     status_code=201,
     responses=good(list[AlertAnswer], 201) | KEYED | errors(404, 409),
 )
-async def alerts_check(
-    request: Request, door: TheDoor, _caller: Admin, body: CheckBody, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def alerts_check(creating: Creates, body: CheckBody) -> Response:
     """As the schedule does every five minutes; the answer has what was reached and not told before."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         found = check_alerts(
@@ -122,7 +119,7 @@ async def alerts_check(
         )
         return Created([alert_data(each) for each in found])
 
-    return await once(service, request, _caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(

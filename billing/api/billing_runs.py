@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader
+from billing.api.auth import Reader
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
 from billing.errors import NotFound
@@ -87,14 +87,12 @@ class RunAnswer(BaseModel):
     status_code=201,
     responses=good(RunAnswer, 201) | KEYED | errors(404, 409),
 )
-async def billing_runs_start(
-    request: Request, door: TheDoor, caller: Admin, body: NewRun, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def billing_runs_start(creating: Creates, body: NewRun) -> Response:
     """Answers when it is done. Safe to start again: what is billed stays as it is, what was cut short goes
     on with the cutoff it began with. `incomplete` names accounts that are left as drafts, since a source of
     theirs is not complete to the month's end; `failed` names what a person must look at; 409 before the month
     and its grace period are over."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         report = service.run_month(
@@ -106,7 +104,7 @@ async def billing_runs_start(
         )
         return Created(report.to_data(), location=f"/v1/billing-runs/{report.id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(

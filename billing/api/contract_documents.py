@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader
+from billing.api.auth import Reader
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import day_of
 from billing.api.shapes import InvoiceSummary
@@ -145,16 +145,10 @@ def contracts_report(
     status_code=201,
     responses=good(list[InvoiceSummary], 201) | KEYED | errors(404, 409),
 )
-async def contract_invoices_issue(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    body: NewContractInvoices,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def contract_invoices_issue(creating: Creates, body: NewContractInvoices) -> Response:
     """One invoice a contract with anything due; answers those that were issued now. Nothing is invoiced
     twice, however often it is asked for."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         day = day_of(body.as_of, "as_of") or day_of_instant(service.now())
@@ -165,4 +159,4 @@ async def contract_invoices_issue(
         shown = [invoice_summary(show_invoice(service.engine, each.id)) for each in made]
         return Created(shown, location="/v1/invoices")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.api.auth import Admin, Reader, author
@@ -12,7 +12,7 @@ from billing.api.bodies import read_document
 from billing.api.contract_shapes import ContractAnswer, ContractSummary
 from billing.api.door import TheDoor, answer
 from billing.api.examples import CONTRACT
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import Amend, Amount, Reason, Runs, day_of, month_of
@@ -118,27 +118,24 @@ def contracts_list(
     responses=good(ContractAnswer, 201) | KEYED | errors(404, 409, 413, 415),
 )
 async def contracts_add(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
+    creating: Creates,
     amend: Annotated[
         bool, Query(description="Also where its term reaches into invoiced months; the next invoice adjusts.")
     ] = False,
     reason: Annotated[str, Query(description="Why, for the history.")] = "",
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """In the shape of a contract's file. A term is whole months; an account is under one contract at a
     time."""
-    text, name = await read_document(request)
-    service = door.service
+    text, name = await read_document(creating.request)
+    service = creating.service
 
     def make() -> Created:
         made = load_contract_text(
-            service.engine, text, name, by=author(caller), now=service.now(), amend=amend, reason=reason
+            service.engine, text, name, by=creating.by, now=service.now(), amend=amend, reason=reason
         )
         return Created(_shown(service, made.id), location=f"/v1/contracts/{made.id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(
@@ -157,16 +154,9 @@ def contracts_show(door: TheDoor, caller: Reader, contract_id: ContractPath) -> 
     status_code=201,
     responses=good(ContractAnswer, 201) | KEYED | errors(404, 409),
 )
-async def contracts_grant(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    contract_id: ContractPath,
-    body: NewGrant,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def contracts_grant(creating: Creates, contract_id: ContractPath, body: NewGrant) -> Response:
     """They serve usage from `granted_on` on. Answers the contract."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         add_grant(
@@ -177,14 +167,14 @@ async def contracts_grant(
             day_of(body.granted_on, "granted_on"),
             expires_on=day_of(body.expires_on, "expires_on"),
             grant_id=body.id,
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
             amend=body.amend,
             reason=body.reason,
         )
         return Created(_shown(service, contract_id))
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -192,16 +182,9 @@ async def contracts_grant(
     summary="Amend a contract",
     responses=good(ContractAnswer) | KEYED | errors(404, 409),
 )
-async def contracts_amend(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    contract_id: ContractPath,
-    body: NewAmendment,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def contracts_amend(creating: Creates, contract_id: ContractPath, body: NewAmendment) -> Response:
     """Where both are given, both change or none. Answers the contract."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         amend_contract(
@@ -211,14 +194,14 @@ async def contracts_amend(
             extend_grants=body.extend_grants,
             plan=body.plan,
             from_month=None if body.from_ is None else month_of(body.from_, "from"),
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
             amend=body.amend,
             reason=body.reason,
         )
         return Created(_shown(service, contract_id), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -227,24 +210,17 @@ async def contracts_amend(
     status_code=201,
     responses=good(ContractAnswer, 201) | KEYED | errors(404, 409),
 )
-async def contracts_deliver(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    contract_id: ContractPath,
-    body: NewDelivery,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def contracts_deliver(creating: Creates, contract_id: ContractPath, body: NewDelivery) -> Response:
     """Answers the contract."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         now = service.now()
         on = day_of(body.on, "on") or day_of_instant(now)
-        deliver(service.engine, contract_id, body.service, on, by=author(caller), now=now)
+        deliver(service.engine, contract_id, body.service, on, by=creating.by, now=now)
         return Created(_shown(service, contract_id))
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.delete(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader, author
+from billing.api.auth import Reader
 from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, MonthQuery, month_of
@@ -82,26 +82,20 @@ class CorrectionAnswer(BaseModel):
     summary="Reverse or restore task runs",
     responses=good(CorrectedAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
-async def corrections_add(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    body: NewCorrection,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def corrections_add(creating: Creates, body: NewCorrection) -> Response:
     """The operator's own word on task runs: it holds whatever their events say, now and later, until the next
     one. Usage shows it at once; an invoiced month is adjusted on the next invoice. A run that is not held is
     an error, and the others are corrected."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         asked = body.model_dump() | {"author": None}
-        done = perform(service, CORRECT, asked, by=author(caller))
+        done = perform(service, CORRECT, asked, by=creating.by)
         if isinstance(done, Proposal):
             return proposed(service, done)
         return Created(done.to_data(), status=200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(

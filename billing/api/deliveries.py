@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader
+from billing.api.auth import Reader
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.notifications.log import STATUSES, delivery_data, delivery_shown, list_deliveries
 from billing.notifications.sending import resend, resend_failed
 from billing.notifications.setting_up import sender_of
+from billing.repository.notifications import Wanted
 
 router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
@@ -77,14 +78,8 @@ def deliveries_list(
     """Of the last 90 days, oldest first; a bound key sees those to its account's own targets."""
     if caller.account is not None and account not in (None, caller.account):
         return answer([])
-    found = list_deliveries(
-        door.service.engine,
-        endpoint=endpoint,
-        account=caller.account or account,
-        status=status,
-        after=page.after,
-        limit=page.fetch,
-    )
+    wanted = Wanted(endpoint, caller.account or account, status)
+    found = list_deliveries(door.service.engine, wanted, page.wanted)
     return page.show(found, lambda delivery: delivery.id, delivery_data)
 
 
@@ -100,16 +95,14 @@ def deliveries_show(door: TheDoor, caller: Reader, delivery_id: DeliveryPath) ->
     status_code=201,
     responses=good(SentAnswer, 201) | KEYED | errors(409),
 )
-async def deliveries_send(
-    request: Request, door: TheDoor, caller: Admin, body: Send, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def deliveries_send(creating: Creates, body: Send) -> Response:
     """As the schedule does every minute."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         return Created(_sent(sender_of(service).send_due()))
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -118,17 +111,15 @@ async def deliveries_send(
     status_code=201,
     responses=good(SentAnswer, 201) | KEYED | errors(404, 409),
 )
-async def deliveries_resend_failed(
-    request: Request, door: TheDoor, caller: Admin, body: Resend, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def deliveries_resend_failed(creating: Creates, body: Resend) -> Response:
     """All of its deliveries that were given up, in their order and with the same ids."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         again = resend_failed(service.engine, body.endpoint, service.now())
         return Created(_sent(sender_of(service).send_due()) | {"again": again})
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -137,22 +128,16 @@ async def deliveries_resend_failed(
     status_code=201,
     responses=good(DeliveryAnswer, 201) | KEYED | errors(404, 409),
 )
-async def deliveries_resend(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    delivery_id: DeliveryPath,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def deliveries_resend(creating: Creates, delivery_id: DeliveryPath) -> Response:
     """Now, with the same `webhook-id`, whether it was taken or not; the answer says what came of it."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         sender = sender_of(service)
         again = resend(service.engine, delivery_id, service.now())
         return Created(delivery_data(sender.send_one(again.id)))
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 def _sent(counts: dict[str, int]) -> dict[str, int]:

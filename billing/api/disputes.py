@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader, author
+from billing.api.auth import Reader
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId
@@ -122,11 +122,9 @@ def disputes_show(door: TheDoor, caller: Reader, dispute_id: DisputePath) -> Res
     status_code=201,
     responses=good(DisputeAnswer, 201) | KEYED | errors(404, 409),
 )
-async def disputes_raise(
-    request: Request, door: TheDoor, caller: Admin, body: NewDispute, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def disputes_raise(creating: Creates, body: NewDispute) -> Response:
     """For a customer who wrote or called; by themselves customers use their pages."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         raised = raise_dispute(
@@ -136,13 +134,13 @@ async def disputes_raise(
             body.runs,
             body.message,
             raised_by=body.raised_by,
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
             invoice=body.invoice,
         )
         return Created(dispute_data(service.engine, raised), location=f"/v1/disputes/{raised.id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -150,24 +148,17 @@ async def disputes_raise(
     summary="Answer a dispute",
     responses=good(DisputeAnswer) | PROPOSED | KEYED | errors(404, 409),
 )
-async def disputes_answer(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    dispute_id: DisputePath,
-    body: Answer,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def disputes_answer(creating: Creates, dispute_id: DisputePath, body: Answer) -> Response:
     """`reverse` takes the runs, or some of them, back: they are no longer billed, and the next invoice
     credits them. Sent again it does nothing more; 409 if the dispute was answered in another way."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         runs = body.runs if body.decision == "reverse" else None
         asked = {"dispute": dispute_id, "reply": body.reply, "reverse_runs": runs}
-        answered = perform(service, ANSWER_DISPUTE, asked, by=author(caller))
+        answered = perform(service, ANSWER_DISPUTE, asked, by=creating.by)
         if isinstance(answered, Proposal):
             return proposed(service, answered)
         return Created(dispute_data(service.engine, answered), status=200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)

@@ -22,6 +22,7 @@ from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
 from metering.bodies import Asked, Read
+from metering.database import says_full
 from metering.ingestion import IngestReport, Overloaded
 from metering.pairing.half import Half
 from metering.sources import (
@@ -214,8 +215,8 @@ async def _keep(door: Door, read: Read) -> Sequence[bool]:
         return await asyncio.wrap_future(waiting)
     except Overloaded as error:
         raise ProblemError(503, str(error), headers=retry) from None
-    except Exception:
-        raise _not_kept() from None
+    except Exception as error:
+        raise _not_kept(error) from None
 
 
 async def _keep_halves(door: Door, halves: Sequence[Half]) -> Sequence[bool]:
@@ -225,14 +226,15 @@ async def _keep_halves(door: Door, halves: Sequence[Half]) -> Sequence[bool]:
     store, now = door.service.store, door.service.now()
     try:
         return await run_in_threadpool(store.append_halves, halves, now)
-    except Exception:
-        raise _not_kept() from None
+    except Exception as error:
+        raise _not_kept(error) from None
 
 
-def _not_kept() -> ProblemError:
+def _not_kept(error: Exception) -> ProblemError:
     _log.exception("events could not be kept")
+    why = ": the disk of the database is full" if says_full(error) else ""
     return ProblemError(
         503,
-        "the events could not be kept; send the batch again in a moment",
+        f"the events could not be kept{why}; send the batch again in a moment",
         headers={"Retry-After": RETRY_SECONDS},
     )

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from billing.api.door import answer
+from billing.api.auth import Admin, author
+from billing.api.door import TheDoor, answer
 from billing.api.problems import ProblemError
 from billing.app import Service
 from billing.errors import Invalid
@@ -58,16 +59,37 @@ class Created:
         return json.dumps({"data": data, "location": self.location})
 
 
-async def once(
-    service: Service, request: Request, caller: ApiKey, key: str | None, make: Callable[[], Created]
-) -> Response:
-    """Run `make` in a worker thread and answer what it made; with a key, at most once."""
-    if key is None:
-        return (await run_in_threadpool(make)).answer()
-    if not 0 < len(key) <= _LONGEST:
-        raise Invalid(f"Idempotency-Key must have 1 to {_LONGEST} characters", field="Idempotency-Key")
-    digest = _digest(request, await request.body())
-    return await run_in_threadpool(_once, service, caller, key, digest, make)
+@dataclass(frozen=True, slots=True)
+class Creating:
+    """A request that creates something, of `caller`, an admin key; `key` is its `Idempotency-Key`."""
+
+    service: Service
+    request: Request
+    caller: ApiKey
+    key: str | None
+
+    @property
+    def by(self) -> str:
+        """Who acts, as it is recorded with what they change."""
+        return author(self.caller)
+
+    async def once(self, make: Callable[[], Created]) -> Response:
+        """Run `make` in a worker thread and answer what it made; with a key, at most once."""
+        if self.key is None:
+            return (await run_in_threadpool(make)).answer()
+        if not 0 < len(self.key) <= _LONGEST:
+            raise Invalid(f"Idempotency-Key must have 1 to {_LONGEST} characters", field="Idempotency-Key")
+        digest = _digest(self.request, await self.request.body())
+        return await run_in_threadpool(_once, self.service, self.caller, self.key, digest, make)
+
+
+async def _creating(
+    request: Request, door: TheDoor, caller: Admin, idempotency_key: IdempotencyKey = None
+) -> Creating:
+    return Creating(door.service, request, caller, idempotency_key)
+
+
+Creates = Annotated[Creating, Depends(_creating)]
 
 
 def _once(service: Service, caller: ApiKey, key: str, digest: str, make: Callable[[], Created]) -> Response:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, author
-from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.invoices import InvoicePath
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
@@ -72,17 +70,15 @@ class ApprovalAnswer(BaseModel):
     summary="Approve the drafts of a month",
     responses=good(ApprovalAnswer) | KEYED | errors(404, 409),
 )
-async def invoices_approve_month(
-    request: Request, door: TheDoor, caller: Admin, body: Approve, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def invoices_approve_month(creating: Creates, body: Approve) -> Response:
     """Each is issued exactly as it was reviewed, and sent."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
-        done = service.approve_month(month_of(body.month), by=author(caller))
+        done = service.approve_month(month_of(body.month), by=creating.by)
         return Created(done.to_data(), status=200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -90,22 +86,16 @@ async def invoices_approve_month(
     summary="Approve a draft",
     responses=good(InvoiceAnswer) | KEYED | errors(404, 409),
 )
-async def invoices_approve(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    invoice_id: InvoicePath,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def invoices_approve(creating: Creates, invoice_id: InvoicePath) -> Response:
     """Issued exactly as it was reviewed, and sent; `sending` says what is in the way at Stripe. 409 if it was
     drafted before the month was over, or would have other lines now."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
-        service.approve(invoice_id, by=author(caller))
+        service.approve(invoice_id, by=creating.by)
         return _shown(service, invoice_id)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -113,24 +103,17 @@ async def invoices_approve(
     summary="Void an invoice",
     responses=good(InvoiceAnswer) | KEYED | errors(404, 409),
 )
-async def invoices_void(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    invoice_id: InvoicePath,
-    body: Void,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def invoices_void(creating: Creates, invoice_id: InvoicePath, body: Void) -> Response:
     """An invoice that Stripe has is void once Stripe has voided it: until then `voiding` says how far that
     is. 409 for one that is paid: give a credit note."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
-        asked = void_invoice(service.engine, invoice_id, body.reason, by=author(caller), now=service.now())
+        asked = void_invoice(service.engine, invoice_id, body.reason, by=creating.by, now=service.now())
         service.send_invoice(asked.id)
         return _shown(service, asked.id)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -139,28 +122,21 @@ async def invoices_void(
     status_code=201,
     responses=good(CreditNoteAnswer, 201) | PROPOSED | KEYED | errors(404, 409),
 )
-async def invoices_credit_note(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    invoice_id: InvoicePath,
-    body: NewCreditNote,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def invoices_credit_note(creating: Creates, invoice_id: InvoicePath, body: NewCreditNote) -> Response:
     """At Stripe less is due then; what was paid already becomes account credit. `sending` says how far the
     note is at Stripe."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         asked = {"invoice": invoice_id, **body.model_dump()}
-        done = perform(service, CREDIT_NOTE, asked, by=author(caller))
+        done = perform(service, CREDIT_NOTE, asked, by=creating.by)
         if isinstance(done, Proposal):
             return proposed(service, done)
         made, _ = done
         data = show_credit_note(service.engine, made.id)
         return Created(data, location=f"/v1/invoices/{made.invoice_id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 def _shown(service: Service, invoice_id: str) -> Created:

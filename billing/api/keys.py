@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.access import (
@@ -19,7 +19,7 @@ from billing.access import (
 )
 from billing.api.auth import Admin, Reader
 from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.repository.keys import ApiKey
@@ -94,11 +94,9 @@ def keys_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     status_code=201,
     responses=good(NewKeyAnswer, 201) | KEYED | errors(409),
 )
-async def keys_add(
-    request: Request, door: TheDoor, caller: Admin, body: NewKey, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def keys_add(creating: Creates, body: NewKey) -> Response:
     """The answer shows the key, this once."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         now = service.now()
@@ -106,7 +104,7 @@ async def keys_add(
         new = create_key(service.engine, body.scope, body.account, now, expires=ends)
         return Created(new.to_data(), secret="key")  # noqa: S106 - the name of the field
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.delete("/{key_id}", summary="Revoke an API key", status_code=204, responses=KEYED | errors(404))
@@ -128,16 +126,14 @@ def keys_revoke(
     responses=good(RotatedAnswer, 201) | KEYED | errors(404, 409),
 )
 async def keys_rotate(
-    request: Request,
+    creating: Creates,
     door: TheDoor,
-    caller: Admin,
     key_id: Annotated[str, Path(description="Its id.")],
     body: Rotation,
-    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The new key has the same scope and account, and is shown this once. The old one goes on for the overlap
     and then ends by itself."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         now = service.now()
@@ -148,7 +144,7 @@ async def keys_rotate(
             door.keyring.forget()
         return Created(new.to_data() | {"replaces": key_data(old)}, secret="key")  # noqa: S106
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 def _id(key: ApiKey) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.api.accounts import AccountPath
 from billing.api.auth import Admin
 from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.links import DEFAULT_HOURS, create_link, end_links
 
@@ -36,25 +36,17 @@ class LinkAnswer(BaseModel):
     status_code=201,
     responses=good(LinkAnswer, 201) | KEYED | errors(404, 409),
 )
-async def links_add(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    account_id: AccountPath,
-    body: NewLink,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def links_add(creating: Creates, account_id: AccountPath, body: NewLink) -> Response:
     """To send to the customer, or to show in a frame. It leads to `BILLING_PUBLIC_URL`, or else to the
     address of this request."""
-    service = door.service
-    settings = service.settings
-    base = settings.public_url if "public_url" in settings.model_fields_set else str(request.base_url)
+    service = creating.service
+    base = service.settings.base_url(str(creating.request.base_url))
 
     def make() -> Created:
         made = create_link(service.engine, account_id, now=service.now(), hours=body.hours)
         return Created(made.to_data(base), secret="url")  # noqa: S106 - the name of the field
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.delete("/links", summary="End every link", status_code=204, responses=KEYED)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, author
+from billing.api.auth import Admin
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.operators import Role, end_session, end_sessions, list_sessions, make_link, session_data
 
@@ -58,23 +58,16 @@ class EndedAnswer(BaseModel):
     status_code=201,
     responses=good(OperatorLinkAnswer, 201) | KEYED | errors(409),
 )
-async def operator_links_add(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    body: NewOperatorLink,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def operator_links_add(creating: Creates, body: NewOperatorLink) -> Response:
     """To the console, once, within ten minutes; the session lasts ten hours."""
-    service = door.service
-    settings = service.settings
-    base = settings.public_url if "public_url" in settings.model_fields_set else str(request.base_url)
+    service = creating.service
+    base = service.settings.base_url(str(creating.request.base_url))
 
     def make() -> Created:
-        made = make_link(service.engine, body.name, body.role, by=author(caller), now=service.now())
+        made = make_link(service.engine, body.name, body.role, by=creating.by, now=service.now())
         return Created(made.to_data(base), secret="url")  # noqa: S106 - the name of the field
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get("", summary="List operators' sessions", responses=good(list[OperatorSessionAnswer]) | KEYED)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 
 from billing.api.door import answer
+from billing.repository import lists
 
 Item = TypeVar("Item")
 
@@ -39,6 +40,11 @@ class Page:
     def fetch(self) -> int:
         """How many to ask for: one more than is shown tells whether there is a next page."""
         return self.limit + 1
+
+    @property
+    def wanted(self) -> lists.Page:
+        """What to ask for."""
+        return lists.Page(self.after, self.fetch)
 
     def show(
         self, found: Sequence[Item], id_of: Callable[[Item], str], data_of: Callable[[Item], Any]

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from billing.accounts import show_account
-from billing.api.auth import Admin, Reader, author
+from billing.api.auth import Admin, Reader
 from billing.api.bodies import read_document
 from billing.api.door import Door, TheDoor, answer
 from billing.api.examples import PLAN
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId, day_of, month_of
@@ -139,20 +139,18 @@ def plans_list(door: TheDoor, caller: Reader, page: Paged) -> Response:
     | KEYED
     | errors(409, 413, 415),
 )
-async def plans_load(
-    request: Request, door: TheDoor, caller: Admin, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def plans_load(creating: Creates) -> Response:
     """One plan version or several, all or nothing. A version that exists with other content is refused."""
-    text, name = await read_document(request)
-    service = door.service
+    text, name = await read_document(creating.request)
+    service = creating.service
 
     def make() -> Created:
-        new = perform(service, LOAD_PLANS, {"text": text, "name": name}, by=author(caller))
+        new = perform(service, LOAD_PLANS, {"text": text, "name": name}, by=creating.by)
         if isinstance(new, Proposal):
             return proposed(service, new)
         return Created([version.to_data() for version in new], 201 if new else 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -200,17 +198,10 @@ def plans_show(
     summary="Move accounts to a plan version",
     responses=good(MigrationAnswer) | KEYED | errors(404, 409),
 )
-async def plans_migrate(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    plan: PlanPath,
-    body: NewMigration,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def plans_migrate(creating: Creates, plan: PlanPath, body: NewMigration) -> Response:
     """The usage of the last whole month is priced on both plans; who would pay more comes first. `failed`
     accounts stay as they are."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         report = migrate_plan(
@@ -221,12 +212,12 @@ async def plans_migrate(
             account_ids=body.accounts,
             protect_until=day_of(body.protect_until, "protect_until"),
             dry_run=body.dry_run,
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
         )
         return Created(report.to_data(), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 def _may_see(door: Door, caller: ApiKey, version: PlanVersion) -> bool:

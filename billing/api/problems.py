@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +28,7 @@ from billing.moving.closing import is_closed
 from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, TryAgain
 from billing.pricing.errors import PricingError
 from metering.collecting.errors import PrefectError
+from metering.database import may_not_write, says_full
 from metering.store.clickhouse.errors import EventsUnavailable
 
 _log = logging.getLogger("billing.api")
@@ -47,6 +50,9 @@ _STATUS_OF: Mapping[type[Exception], int] = {
 
 _UNREACHABLE = (
     sa.exc.OperationalError,
+    # The statements of events go to the drivers themselves.
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
     sa.exc.InterfaceError,
     sa.exc.TimeoutError,
     EventsUnavailable,
@@ -137,7 +143,14 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
         field = getattr(error, "field", None)
         return problem(status, str(error), request_id=request_id, field=field, headers=headers)
     _log.error("request %s failed", request_id, exc_info=error)
-    if isinstance(error, _UNREACHABLE) or is_closed(error):
+    if says_full(error):
+        return problem(
+            503,
+            "the disk of the database is full; once there is room, try again",
+            request_id=request_id,
+            headers={"Retry-After": RETRY_SECONDS},
+        )
+    if isinstance(error, _UNREACHABLE) or is_closed(error) or may_not_write(error):
         return problem(
             503,
             "the database cannot be used right now; try again in a moment",

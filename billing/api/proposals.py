@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.api.auth import Admin
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.app import Service
@@ -101,23 +101,16 @@ def proposals_show(door: TheDoor, _caller: Admin, proposal_id: ProposalPath) -> 
     summary="Approve a proposal, and do it",
     responses=good(ProposalAnswer) | KEYED | errors(404, 409),
 )
-async def proposals_approve(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    proposal_id: ProposalPath,
-    body: ApproveProposal,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def proposals_approve(creating: Creates, proposal_id: ProposalPath, body: ApproveProposal) -> Response:
     """409 for whoever asked. Exactly what was asked for is done, in the name of who asked; `state` is
     `failed` where it could not be, with the `error`."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         done = approve(service, proposal_id, sha256_seen=body.sha256)
         return Created(proposal_data(done, service.now()), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -125,18 +118,11 @@ async def proposals_approve(
     summary="Refuse a proposal",
     responses=good(ProposalAnswer) | KEYED | errors(404, 409),
 )
-async def proposals_refuse(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    proposal_id: ProposalPath,
-    body: RefuseProposal,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def proposals_refuse(creating: Creates, proposal_id: ProposalPath, body: RefuseProposal) -> Response:
     """Who asked may refuse it as well: so it is taken back."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         return Created(proposal_data(refuse(service, proposal_id, body.reason), service.now()), 200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)

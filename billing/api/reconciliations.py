@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin
-from billing.api.door import TheDoor
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import AccountId, month_of
 from billing.app import Service
@@ -89,21 +87,15 @@ class ReconciliationAnswer(BaseModel):
     summary="Reconcile a month",
     responses=good(ReconciliationAnswer) | KEYED | errors(404, 409, 502),
 )
-async def reconciliations_make(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    body: NewReconciliation,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def reconciliations_make(creating: Creates, body: NewReconciliation) -> Response:
     """Answers when it is done: Stripe's invoices are listed, which takes a second for two thousand. Without
     `fix` nothing is written anywhere."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         return Created(_reconcile(service, body), status=200)
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 def _reconcile(service: Service, body: NewReconciliation) -> dict[str, Any]:

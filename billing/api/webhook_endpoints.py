@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.api.auth import Admin, Reader, author
+from billing.api.auth import Admin, Reader
 from billing.api.deliveries import DeliveryAnswer
 from billing.api.door import TheDoor, answer
-from billing.api.idempotency import Created, IdempotencyKey, once
+from billing.api.idempotency import Created, Creates
 from billing.api.openapi import KEYED, errors, good
 from billing.api.paging import LINK_HEADER, Paged
 from billing.api.params import AccountId
@@ -105,11 +105,9 @@ def endpoints_list(
     status_code=201,
     responses=good(SecretAnswer, 201) | KEYED | errors(404, 409),
 )
-async def endpoints_add(
-    request: Request, door: TheDoor, caller: Admin, body: NewEndpoint, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def endpoints_add(creating: Creates, body: NewEndpoint) -> Response:
     """The answer shows the secret that signs what is sent (Standard Webhooks), this once."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         made = add_endpoint(
@@ -119,7 +117,7 @@ async def endpoints_add(
             event_types=body.event_types,
             description=body.description,
             private=service.settings.webhook_private == "on",
-            by=author(caller),
+            by=creating.by,
             now=service.now(),
         )
         return Created(
@@ -128,7 +126,7 @@ async def endpoints_add(
             secret="secret",  # noqa: S106 - the name of the field
         )
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.get(
@@ -182,21 +180,15 @@ def endpoints_remove(door: TheDoor, _caller: Admin, endpoint_id: EndpointPath) -
     status_code=201,
     responses=good(SecretAnswer, 201) | KEYED | errors(404, 409),
 )
-async def endpoints_rotate(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    endpoint_id: EndpointPath,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def endpoints_rotate(creating: Creates, endpoint_id: EndpointPath) -> Response:
     """Shown this once; for a day the old one signs as well."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         made = rotate_secret(service.engine, endpoint_id, service.now())
         return Created(made.to_data(), secret="secret")  # noqa: S106 - the name of the field
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)
 
 
 @router.post(
@@ -205,19 +197,13 @@ async def endpoints_rotate(
     status_code=201,
     responses=good(DeliveryAnswer, 201) | KEYED | errors(404, 409),
 )
-async def endpoints_test(
-    request: Request,
-    door: TheDoor,
-    caller: Admin,
-    endpoint_id: EndpointPath,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
+async def endpoints_test(creating: Creates, endpoint_id: EndpointPath) -> Response:
     """An event `webhook.test`, now; the answer says what came of it."""
-    service = door.service
+    service = creating.service
 
     def make() -> Created:
         sender = sender_of(service)
         sent = sender.send_one(make_test(service.engine, endpoint_id, service.now()))
         return Created(delivery_data(sent), location=f"/v1/deliveries/{sent.id}")
 
-    return await once(service, request, caller, idempotency_key, make)
+    return await creating.once(make)

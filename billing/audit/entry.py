@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # What stands before the first entry.
@@ -125,12 +125,7 @@ def sealed(deeds: Iterable[Deed], number: int, previous: str, salt: str) -> Iter
             sha256(detail),
         )
         previous = seal(previous, entry.line())
-        yield _with_seal(entry, previous)
-
-
-def _with_seal(entry: Entry, made: str) -> Entry:
-    values = {name: getattr(entry, name) for name in Entry.__slots__}
-    return Entry(**values | {"seal": made})
+        yield replace(entry, seal=previous)
 
 
 def state_digest(state: State) -> str | None:

@@ -8,6 +8,6 @@ full in the table that every page has beside it.
 """
 
 from billing.charts.bars import Bar, BarChart, Series, bar_chart
-from billing.charts.small import meter, share, sparkline
+from billing.charts.small import meter, share, trend
 
-__all__ = ["Bar", "BarChart", "Series", "bar_chart", "meter", "share", "sparkline"]
+__all__ = ["Bar", "BarChart", "Series", "bar_chart", "meter", "share", "trend"]

@@ -12,11 +12,7 @@ def scale(highest: int, lines: int = 4) -> tuple[int, int]:
     >>> scale(0), scale(7), scale(950), scale(12_345)
     ((1, 1), (8, 2), (1000, 500), (15000, 5000))
     """
-    step = 1
-    for factor in _factors():
-        step = factor
-        if step * lines >= highest:
-            break
+    step = next(each for each in _steps() if each * lines >= highest)
     return max(step, -(-highest // step) * step), step
 
 
@@ -47,7 +43,7 @@ def percent(part: float) -> str:
     return f"{part * 100:.2f}".rstrip("0").rstrip(".") + "%"
 
 
-def _factors() -> Iterator[int]:
+def _steps() -> Iterator[int]:
     power = 1
     while True:
         yield from (power, 2 * power, 5 * power)

@@ -1,9 +1,10 @@
-"""Small pictures that stand beside a figure in a line or a table, which says what they show: for the eye
-alone, and hidden from who listens."""
+"""Small pictures that stand beside a figure in a line or a table. Those whose figure says what they show are
+for the eye alone, and hidden from who listens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 from billing.charts.marks import percent
 
@@ -34,17 +35,20 @@ def meter(used: int, of: int, expected: int | None = None) -> str:
     return f'<svg class="meter" width="100%" height="12" aria-hidden="true">{"".join(drawn)}</svg>'
 
 
-def sparkline(values: Sequence[int], width: int = 96, height: int = 24) -> str:
-    """A line through values at equal distances, from zero on; empty of fewer than two."""
-    if len(values) < 2:
-        return ""
-    highest, last = max(*values, 1), len(values) - 1
-    points = " ".join(
-        f"{1 + (width - 4) * number / last:.1f},{height - 2 - (height - 4) * value / highest:.1f}"
-        for number, value in enumerate(values)
-    )
-    x, y = points.rsplit(" ", 1)[1].split(",")
+def trend(values: Sequence[int], label: str, height: int = 22) -> str:
+    """Bars beside one another, the last of them of now; the highest fills the height, and what is not nothing
+    is seen. It stands for itself: `label` is what somebody hears who does not see it.
+
+    >>> trend([0, 1, 100], "").count("<rect")
+    3
+    """
+    most, width = max(values, default=0) or 1, 9 * len(values) - 2
+    drawn = []
+    for number, value in enumerate(values):
+        tall = max(2, round(height * value / most)) if value else 0
+        kind = ' class="now"' if number == len(values) - 1 else ""
+        drawn.append(f'<rect x="{number * 9}" y="{height - tall}" width="7" height="{tall}"{kind}></rect>')
     return (
-        f'<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'aria-hidden="true"><polyline points="{points}"/><circle cx="{x}" cy="{y}" r="2"/></svg>'
+        f'<svg class="trend" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{escape(label)}">{"".join(drawn)}</svg>'
     )

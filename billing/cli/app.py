@@ -25,6 +25,7 @@ from billing.cli import (
     init,
     invoice_changes,
     invoices,
+    keeping,
     keys,
     links,
     month,
@@ -51,7 +52,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule, move):
+for module in (init, demo, serve, schedule, move, keeping):
     module.add_to(app)
 for topic in (account_terms, account_credit):
     topic.add_to(accounts.group)

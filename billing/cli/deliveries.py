@@ -31,9 +31,10 @@ def list_(
 ) -> None:
     """List deliveries of the last 90 days, oldest first."""
     from billing.notifications.log import delivery_data, list_deliveries
+    from billing.repository.notifications import Wanted
 
     with open_service() as service:
-        found = list_deliveries(service.engine, endpoint=endpoint, account=account, status=status)
+        found = list_deliveries(service.engine, Wanted(endpoint, account, status))
     if as_json:
         print_json([delivery_data(each) for each in found])
         return

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from billing.account_figures import account_figures
 from billing.accounts import list_accounts, show_account
 from billing.completeness import account_watermark
-from billing.console.visit import Visit
+from billing.console.visit import Visit, paged
 from billing.contract_figures import contract_figures
 from billing.credits import show_credit
 from billing.disputes import list_disputes
@@ -30,10 +29,8 @@ def list_(visit: Visit) -> Response:
     service, month = visit.service, Month.of(visit.now)
     search, after = visit.query("search", 100), visit.query("after", 64)
     found = list_accounts(service.engine, after=after, limit=PAGE + 1, search=search)
-    figures = account_figures(service.engine, service.store, found[:PAGE], month)
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode({"search": search, "after": found[PAGE - 1].id})
+    shown, more = paged(found, PAGE, lambda last: {"search": search, "after": last.id})
+    figures = account_figures(service.engine, service.store, shown, month)
     return visit.page(
         "accounts.html", figures=figures, month=month, search=search, more=more, is_first=not after
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from billing.audit.reading import changes, entry_data, list_entries, show_entry
-from billing.console.visit import Visit
+from billing.console.visit import Visit, paged
 from billing.errors import NotFound
 from billing.repository.audit import Wanted
 
@@ -22,10 +20,8 @@ def list_(visit: Visit) -> Response:
     wanted = Wanted(asked["account"] or None, deed=asked["deed"] or None, by=asked["by"] or None)
     number = _number(before) if before else None
     found = list_entries(visit.service.engine, wanted, before=number, limit=PAGE + 1)
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode(asked | {"before": found[PAGE - 1].number})
-    return visit.page("audit.html", entries=found[:PAGE], asked=asked, more=more, is_first=not before)
+    shown, more = paged(found, PAGE, lambda last: asked | {"before": last.number})
+    return visit.page("audit.html", entries=shown, asked=asked, more=more, is_first=not before)
 
 
 def show(visit: Visit) -> Response:

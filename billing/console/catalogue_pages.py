@@ -7,9 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from billing.console.closing_pages import Stages
 from billing.console.visit import Visit
-from billing.console.work import report_of
+from billing.console.work import Stages, report_of
 from billing.errors import Invalid
 from billing.plan_migration import preview_plan
 from billing.plans import list_plans, show_plan
@@ -34,7 +33,7 @@ brackets:
 def list_(visit: Visit) -> Response:
     month = Month.of(visit.now)
     catalogue = list_plans(visit.service.engine)
-    versions = sorted(catalogue, key=lambda each: (each.plan, each.effective_from), reverse=False)
+    versions = sorted(catalogue, key=lambda each: (each.plan, each.effective_from))
     return visit.page("catalogue.html", versions=versions, month=month)
 
 
@@ -59,9 +58,7 @@ def preview(visit: Visit) -> Response:
         if not text.strip():
             raise Invalid("paste a plan, or choose a file", field="plan")
         parse_plan_file(text, name)  # said on the form, not behind it
-    except Invalid as error:
-        return _draft(visit, text, str(error))
-    except PricingError as error:
+    except (Invalid, PricingError) as error:
         return _draft(visit, text, str(error))
 
     def do(stages: Stages) -> dict[str, Any]:
@@ -76,8 +73,7 @@ def preview(visit: Visit) -> Response:
         )
         return {**report.to_data(), "moved": len(report.moved), "text": text[:20_000]}
 
-    started = visit.work.start("preview", SUBJECT, visit.by, do)
-    return visit.go(f"jobs/{started.id}")
+    return visit.begin("preview", SUBJECT, do)
 
 
 def _draft(visit: Visit, text: str, wrong: str | None = None) -> Response:

@@ -4,34 +4,25 @@ reconciliation. What takes long goes on behind the page."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
 
 from billing.app import Service
-from billing.billing_run import Progress
-from billing.console.visit import Visit
-from billing.console.work import report_of
-from billing.errors import Invalid, NotFound
-from billing.month_review import check_month, draft_changes
+from billing.console.visit import Visit, month_of
+from billing.console.work import Do, Stages, report_of
+from billing.errors import Invalid
+from billing.month_review import check_month, draft_changes, month_state
 from billing.reconciliation.operation import Reconciliation, reconcile
-from billing.repository import month_review, runs
-from billing.repository.operator_jobs import Job
 from billing.run_report import RunReport
-from metering.database import reading
 from metering.period import HOUR_US, Month
 from metering.sources.fields import is_account
 
 PAGE = 50
 # Of differences, beside how many each cause has.
 FEW = 20
-# While work goes on, its page is asked for again after so many seconds.
-REFRESH_SECONDS = 2
 _FURTHEST = 200 * PAGE
 _KINDS = ("billing-run", "drafts", "approve", "check", "reconcile")
-
-Stages = Callable[[str], Progress]
 
 
 def onto_month(visit: Visit) -> Response:
@@ -41,13 +32,9 @@ def onto_month(visit: Visit) -> Response:
 
 
 def show(visit: Visit) -> Response:
-    service, month = visit.service, month_of(visit.param("month"))
+    service, month = visit.service, visit.month
     offset = _offset(visit.query("from"))
-    with reading(service.engine) as connection:
-        sums = month_review.sums(connection, month)
-        undone = month_review.not_done(connection, month, limit=PAGE)
-        last = month_review.last_run(connection, month)
-        last_run = None if last is None else runs.get(connection, last)
+    state = month_state(service.engine, month, limit=PAGE)
     drafts = draft_changes(service.engine, month, offset=offset, limit=PAGE + 1)
     jobs = {kind: visit.work.last(kind, str(month)) for kind in _KINDS}
     return visit.page(
@@ -55,13 +42,13 @@ def show(visit: Visit) -> Response:
         month=month,
         is_over=visit.now >= month.end,
         billable_from=month.end + service.settings.grace_hours * HOUR_US,
-        sums=sums,
-        draft_count=sum(each.count for each in sums if each.status == "draft"),
-        undone=undone,
+        sums=state.sums,
+        draft_count=sum(each.count for each in state.sums if each.status == "draft"),
+        undone=state.undone,
         drafts=drafts[:PAGE],
         offset=offset,
         more=offset + PAGE if len(drafts) > PAGE and offset + PAGE < _FURTHEST else None,
-        last_run=last_run,
+        last_run=state.last_run,
         jobs=jobs,
         running=[each for each in jobs.values() if each is not None and each.finished_at is None],
         reports={kind: report_of(each) for kind, each in jobs.items()},
@@ -72,25 +59,23 @@ def show(visit: Visit) -> Response:
 
 
 def check(visit: Visit) -> Response:
-    service, month = visit.service, month_of(visit.param("month"))
-    return _start(visit, "check", str(month), lambda _stages: check_month(service, month).to_data())
+    service, month = visit.service, visit.month
+    return visit.begin("check", str(month), lambda _stages: check_month(service, month).to_data())
 
 
 def run(visit: Visit) -> Response:
     """The month's run, of all or of one account; `early` makes drafts alone."""
-    month = month_of(visit.param("month"))
+    month = visit.month
     account, early = visit.field("account"), visit.field("early") == "yes"
     if account and not is_account(account):
         raise Invalid(f"account {account[:64]!r} is not an account's id", field="account")
     incomplete = visit.field("bill_incomplete") == "yes"
     do = _run_of(visit.service, month, account or None, early, incomplete)
     subject = f"{month}/{account}" if account else str(month)
-    return _start(visit, "drafts" if early else "billing-run", subject, do)
+    return visit.begin("drafts" if early else "billing-run", subject, do)
 
 
-def _run_of(
-    service: Service, month: Month, account: str | None, early: bool, bill_incomplete: bool
-) -> Callable[[Stages], dict[str, Any]]:
+def _run_of(service: Service, month: Month, account: str | None, early: bool, bill_incomplete: bool) -> Do:
     def do(stages: Stages) -> dict[str, Any]:
         report: RunReport = service.run_month(
             month,
@@ -107,7 +92,7 @@ def _run_of(
 
 def approve(visit: Visit) -> Response:
     """All drafts of the month, or those that were ticked."""
-    service, month, by = visit.service, month_of(visit.param("month")), visit.by
+    service, month, by = visit.service, visit.month, visit.by
     every = visit.field("which") == "all"
     ticked = list(visit.form.get("draft", ()))[:PAGE]
     if not every and not ticked:
@@ -123,18 +108,18 @@ def approve(visit: Visit) -> Response:
         )
         return {**done.to_data(), "approved": len(done.approved)}
 
-    return _start(visit, "approve", str(month), do)
+    return visit.begin("approve", str(month), do)
 
 
 def reconcile_(visit: Visit) -> Response:
-    service, month = visit.service, month_of(visit.param("month"))
+    service, month = visit.service, visit.month
     fix = visit.field("fix") == "yes"
 
     def do(_stages: Stages) -> dict[str, Any]:
         found = reconcile(service, month, fix=fix)
         return {**found.to_data(), "causes": _causes(found)}
 
-    return _start(visit, "reconcile", str(month), do)
+    return visit.begin("reconcile", str(month), do)
 
 
 def _causes(found: Reconciliation) -> list[dict[str, Any]]:
@@ -147,44 +132,6 @@ def _causes(found: Reconciliation) -> list[dict[str, Any]]:
         {"cause": cause, "currency": code, "count": count, "amount": amounts[cause, code]}
         for (cause, code), count in counted.most_common()
     ]
-
-
-def job(visit: Visit) -> Response:
-    """How far work is; it is asked for again by itself while it goes on, unless somebody does not want it."""
-    held = visit.work.get(visit.param("job"))
-    if held is None:
-        raise NotFound(f"there is no job {visit.param('job')!r}")
-    is_going = held.finished_at is None
-    still = visit.query("still") == "yes"
-    return visit.page(
-        "job.html",
-        job=held,
-        is_going=is_going,
-        still=still,
-        seconds=REFRESH_SECONDS,
-        back=place_of(held),
-        report=report_of(held),
-        refresh=REFRESH_SECONDS if is_going and not still else None,
-    )
-
-
-def place_of(held: Job) -> str:
-    """The page that a job was started from."""
-    if held.kind == "resend":
-        return f"deliveries?endpoint={held.subject}"
-    return "catalogue/preview" if held.kind == "preview" else f"months/{held.subject.partition('/')[0]}"
-
-
-def _start(visit: Visit, kind: str, subject: str, do: Callable[[Stages], dict[str, Any]]) -> Response:
-    started = visit.work.start(kind, subject, visit.by, do)
-    return visit.go(f"jobs/{started.id}")
-
-
-def month_of(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError:
-        raise NotFound(f"{text[:20]!r} is no month; write it like 2026-10") from None
 
 
 def _offset(text: str) -> int:

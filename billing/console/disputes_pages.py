@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
-from billing.console.visit import Visit
+from billing.console.visit import Visit, paged
 from billing.disputes import LONGEST_TEXT, STATUSES, dispute_data, list_disputes, show_dispute
 from billing.errors import BillingError, Invalid, NotFound
 from billing.proposals import Proposal, perform
@@ -25,12 +23,10 @@ def list_(visit: Visit) -> Response:
         after=after or None,
         limit=PAGE + 1,
     )
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode({"status": status, "after": found[PAGE - 1].id})
+    shown, more = paged(found, PAGE, lambda last: {"status": status, "after": last.id})
     return visit.page(
         "disputes_list.html",
-        disputes=found[:PAGE],
+        disputes=shown,
         chosen=status,
         statuses=[*STATUSES, "all"],
         more=more,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
-from billing.console.closing_pages import month_of
-from billing.console.visit import Visit, secured
+from billing.console.visit import Visit, paged, secured
 from billing.invoices import STATUSES, invoice_data, list_invoices, show_invoice
 from billing.reporting.invoice_pdf import invoice_pdf
 
@@ -15,20 +12,18 @@ PAGE = 50
 
 
 def list_(visit: Visit) -> Response:
-    month = month_of(visit.param("month"))
+    month = visit.month
     status, after = visit.query("status"), visit.query("after", 80)
     found = list_invoices(
         visit.service.engine, month=month, status=status or None, after=after or None, limit=PAGE + 1
     )
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode({"status": status, "after": found[PAGE - 1].id})
+    shown, more = paged(found, PAGE, lambda last: {"status": status, "after": last.id})
     return visit.page(
         "month_invoices.html",
         month=month,
         chosen=status,
         statuses=STATUSES,
-        invoices=found[:PAGE],
+        invoices=shown,
         more=more,
         is_first=not after,
     )

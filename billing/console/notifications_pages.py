@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from billing.alerts.checking import list_alerts
-from billing.console.visit import Visit
+from billing.console.visit import Visit, paged
 from billing.notifications.endpoints import list_endpoints, show_endpoint
 from billing.notifications.log import STATUSES, delivery_shown, list_deliveries
 from billing.notifications.sending import resend, resend_failed, show_delivery
 from billing.notifications.setting_up import sender_of
+from billing.repository.lists import Page
+from billing.repository.notifications import Wanted
 
 PAGE = 50
 _FEW = 20
@@ -20,40 +20,34 @@ _FEW = 20
 def show(visit: Visit) -> Response:
     engine = visit.service.engine
     after = visit.query("after", 80)
-    endpoints = list_endpoints(engine, after=after, limit=PAGE + 1)
+    found = list_endpoints(engine, after=after, limit=PAGE + 1)
+    endpoints, more = paged(found, PAGE, lambda last: {"after": last.id})
     return visit.page(
         "notifications.html",
-        alerts=list_alerts(engine, limit=_FEW, newest=True),
-        endpoints=endpoints[:PAGE],
-        more="?" + urlencode({"after": endpoints[PAGE - 1].id}) if len(endpoints) > PAGE else None,
-        failed=list_deliveries(engine, status="failed", limit=_FEW, newest=True),
+        alerts=list_alerts(engine, page=Page(None, _FEW, newest=True)),
+        endpoints=endpoints,
+        more=more,
+        failed=list_deliveries(engine, Wanted(status="failed"), Page(None, _FEW, newest=True)),
     )
 
 
 def alerts(visit: Visit) -> Response:
     after = visit.query("after", 80)
-    found = list_alerts(visit.service.engine, after=after or None, limit=PAGE + 1, newest=True)
-    more = "?" + urlencode({"after": found[PAGE - 1].id}) if len(found) > PAGE else None
-    return visit.page("alerts.html", alerts=found[:PAGE], more=more, is_first=not after)
+    found = list_alerts(visit.service.engine, page=Page(after, PAGE + 1, newest=True))
+    shown, more = paged(found, PAGE, lambda last: {"after": last.id})
+    return visit.page("alerts.html", alerts=shown, more=more, is_first=not after)
 
 
 def deliveries(visit: Visit) -> Response:
     engine = visit.service.engine
     status, endpoint, after = visit.query("status"), visit.query("endpoint", 80), visit.query("after", 80)
-    found = list_deliveries(
-        engine,
-        endpoint=endpoint or None,
-        status=status or None,
-        after=after or None,
-        limit=PAGE + 1,
-        newest=True,
-    )
-    more = None
-    if len(found) > PAGE:
-        more = "?" + urlencode({"status": status, "endpoint": endpoint, "after": found[PAGE - 1].id})
+    wanted = Wanted(endpoint or None, status=status or None)
+    found = list_deliveries(engine, wanted, Page(after, PAGE + 1, newest=True))
+    asked = {"status": status, "endpoint": endpoint}
+    shown, more = paged(found, PAGE, lambda last: asked | {"after": last.id})
     return visit.page(
         "deliveries.html",
-        deliveries=found[:PAGE],
+        deliveries=shown,
         chosen=status,
         endpoint=show_endpoint(engine, endpoint) if endpoint else None,
         statuses=STATUSES,
@@ -82,7 +76,4 @@ def send_failed_again(visit: Visit) -> Response:
     endpoint = show_endpoint(service.engine, visit.param("endpoint"))
     sender = sender_of(service)
     again = resend_failed(service.engine, endpoint.id, visit.now)
-    started = visit.work.start(
-        "resend", endpoint.id, visit.by, lambda _stages: {"again": again, **sender.send_due()}
-    )
-    return visit.go(f"jobs/{started.id}")
+    return visit.begin("resend", endpoint.id, lambda _stages: {"again": again, **sender.send_due()})

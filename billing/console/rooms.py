@@ -25,6 +25,7 @@ from billing.console import (
     closing_pages,
     disputes_pages,
     invoices_pages,
+    jobs_pages,
     notifications_pages,
     proposals_pages,
     sign_in,
@@ -33,7 +34,7 @@ from billing.console import (
 from billing.console.forms import read_form
 from billing.console.visit import COOKIE, FormFields, Visit, csrf_of, html_page, style
 from billing.console.work import Work
-from billing.errors import BillingError, Invalid, NotFound, Refused
+from billing.errors import BillingError, Invalid, NotFound, Refused, sentence
 from billing.operators import Role, may, session_of
 from billing.payments.errors import PaymentError
 from billing.pricing.errors import PricingError
@@ -94,7 +95,7 @@ ROOMS: tuple[Room, ...] = (
     Room("POST", "access/sessions/{session}/end", "admin", access_pages.end),
     Room("GET", "audit", "admin", audit_pages.list_),
     Room("GET", "audit/{number}", "admin", audit_pages.show),
-    Room("GET", "jobs/{job}", "viewer", closing_pages.job),
+    Room("GET", "jobs/{job}", "viewer", jobs_pages.show),
 )
 # Those that nobody is signed in for.
 OPEN = ("/style.css", "/sign-in", "/sign-out")
@@ -159,7 +160,7 @@ class Console:
             session = session_of(self._service.engine, secret, now) if secret else None
             if session is None:
                 return sign_in.refuse(request, "You are not signed in, or your session is over.")
-            act(f"operator {session.name}", getattr(request.state, "request_id", None))
+            act(session.acts_as, getattr(request.state, "request_id", None))
             visit = Visit(self._service, self.work, request, session, csrf_of(secret), now, form)
             if not may(session.role, room.least):
                 says = f"This takes the role {room.least}; you are signed in as {session.role}."
@@ -178,12 +179,12 @@ def _shown(visit: Visit, room: Room) -> Response:
     try:
         return room.page(visit)
     except PricingError as error:
-        return _problem(visit, 422, sign_in.sentence(error))
+        return _problem(visit, 422, sentence(error))
     except PaymentError as error:
-        return _problem(visit, 502, sign_in.sentence(error))
+        return _problem(visit, 502, sentence(error))
     except BillingError as error:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 409)
-        return _problem(visit, status, sign_in.sentence(error))
+        return _problem(visit, status, sentence(error))
 
 
 def _from_here(request: Request) -> bool:

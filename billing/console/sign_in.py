@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from billing.app import Service
 from billing.audit.actor import act, actor
 from billing.console.visit import COOKIE, FormFields, html_page, secured
+from billing.errors import sentence
 from billing.operators import BadSignIn, end_session, look_at_link, open_session, session_of
 from metering.period import SECOND_US
 
@@ -50,7 +51,7 @@ def sign_out(service: Service, request: Request) -> Response:
     """Ends the session that the cookie is of, if there is one."""
     session = session_of(service.engine, request.cookies.get(COOKIE, ""), service.now())
     if session is not None:
-        act(f"operator {session.name}", actor().request)
+        act(session.acts_as, actor().request)
         end_session(service.engine, session.id, service.now())
     response = refuse(request, "You are signed out.", 200)
     response.set_cookie(
@@ -67,8 +68,3 @@ def refuse(request: Request, says: str, status: int = 403) -> Response:
 def is_secure(service: Service, request: Request) -> bool:
     """Whether the browser came by https; a proxy that ends TLS need not say so."""
     return request.url.scheme == "https" or service.settings.public_url.startswith("https://")
-
-
-def sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."

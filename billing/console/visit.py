@@ -11,26 +11,30 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from billing.app import Service
 from billing.console import words
-from billing.console.work import Work
-from billing.operators import Role, may
+from billing.console.work import Do, Work
+from billing.errors import NotFound
+from billing.operators import may
 from billing.pages.visit import style as base_style
 from billing.repository.operators import OperatorSession
+from metering.period import Month
 
 if TYPE_CHECKING:
     import jinja2
 
 COOKIE = "billing_console"
 FormFields = Mapping[str, Sequence[str]]
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,23 @@ class Visit:
     @property
     def by(self) -> str:
         """Who acts, as it is recorded with what they change."""
-        return f"operator {self.session.name}"
+        return self.session.acts_as
 
     @property
     def base(self) -> str:
         """How links to this service begin."""
-        settings = self.service.settings
-        named = "public_url" in settings.model_fields_set
-        if named:
-            return settings.public_url
-        return str(self.request.base_url).removesuffix("/").removesuffix("/console")
+        here = str(self.request.base_url).removesuffix("/").removesuffix("/console")
+        return self.service.settings.base_url(here)
 
     def param(self, name: str) -> str:
         """A part of the address."""
         found: str = self.request.path_params[name]
         return found
+
+    @property
+    def month(self) -> Month:
+        """The one in the address. Raises NotFound."""
+        return month_of(self.param("month"))
 
     def query(self, name: str, most: int = 200) -> str:
         """A parameter of the address, empty where absent."""
@@ -83,20 +89,38 @@ class Visit:
             session=self.session,
             csrf=self.csrf,
             now=self.now,
-            may=functools.partial(_may, self.session.role),
+            may=functools.partial(may, self.session.role),
             **values,
         )
         if refresh is not None:
             response.headers["Refresh"] = str(refresh)
         return response
 
+    def begin(self, kind: str, subject: str, do: Do) -> Response:
+        """Start work behind the page, unless it is under way, and on to where it is shown."""
+        return self.go(f"jobs/{self.work.start(kind, subject, self.by, do).id}")
+
     def go(self, place: str) -> Response:
         """On to another page of the console, which is asked for with GET."""
         return secured(RedirectResponse(home_of(self.request) + place, 303))
 
 
-def _may(role: str, least: Role) -> bool:
-    return may(role, least)
+def month_of(text: str) -> Month:
+    """Raises NotFound."""
+    try:
+        return Month.parse(text)
+    except ValueError:
+        raise NotFound(f"{text[:20]!r} is no month; write it like 2026-10") from None
+
+
+def paged(
+    found: Sequence[Thing], size: int, following: Callable[[Thing], Mapping[str, object]]
+) -> tuple[Sequence[Thing], str | None]:
+    """The things of a page, and what the next one is asked for with: None where this is the last. `found` has
+    one more thing where there is another page; `following` says what to ask for after the last that is
+    shown."""
+    shown = found[:size]
+    return shown, "?" + urlencode(following(shown[-1])) if len(found) > size else None
 
 
 def csrf_of(secret: str) -> str:

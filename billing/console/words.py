@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from billing.charts import trend
 from billing.pages.words import FILTERS as CUSTOMERS_FILTERS
 from billing.pages.words import GLOBALS as CUSTOMERS_GLOBALS
+from billing.pages.words import svg
 from billing.pricing.money import format_amount
 from metering.period import DAY_US, HOUR_US, MINUTE_US, Month
 
@@ -59,21 +61,6 @@ def ago(instant: int, now: int) -> str:
     return f"{passed // DAY_US} days ago"
 
 
-def bars(values: Sequence[int], height: int = 22) -> list[tuple[int, int, int]]:
-    """Where the bars of a small chart are: x, y and height of each, 7 wide with 2 between; the highest fills
-    the height, and what is not nothing is seen.
-
-    >>> bars([0, 1, 100])
-    [(0, 22, 0), (9, 20, 2), (18, 0, 22)]
-    """
-    most = max(values, default=0) or 1
-    found = []
-    for number, value in enumerate(values):
-        tall = max(2, round(height * value / most)) if value else 0
-        found.append((number * 9, height - tall, tall))
-    return found
-
-
 def short_month(month: Month) -> str:
     """`Oct 2026`"""
     return f"{CUSTOMERS_FILTERS['month'](month)[:3]} {month.year}"
@@ -82,9 +69,12 @@ def short_month(month: Month) -> str:
 FILTERS: Mapping[str, Any] = {
     **CUSTOMERS_FILTERS,
     "ago": ago,
-    "bars": bars,
     "change": percent_change,
     "short_month": short_month,
     "signed": signed,
 }
-GLOBALS: Mapping[str, Any] = {**CUSTOMERS_GLOBALS, "JOBS": JOBS}
+GLOBALS: Mapping[str, Any] = {
+    **CUSTOMERS_GLOBALS,
+    "JOBS": JOBS,
+    "bars": lambda values, label: svg(trend(values, label)),
+}

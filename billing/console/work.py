@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from billing.app import Service
@@ -29,8 +30,10 @@ DEAD_AFTER_US = 15 * MINUTE_US
 # A report is shown on a page: of long lists it keeps the first.
 MOST_ROWS = 200
 
-# Answers what it reports; it is handed a maker of progress by stage.
-Do = Callable[[Callable[[str], Progress]], Mapping[str, Any]]
+# A maker of progress, by the name of a stage.
+Stages = Callable[[str], Progress]
+# Does the work, and answers what it reports.
+Do = Callable[[Stages], Mapping[str, Any]]
 
 
 class Work:
@@ -73,7 +76,7 @@ class Work:
         if job is None or job.finished_at is not None:
             return job
         dead = job.seen_at < self._service.now() - DEAD_AFTER_US
-        return Job(**_fields(job) | {"finished_at": job.seen_at, "error": CUT_SHORT}) if dead else job
+        return replace(job, finished_at=job.seen_at, error=CUT_SHORT) if dead else job
 
     def _run(self, job_id: str, by: str, request: str | None, do: Do) -> None:
         act(by, request)
@@ -113,10 +116,6 @@ def report_of(job: Job | None) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(job.report)
     return found
-
-
-def _fields(job: Job) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in Job.__dataclass_fields__}
 
 
 def _cut(report: Mapping[str, Any]) -> dict[str, Any]:

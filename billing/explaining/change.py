@@ -24,7 +24,7 @@ from billing.explaining.steps import decimal_text
 from billing.pricing.catalogue import PlanVersion
 from billing.pricing.line import Line, LineKind
 from billing.pricing.money import EXACT, format_amount, multiply, round_to_minor
-from billing.pricing.rating import free_runs, rate
+from billing.pricing.rating import first_price, free_runs, rate
 from billing.reporting.contract_text import month_name
 from metering.period import Month
 
@@ -146,11 +146,6 @@ def _figures(bill: MonthBill, version: PlanVersion, code: str) -> dict[Driver, i
     billed = _of(bill.lines, LineKind.USAGE, LineKind.ON_DEMAND)
     figures[Driver.PLAN] = billed - on_this
     return figures | {driver: _of(bill.lines, kind) for driver, kind in _KINDS.items()}
-
-
-def first_price(version: PlanVersion) -> Decimal:
-    """The price of the first run of a month that costs anything; 0 where none ever does."""
-    return next((each.unit_price for each in version.brackets if each.unit_price > 0), Decimal(0))
 
 
 def _of(lines: Iterable[Line], *kinds: LineKind) -> int:

@@ -18,8 +18,8 @@ from billing.explaining.facts import Facts, facts_of
 from billing.explaining.lines import explain_contract, explain_lines
 from billing.explaining.names import Top, top
 from billing.explaining.rated_lines import bracket_rows
-from billing.invoices import show_invoice
-from billing.pricing.books import Books, first_month, month_basis
+from billing.invoices import invoice_counts, invoice_head, preview_head, show_invoice
+from billing.pricing.books import Books, billable_by_day, first_month, month_basis
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.pricing.invoice import Document, Line, compose
@@ -29,7 +29,7 @@ from billing.repository.accounts import Account
 from billing.repository.invoices import Invoice
 from billing.terms import get_account
 from metering.database import reading
-from metering.period import Month, day_start, format_instant
+from metering.period import Month, day_start
 from metering.store import EventStore
 
 # Runs that are read, at most, where counters are no longer what they were as of a cutoff: that takes a tenth
@@ -140,21 +140,7 @@ def _preview(store: EventStore, held: _Held, month: Month) -> Explanation:
         before = _bill_of(earlier, held) if earlier.counts.total or earlier.lines else None
     contract = held.books.terms.contract(month)
     return Explanation(
-        {
-            "id": None,
-            "number": None,
-            "account": composed.account,
-            "kind": "usage",
-            "period": {"start": format_instant(month.start), "end": format_instant(month.end)},
-            "currency": composed.currency,
-            "status": "preview",
-            "plan": composed.plan,
-            "cutoff": cutoff.position,
-            "cutoff_at": None if cutoff.committed_at is None else format_instant(cutoff.committed_at),
-            "billable": composed.counts.billable,
-            "not_billed": composed.counts.not_billed,
-            "total": composed.total,
-        },
+        preview_head(composed, cutoff),
         month,
         composed.currency,
         explain_lines(
@@ -171,9 +157,7 @@ def _preview(store: EventStore, held: _Held, month: Month) -> Explanation:
         rated=now.billable - now.drawn,
         contract=None if contract is None else contract.id,
         drawn=None if composed.contract is None else composed.contract.drawn,
-        draws=None
-        if contract is None
-        else month_draws(contract, month, {day: counts.billable for day, counts in days.items()}),
+        draws=None if contract is None else month_draws(contract, month, billable_by_day(days)),
         change=change(now, before, composed.currency),
         top=top(store.names_as_of(held.account.id, month.start, month.end, None)),
         billable=composed.counts.billable,
@@ -214,21 +198,7 @@ def _bill_of(composed: Document, held: _Held) -> MonthBill:
 
 def _document(invoice: Invoice) -> dict[str, object]:
     """What identifies an invoice, as far as it explains something."""
-    return {
-        "id": invoice.id,
-        "number": invoice.number,
-        "account": invoice.account,
-        "kind": invoice.kind,
-        "period": {"start": format_instant(invoice.month.start), "end": format_instant(invoice.month.end)},
-        "currency": invoice.currency,
-        "status": invoice.status,
-        "plan": invoice.plan,
-        "cutoff": invoice.cutoff,
-        "cutoff_at": None if invoice.cutoff_at is None else format_instant(invoice.cutoff_at),
-        "billable": invoice.billable,
-        "not_billed": dict(invoice.not_billed),
-        "total": invoice.total,
-    }
+    return invoice_head(invoice) | invoice_counts(invoice)
 
 
 def _draws(store: EventStore, agreed: Terms, invoice: Invoice, most: int | None) -> MonthDraws | None:
@@ -246,8 +216,7 @@ def _draws(store: EventStore, agreed: Terms, invoice: Invoice, most: int | None)
         elif _is_too_much(store, invoice.account, start, end, most):
             return None
         else:
-            counted = store.days(invoice.account, start, end, cutoff)
-            days = {day: counts.billable for day, counts in counted.items()}
+            days = billable_by_day(store.days(invoice.account, start, end, cutoff))
     days |= {date.fromisoformat(day): held.get("billable", 0) for day, held in invoice.usage_by_day.items()}
     found = month_draws(contract, month, days)
     return (

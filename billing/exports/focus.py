@@ -20,6 +20,7 @@ from billing.pricing.contract import Contract, Grant
 from billing.pricing.drawdown import draw
 from billing.pricing.line import Line, LineKind
 from billing.pricing.money import multiply, to_major
+from billing.pricing.rating import first_price
 from billing.repository.credit_notes import CreditNote
 from billing.repository.invoices import Invoice
 from metering.period import Month, day_of
@@ -258,7 +259,7 @@ def drawn_charges(
         "x_Plan": version.id,
         "x_Contract": contract.id,
     }
-    list_price = next((each.unit_price for each in version.brackets if each.unit_price), Decimal(0))
+    list_price = first_price(version)
     for grant in contract.grants:
         served = [(each.day, dict(each.by_grant).get(grant.id, 0)) for each in days]
         before = sum(runs for day, runs in served if day < day_of(month.start))

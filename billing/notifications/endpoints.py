@@ -20,7 +20,7 @@ from billing.repository import endpoints, notifications
 from billing.repository.endpoints import Endpoint
 from billing.terms import get_account
 from metering.database import reading, writing
-from metering.period import DAY_US, format_instant
+from metering.period import DAY_US, format_instant, format_optional
 
 # After a new secret the old one signs as well, for so long.
 OVERLAP_US = DAY_US
@@ -113,15 +113,15 @@ def update_endpoint(
     if url is not None or status == "enabled":
         changes |= {"failures": 0, "failing_since": None, "paused_until": 0}
     with changing(engine, "webhook_endpoint.changed", "webhook_endpoint", endpoint_id, now=now) as connection:
-        _locked(connection, endpoint_id)
+        locked_endpoint(connection, endpoint_id)
         endpoints.update(connection, endpoint_id, **changes)
-        return _locked(connection, endpoint_id)
+        return locked_endpoint(connection, endpoint_id)
 
 
 def remove_endpoint(engine: sa.Engine, endpoint_id: str, *, now: int) -> None:
     """It is told nothing more; its deliveries stay in the log. Raises NotFound."""
     with changing(engine, "webhook_endpoint.removed", "webhook_endpoint", endpoint_id, now=now) as connection:
-        _locked(connection, endpoint_id)
+        locked_endpoint(connection, endpoint_id)
         endpoints.update(connection, endpoint_id, status="removed")
         endpoints.forget_secrets(connection, endpoint_id)
         notifications.give_up(connection, endpoint_id, "the endpoint was removed")
@@ -133,7 +133,7 @@ def rotate_secret(engine: sa.Engine, endpoint_id: str, now: int) -> NewSecret:
     with changing(
         engine, "webhook_endpoint.secret_rotated", "webhook_endpoint", endpoint_id, now=now
     ) as connection:
-        endpoint = _locked(connection, endpoint_id)
+        endpoint = locked_endpoint(connection, endpoint_id)
         endpoints.expire_secrets(connection, endpoint_id, now, now + OVERLAP_US)
         endpoints.add_secret(connection, new_id("whs", now), endpoint_id, secret, now)
     return NewSecret(endpoint, secret)
@@ -143,7 +143,7 @@ def make_test(engine: sa.Engine, endpoint_id: str, now: int) -> str:
     """A test event for one endpoint, whatever types it asked for; the answer is the delivery's id. Raises
     NotFound, or Refused for one that is disabled."""
     with writing(engine) as connection:
-        endpoint = _locked(connection, endpoint_id)
+        endpoint = locked_endpoint(connection, endpoint_id)
         require_enabled(endpoint)
         data = {"endpoint": endpoint.id}
         message = "This is a test of your webhook endpoint."
@@ -153,6 +153,14 @@ def make_test(engine: sa.Engine, endpoint_id: str, now: int) -> str:
         delivery = delivery_of(made, WEBHOOK, endpoint.id, endpoint.account, now)
         notifications.add_deliveries(connection, [delivery])
     return delivery.id
+
+
+def locked_endpoint(connection: sa.Connection, endpoint_id: str) -> Endpoint:
+    """One that nobody else changes before this transaction ends. Raises NotFound."""
+    found = endpoints.get(connection, endpoint_id, lock=True)
+    if found is None:
+        raise _no_endpoint(endpoint_id)
+    return found
 
 
 def require_enabled(endpoint: Endpoint) -> None:
@@ -166,7 +174,6 @@ def require_enabled(endpoint: Endpoint) -> None:
 
 def endpoint_data(endpoint: Endpoint) -> dict[str, object]:
     """An endpoint in the shape of JSON answers, without its secrets."""
-    since = endpoint.failing_since
     return {
         "id": endpoint.id,
         "account": endpoint.account,
@@ -176,7 +183,7 @@ def endpoint_data(endpoint: Endpoint) -> dict[str, object]:
         "status": endpoint.status,
         "disabled_reason": endpoint.disabled_reason,
         "failures": endpoint.failures,
-        "failing_since": None if since is None else format_instant(since),
+        "failing_since": format_optional(endpoint.failing_since),
         "created_at": format_instant(endpoint.created_at),
     }
 
@@ -188,13 +195,6 @@ def _check_types(event_types: Sequence[str]) -> tuple[str, ...]:
                 f"event type {each!r} is not one of {', '.join(sorted(EVENT_TYPES))}", field="event_types"
             )
     return tuple(sorted(set(event_types)))
-
-
-def _locked(connection: sa.Connection, endpoint_id: str) -> Endpoint:
-    found = endpoints.get(connection, endpoint_id, lock=True)
-    if found is None:
-        raise _no_endpoint(endpoint_id)
-    return found
 
 
 def _no_endpoint(endpoint_id: str) -> NotFound:

@@ -9,37 +9,20 @@ import sqlalchemy as sa
 from billing.errors import Invalid
 from billing.notifications.sending import show_delivery
 from billing.repository import notifications
-from billing.repository.notifications import Delivery
+from billing.repository.lists import WHOLE, Page
+from billing.repository.notifications import ALL, Delivery, Wanted
 from metering.database import reading
-from metering.period import format_instant
+from metering.period import format_instant, format_optional
 
 STATUSES = ("pending", "delivered", "failed")
 
 
-def list_deliveries(
-    engine: sa.Engine,
-    *,
-    endpoint: str | None = None,
-    account: str | None = None,
-    status: str | None = None,
-    after: str | None = None,
-    limit: int | None = None,
-    newest: bool = False,
-) -> list[Delivery]:
-    """In the order in which they were made, or the `newest` first. `account`: to that account's own endpoints
-    and address. Raises Invalid for a status there is not."""
-    if status is not None and status not in STATUSES:
-        raise Invalid(f"status {status!r} is not one of {', '.join(STATUSES)}", field="status")
+def list_deliveries(engine: sa.Engine, wanted: Wanted = ALL, page: Page = WHOLE) -> list[Delivery]:
+    """Raises Invalid for a status there is not."""
+    if wanted.status is not None and wanted.status not in STATUSES:
+        raise Invalid(f"status {wanted.status!r} is not one of {', '.join(STATUSES)}", field="status")
     with reading(engine) as connection:
-        return notifications.search(
-            connection,
-            endpoint=endpoint,
-            account=account,
-            status=status,
-            after=after,
-            limit=limit,
-            newest=newest,
-        )
+        return notifications.search(connection, wanted, page)
 
 
 def delivery_shown(engine: sa.Engine, delivery_id: str, *, account: str | None = None) -> dict[str, object]:
@@ -64,14 +47,10 @@ def delivery_data(delivery: Delivery) -> dict[str, object]:
         "status": delivery.status,
         "attempts": delivery.attempts,
         "created_at": format_instant(delivery.created_at),
-        "last_attempt_at": _instant(delivery.last_attempt_at),
+        "last_attempt_at": format_optional(delivery.last_attempt_at),
         "next_attempt_at": format_instant(delivery.next_attempt_at) if pending else None,
-        "delivered_at": _instant(delivery.delivered_at),
+        "delivered_at": format_optional(delivery.delivered_at),
         "response_status": delivery.response_status,
         "response": delivery.response,
         "error": delivery.error,
     }
-
-
-def _instant(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)

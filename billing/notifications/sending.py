@@ -20,7 +20,7 @@ from billing.audit.trail import change
 from billing.errors import NotFound, Refused
 from billing.notifications import mail, webhook
 from billing.notifications.backoff import is_to_be_disabled, next_attempt, paused_until
-from billing.notifications.endpoints import require_enabled
+from billing.notifications.endpoints import locked_endpoint, require_enabled
 from billing.notifications.mail import MailServer
 from billing.notifications.signing import signed_headers
 from billing.notifications.telling import MAIL, make_deliveries, make_event, tell
@@ -217,9 +217,7 @@ def resend(engine: sa.Engine, delivery_id: str, now: int, *, account: str | None
             if endpoint is None:
                 raise Refused(f"the endpoint of delivery {delivery_id} was removed; add it anew")
             require_enabled(endpoint)
-        notifications.update(
-            connection, delivery_id, status="pending", attempts=0, next_attempt_at=now, claimed_until=0
-        )
+        notifications.update(connection, delivery_id, status="pending", attempts=0, next_attempt_at=now)
     return delivery
 
 
@@ -227,15 +225,9 @@ def resend_failed(engine: sa.Engine, endpoint_id: str, now: int) -> int:
     """Let all that an endpoint was not told be due now, in its order; answers how many. Raises NotFound,
     Refused."""
     with writing(engine) as connection:
-        endpoint = endpoints.get(connection, endpoint_id, lock=True)
-        if endpoint is None:
-            raise NotFound(f"there is no webhook endpoint {endpoint_id!r}; see: billing webhooks list")
-        require_enabled(endpoint)
-        again = notifications.search(connection, endpoint=endpoint_id, status="failed")
-        for each in again:
-            notifications.update(connection, each.id, status="pending", attempts=0, next_attempt_at=now)
+        require_enabled(locked_endpoint(connection, endpoint_id))
         endpoints.update(connection, endpoint_id, paused_until=0)
-    return len(again)
+        return notifications.retry_failed(connection, endpoint_id, now)
 
 
 def show_delivery(engine: sa.Engine, delivery_id: str, *, account: str | None = None) -> Delivery:

@@ -72,10 +72,9 @@ def make_event(
 
 def tell(connection: sa.Connection, events: Sequence[Event]) -> None:
     """Store events within the caller's transaction. What nobody listens to and no mail tells of is not."""
-    wanted = [each for each in events if each.type in MAILED_TO_ACCOUNT | MAILED_TO_OPERATOR]
-    if events and (len(wanted) == len(events) or endpoints.is_any_enabled(connection)):
-        wanted = list(events)
-    notifications.add_events(connection, wanted)
+    mailed = [each for each in events if each.type in MAILED_TO_ACCOUNT | MAILED_TO_OPERATOR]
+    is_heard = len(mailed) < len(events) and endpoints.is_any_enabled(connection)
+    notifications.add_events(connection, events if is_heard else mailed)
 
 
 def tell_invoices(connection: sa.Connection, happened: str, found: Iterable[Invoice], now: int) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from billing.app import Service
 from billing.audit.actor import CUSTOMER, act
-from billing.errors import BillingError, Invalid, NotFound, Refused
+from billing.errors import BillingError, Invalid, NotFound, Refused, sentence
 from billing.links import BadLink, open_link
 from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, start_page, usage_page
 from billing.pages.visit import FormFields, Visit, html_page, secured, style
@@ -116,7 +116,7 @@ def _answer(service: Service, page: Page, request: Request, form: FormFields) ->
         return _problem(service, request, 404, _SENTENCES[404], inside=True)
     except BillingError as error:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-        return _problem(service, request, status, _sentence(error), inside=True)
+        return _problem(service, request, status, sentence(error), inside=True)
     except Exception:
         # The address is a secret: the log names the page alone.
         _log.exception("a page failed, request %s", getattr(request.state, "request_id", None))
@@ -130,11 +130,6 @@ _SENTENCES = {
     405: "This address cannot be used that way.",
     413: "The form is too large. Dispute fewer task runs at once.",
 }
-
-
-def _sentence(error: BillingError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _problem(service: Service, request: Request, status: int, says: str, *, inside: bool = False) -> Response:

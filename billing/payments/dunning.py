@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from billing.repository.collection import Collection
-from metering.period import format_instant
+from metering.period import format_instant, format_optional
 
 Dunning = Literal[
     "not finalized",
@@ -58,12 +58,8 @@ def collection_data(status: str, held: Collection, now: int) -> dict[str, object
         "tax": held.tax,
         "method": "charge_automatically" if held.charge_automatically else "send_invoice",
         "attempts": held.attempts,
-        "next_attempt_at": _format(held.next_attempt_at),
-        "due_at": _format(held.due_at),
+        "next_attempt_at": format_optional(held.next_attempt_at),
+        "due_at": format_optional(held.due_at),
         "failure": held.failure or held.finalization_error,
         "fetched_at": format_instant(held.fetched_at),
     }
-
-
-def _format(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)

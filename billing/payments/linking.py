@@ -83,7 +83,7 @@ def _check(connection: sa.Connection, account: Account, customer: str, now: int)
         raise Refused(f"customer {customer} is linked to account {other}; link another", field="customer")
     if account.stripe_customer_id == customer:
         return
-    if outbox.claimed(connection, now, account=account.id):
+    if outbox.claimed(connection, now, outbox.Wanted(account=account.id)):
         raise Refused(f"an invoice of {account.id} is being sent at this moment; link again in a minute")
     unpaid = invoices.unpaid_numbers(connection, account.id) if account.stripe_customer_id else []
     if unpaid:

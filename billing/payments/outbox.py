@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 import structlog
@@ -20,9 +20,9 @@ from billing.payments.desk import Clock, Desk
 from billing.payments.errors import Answered, Declined, NeedsOperator, PaymentError, TryAgain
 from billing.repository import outbox
 from billing.repository.invoices import Invoice
-from billing.repository.outbox import STEPS, Intent, Kind
+from billing.repository.outbox import ALL, Intent, Kind, Wanted
 from metering.database import reading, writing
-from metering.period import HOUR_US, SECOND_US, Month
+from metering.period import HOUR_US, SECOND_US
 
 if TYPE_CHECKING:
     from billing.payments.stripe_gateway import StripeGateway
@@ -78,25 +78,21 @@ def send_due(
     engine: sa.Engine,
     gateway: StripeGateway,
     clock: Clock,
+    wanted: Wanted = ALL,
     *,
-    month: Month | None = None,
-    account: str | None = None,
-    invoice: str | None = None,
-    kinds: tuple[Kind, ...] = tuple(STEPS),
     progress: Progress = lambda done, total: None,
 ) -> Delivery:
-    """Do what is due, all of it, or that of one month or invoice. Never raises for Stripe's errors: they are
+    """Do what is due, all of it or what is wanted of it. Never raises for Stripe's errors: they are
     kept with their intents and answered."""
     delivery = Delivery()
     desk = Desk(engine, gateway, clock)
-    which: dict[str, Any] = {"month": month, "account": account, "invoice": invoice, "kinds": kinds}
     now, done, after = clock(), 0, None
     with reading(engine) as connection:
-        total = outbox.count_due(connection, now, **which)
+        total = outbox.count_due(connection, now, wanted)
     while True:
         # A page at a time, each as of now: a month has any number of invoices, and others work on it too.
         with reading(engine) as connection:
-            page = outbox.due(connection, now, after=after, limit=PAGE, **which)
+            page = outbox.due(connection, now, wanted, after=after, limit=PAGE)
         for intent_id in page:
             progress(min(done, total), total)
             _do(desk, intent_id, delivery)

@@ -15,7 +15,7 @@ from datetime import date
 from billing.pricing.adjustment import Adjustment, Priced, billed_for, priced
 from billing.pricing.basis import Basis
 from billing.pricing.catalogue import Catalogue
-from billing.pricing.contract import Contract
+from billing.pricing.contract import Contract, term_usage
 from billing.pricing.credit import Credit
 from billing.pricing.drawdown import Drawdown, draw
 from billing.pricing.invoice import compose
@@ -66,6 +66,11 @@ def own_basis(books: Books, catalogue: Catalogue, month: Month, usage: DailyCoun
     return _own(books, catalogue, month, usage, {})
 
 
+def own_price(books: Books, catalogue: Catalogue, month: Month, usage: DailyCounts) -> Priced:
+    """What those lines come to: usage, discounts and protection. Raises PricingError."""
+    return priced(compose(own_basis(books, catalogue, month, usage)).lines)
+
+
 def month_basis(books: Books, catalogue: Catalogue, month: Month, usage: DailyCounts) -> Basis:
     """What the month's invoice is computed from. `usage` holds at least the days from `first_month` on, up to
     the end of the month. An invoice of the month itself is left out of account, as if it were void. Raises
@@ -110,14 +115,14 @@ def _contract_month(
 ) -> ContractMonth:
     """`drawn` remembers the drawing of a contract: all its months come out of one."""
     if contract.id not in drawn:
-        drawn[contract.id] = draw(contract.grants, term_usage(contract, usage))
+        drawn[contract.id] = draw(contract.grants, term_usage(contract, billable_by_day(usage)))
     drawdown = drawn[contract.id]
     return ContractMonth(contract.id, drawdown.drawn(month), drawdown.on_demand(month))
 
 
-def term_usage(contract: Contract, usage: DailyCounts) -> dict[date, int]:
-    """The billable runs of the days of a contract's term."""
-    return {day: usage[day].billable for day in usage if contract.start <= day < contract.end}
+def billable_by_day(usage: DailyCounts) -> dict[date, int]:
+    """The billable runs of each day."""
+    return {day: counts.billable for day, counts in usage.items()}
 
 
 def month_counts(usage: DailyCounts, month: Month) -> Counts:

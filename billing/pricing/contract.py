@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import combinations
@@ -249,3 +249,8 @@ def _check_price(where: str, price: int, code: str) -> None:
 
 def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
+
+
+def term_usage(contract: Contract, billable: Mapping[date, int]) -> dict[date, int]:
+    """The billable runs of the days of a contract's term."""
+    return {day: runs for day, runs in billable.items() if contract.start <= day < contract.end}

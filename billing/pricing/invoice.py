@@ -19,7 +19,7 @@ from billing.pricing.price_protection import price_protection
 from billing.pricing.program_discount import program_discount
 from billing.pricing.rating import notes, over_soft_limit
 from billing.pricing.usage_lines import usage_lines
-from metering.period import Month, format_instant
+from metering.period import Month
 from metering.usage import Counts
 
 __all__ = ["STEPS", "Basis", "Document", "Line", "LineKind", "Step", "compose"]
@@ -71,7 +71,7 @@ class Document:
         data: dict[str, object] = {
             "account": self.account,
             "kind": "usage",
-            "period": {"start": format_instant(self.period.start), "end": format_instant(self.period.end)},
+            "period": self.period.to_data(),
             "currency": self.currency,
             "plan": self.plan,
             "billable": self.counts.billable,

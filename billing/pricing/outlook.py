@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from billing.pricing.books import Books, DailyCounts, month_basis, own_basis
+from billing.pricing.books import Books, DailyCounts, billable_by_day, month_basis, own_basis
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.days import first_day
-from billing.pricing.drawdown import draw
 from billing.pricing.invoice import Document, compose
-from billing.pricing.quota import free_runs
+from billing.pricing.quota import allowance, quota
 from billing.pricing.rating import Standing, standing
 from metering.forecast import Forecast, forecast
 from metering.outcome import Outcome
@@ -61,9 +60,9 @@ def outlook(books: Books, catalogue: Catalogue, month: Month, usage: DailyCounts
     `today` on; `today` is a day of the month. Raises PricingError."""
     basis = month_basis(books, catalogue, month, usage)
     document = compose(basis)
-    billable = {day: counts.billable for day, counts in usage.items()}
+    billable = billable_by_day(usage)
     ahead = forecast(billable, today, first_day(month.next()))
-    free = free_runs(basis.version)
+    free = allowance(basis.version)
 
     def by_the_end(more: int) -> MonthEnd:
         assert ahead is not None
@@ -76,7 +75,7 @@ def outlook(books: Books, catalogue: Catalogue, month: Month, usage: DailyCounts
         document=document,
         version=basis.version,
         standing=standing(basis.rated, basis.version),
-        committed_left=_committed_left(books, month, billable, today),
+        committed_left=quota(basis.version, books.terms.contract(month), billable, today).committed_left,
         free=free,
         free_used=None if free is None else min(free, basis.rated),
         forecast=ahead,
@@ -94,12 +93,3 @@ def _with(usage: DailyCounts, more: Mapping[date, int]) -> DailyCounts:
         by_outcome[Outcome.BILLABLE] = by_outcome.get(Outcome.BILLABLE, 0) + runs
         found[day] = Counts(by_outcome)
     return found
-
-
-def _committed_left(books: Books, month: Month, billable: Mapping[date, int], today: date) -> int:
-    contract = books.terms.contract(month)
-    if contract is None:
-        return 0
-    term = {day: runs for day, runs in billable.items() if contract.start <= day < contract.end}
-    left = draw(contract.grants, term).left
-    return sum(left[each.id] for each in contract.grants if each.granted_on <= today < each.expires_on)

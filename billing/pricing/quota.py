@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from billing.pricing.catalogue import PlanVersion
-from billing.pricing.contract import Contract
+from billing.pricing.contract import Contract, term_usage
 from billing.pricing.drawdown import draw
+from billing.pricing.rating import free_runs
 from metering.period import Month
 
 
@@ -37,22 +38,17 @@ def quota(
     )
     on_demand, committed = used, 0
     if contract is not None:
-        term = {day: runs for day, runs in billable_by_day.items() if contract.start <= day < contract.end}
-        drawn = draw(contract.grants, term)
+        drawn = draw(contract.grants, term_usage(contract, billable_by_day))
         on_demand = drawn.on_demand(Month(today.year, today.month))
         committed = sum(
             drawn.left[grant.id] for grant in contract.grants if grant.granted_on <= today < grant.expires_on
         )
-    free = free_runs(version)
+    free = allowance(version)
     return Quota(used, None if free is None else max(0, free - on_demand), committed)
 
 
-def free_runs(version: PlanVersion) -> int | None:
-    """How many runs of a month a plan version gives for nothing; None: any number. A plan with a soft limit
-    gives as many as that: beyond it runs are shown as over the limit."""
-    free: int | None = 0
-    for bracket in version.brackets:
-        if bracket.unit_price:
-            break
-        free = bracket.up_to
+def allowance(version: PlanVersion) -> int | None:
+    """How many runs of a month a plan version gives for nothing: its free runs; where those never end, up to
+    its soft limit, beyond which runs are shown as over it; None: any number."""
+    free = free_runs(version)
     return version.soft_limit if free is None else free

@@ -99,6 +99,11 @@ def free_runs(version: PlanVersion) -> int | None:
     return next((lower for lower, bracket in _ranges(version) if bracket.unit_price > 0), None)
 
 
+def first_price(version: PlanVersion) -> Decimal:
+    """The price of the first run of a month that costs anything; 0 where none ever does."""
+    return next((bracket.unit_price for bracket in version.brackets if bracket.unit_price > 0), Decimal(0))
+
+
 def over_soft_limit(quantity: int, version: PlanVersion) -> int:
     """Runs beyond the plan's soft limit; 0 for a plan without one."""
     return 0 if version.soft_limit is None else max(0, quantity - version.soft_limit)

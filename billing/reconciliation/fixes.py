@@ -56,7 +56,7 @@ def _delete_draft(service: Service, gateway: StripeGateway, extra: Difference) -
     assert extra.invoice_id is not None and extra.stripe_invoice_id is not None
     with reading(service.engine) as connection:
         mine = invoices.get(connection, extra.invoice_id)
-        busy = outbox.claimed(connection, service.now(), invoice=extra.invoice_id)
+        busy = outbox.claimed(connection, service.now(), outbox.Wanted(invoice=extra.invoice_id))
     if mine is None or busy or mine.stripe_invoice_id in (None, extra.stripe_invoice_id):
         return
     issued = gateway.get_invoice(mine.stripe_invoice_id)

@@ -9,13 +9,13 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.billing_details import NO_DETAILS, BillingDetails
 from billing.pricing.days import first_day
 from billing.pricing.terms import Terms, terms_of
 from billing.repository import terms as terms_repository
 from billing.tables import accounts, invoices
+from metering.database import insert_into
 from metering.period import Month
 
 _NAMES = (accounts.c.id, accounts.c.name)
@@ -42,8 +42,7 @@ class Account:
 
 def add(connection: sa.Connection, account: Account) -> bool:
     """Store a new account, without its terms. False, and nothing is written, if it exists."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(accounts).values(
+    statement = insert_into(connection, accounts).values(
         id=account.id,
         name=account.name,
         email=account.email,
@@ -113,7 +112,7 @@ def every(
     if search:
         has = [sa.func.lower(each).contains(search.lower(), autoescape=True) for each in _NAMES]
         query = query.where(sa.or_(*has))
-    return _load(connection, query if limit is None else query.limit(limit))
+    return _load(connection, query.limit(limit))
 
 
 def of_stripe_customer(connection: sa.Connection, customer_id: str) -> str | None:

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.notification_tables import alert_settings, alerts
+from billing.repository.lists import WHOLE, Page, having, page_of
 from billing.repository.parts import parts
+from metering.database import insert_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Alert:
     reached_at: int
 
 
+def settings(connection: sa.Connection, account_id: str) -> AlertSettings:
+    """What an account has chosen."""
+    return settings_of(connection, [account_id]).get(account_id, NO_SETTINGS)
+
+
 def settings_of(connection: sa.Connection, account_ids: Sequence[str]) -> dict[str, AlertSettings]:
     """Those of some accounts that have chosen anything."""
     found: dict[str, AlertSettings] = {}
@@ -62,8 +68,7 @@ def put_settings(
 
 def add(connection: sa.Connection, alert: Alert) -> bool:
     """Record a threshold. False, and nothing is written, if it is recorded already."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(alerts).values(
+    statement = insert_into(connection, alerts).values(
         id=alert.id,
         account_id=alert.account,
         kind=alert.kind,
@@ -86,23 +91,11 @@ def of_account(connection: sa.Connection, account_id: str, periods: Sequence[str
 
 
 def search(
-    connection: sa.Connection,
-    *,
-    account: str | None = None,
-    period: str | None = None,
-    after: str | None = None,
-    limit: int | None = None,
-    newest: bool = False,
+    connection: sa.Connection, *, account: str | None = None, period: str | None = None, page: Page = WHOLE
 ) -> list[Alert]:
-    """In the order in which they were reached, or the `newest` first."""
-    query = sa.select(alerts).order_by(alerts.c.id.desc() if newest else alerts.c.id)
-    if account is not None:
-        query = query.where(alerts.c.account_id == account)
-    if period is not None:
-        query = query.where(alerts.c.period == period)
-    if after:
-        query = query.where(alerts.c.id < after if newest else alerts.c.id > after)
-    return [_alert(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+    """Of one account, of one month or contract."""
+    query = having(sa.select(alerts), {alerts.c.account_id: account, alerts.c.period: period})
+    return [_alert(row) for row in connection.execute(page_of(query, alerts.c.id, page))]
 
 
 def highest(connection: sa.Connection, kind: str, least: int) -> dict[str, int]:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from datetime import date
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.pricing.run_ledger import Entry, EntryKind
 from billing.tables import contracts, deliveries, run_ledger
+from metering.database import insert_into
 
 
 def add(connection: sa.Connection, contract_id: str, account_id: str) -> str | None:
     """Note whose contract it is. If the id is taken, nothing is written, and the answer is by which
     account."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(contracts).values(id=contract_id, account_id=account_id).on_conflict_do_nothing()
+    values = {"id": contract_id, "account_id": account_id}
+    statement = insert_into(connection, contracts).values(values).on_conflict_do_nothing()
     if connection.scalar(statement.returning(contracts.c.id)) is not None:
         return None
     return account_of(connection, contract_id)
@@ -44,7 +44,7 @@ def every(
     query = sa.select(contracts).where(contracts.c.id > after).order_by(contracts.c.id)
     if account is not None:
         query = query.where(contracts.c.account_id == account)
-    rows = connection.execute(query if limit is None else query.limit(limit))
+    rows = connection.execute(query.limit(limit))
     return [(row.id, row.account_id) for row in rows]
 
 

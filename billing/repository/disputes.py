@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.customer_tables import dispute_runs, disputes
+from billing.repository.lists import Page, having, page_of
 from billing.repository.parts import parts
 
 
@@ -97,14 +98,8 @@ def search(
     limit: int | None = None,
 ) -> list[Dispute]:
     """In the order in which they were raised."""
-    query = sa.select(disputes).order_by(disputes.c.id)
-    if account is not None:
-        query = query.where(disputes.c.account_id == account)
-    if status is not None:
-        query = query.where(disputes.c.status == status)
-    if after:
-        query = query.where(disputes.c.id > after)
-    return _load(connection, query if limit is None else query.limit(limit))
+    query = having(sa.select(disputes), {disputes.c.account_id: account, disputes.c.status: status})
+    return _load(connection, page_of(query, disputes.c.id, Page(after, limit)))
 
 
 def open_about(connection: sa.Connection, account_id: str, task_run_ids: Sequence[str]) -> dict[str, str]:

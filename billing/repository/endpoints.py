@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.notification_tables import webhook_endpoints, webhook_secrets
+from billing.repository.lists import Page, having, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,11 @@ def search(
     limit: int | None = None,
 ) -> list[Endpoint]:
     """In the order in which they were made, without the removed ones; `account`: that account's own."""
-    query = sa.select(webhook_endpoints).order_by(webhook_endpoints.c.id)
-    query = query.where(webhook_endpoints.c.status != "removed")
-    if account is not None:
-        query = query.where(webhook_endpoints.c.account_id == account)
-    if status is not None:
-        query = query.where(webhook_endpoints.c.status == status)
-    if after:
-        query = query.where(webhook_endpoints.c.id > after)
-    return [_endpoint(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+    columns = webhook_endpoints.c
+    query = sa.select(webhook_endpoints).where(columns.status != "removed")
+    query = having(query, {columns.account_id: account, columns.status: status})
+    rows = connection.execute(page_of(query, columns.id, Page(after, limit)))
+    return [_endpoint(row) for row in rows]
 
 
 def is_any_enabled(connection: sa.Connection) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.tables import idempotent_requests
+from metering.database import insert_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,10 @@ def claim(
 ) -> Remembered | None:
     """Take a request on: None if it is ours to work on. Otherwise what is remembered of the one that was
     there first. The same request that was begun before `abandoned` and has no answer is taken over."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"api_key_id": api_key_id, "idempotency_key": key, "request_sha256": request_sha256}
-    fresh = insert(idempotent_requests).values(**values, created_at=now).on_conflict_do_nothing()
+    fresh = (
+        insert_into(connection, idempotent_requests).values(**values, created_at=now).on_conflict_do_nothing()
+    )
     if connection.execute(fresh.returning(idempotent_requests.c.created_at)).one_or_none() is not None:
         return None
     taken_over = connection.execute(

@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.pricing.line import Line, LineKind
+from billing.repository.lists import Page, having, page_of
 from billing.repository.numbers import next_number
 from billing.repository.parts import parts
 from billing.tables import invoice_lines, invoices
+from metering.database import insert_into
 from metering.period import Month
 
 
@@ -162,8 +163,7 @@ def save(connection: sa.Connection, invoice: Invoice) -> bool:
     """Store an invoice that is new, or that replaces the draft with its id. False, and nothing is written, if
     the account and month got another live invoice meanwhile."""
     delete_draft(connection, invoice.id)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(invoices).values(**columns_of(invoice)).on_conflict_do_nothing()
+    statement = insert_into(connection, invoices).values(**columns_of(invoice)).on_conflict_do_nothing()
     if connection.scalar(statement.returning(invoices.c.id)) is None:
         return False
     rows = [line_columns(invoice.id, position, line) for position, line in enumerate(invoice.lines)]
@@ -215,16 +215,13 @@ def search(
     limit: int | None = None,
 ) -> list[Invoice]:
     """Invoices in the order of their ids, which is the order in which they were made."""
-    query = sa.select(invoices).order_by(invoices.c.id)
-    if account is not None:
-        query = query.where(invoices.c.account_id == account)
-    if month is not None:
-        query = query.where(invoices.c.month == str(month))
-    if status is not None:
-        query = query.where(invoices.c.status == status)
-    if after is not None:
-        query = query.where(invoices.c.id > after)
-    return _load(connection, query if limit is None else query.limit(limit))
+    wanted = {
+        invoices.c.account_id: account,
+        invoices.c.month: None if month is None else str(month),
+        invoices.c.status: status,
+    }
+    query = having(sa.select(invoices), wanted)
+    return _load(connection, page_of(query, invoices.c.id, Page(after, limit)))
 
 
 def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:
@@ -232,11 +229,6 @@ def unpaid_numbers(connection: sa.Connection, account_id: str) -> list[str]:
     waits = invoices.c.status.in_(("finalized", "open", "uncollectible"))
     query = sa.select(invoices.c.number).where(invoices.c.account_id == account_id, waits)
     return [row.number for row in connection.execute(query.order_by(invoices.c.number))]
-
-
-def uses_plan(connection: sa.Connection, plan_id: str) -> bool:
-    """Whether an invoice was priced by this version."""
-    return connection.scalar(sa.select(sa.exists().where(invoices.c.plan == plan_id))) or False
 
 
 def update(connection: sa.Connection, invoice_id: str, **changes: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.tables import jobs
+from metering.database import insert_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,9 @@ class Job:
 
 def take(connection: sa.Connection, name: str, holder: str, now: int, until: int) -> Lease | None:
     """Take a job, unless another holder's lease still runs."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(jobs).values(name=name, lease_until=0).on_conflict_do_nothing())
+    connection.execute(
+        insert_into(connection, jobs).values(name=name, lease_until=0).on_conflict_do_nothing()
+    )
     taken = connection.execute(
         jobs.update()
         .where(jobs.c.name == name, sa.or_(jobs.c.lease_until <= now, jobs.c.holder == holder))

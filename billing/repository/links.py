@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.customer_tables import link_secrets
+from metering.database import insert_into
 
 
 def secret(connection: sa.Connection, purpose: str) -> str | None:
@@ -14,9 +14,8 @@ def secret(connection: sa.Connection, purpose: str) -> str | None:
 
 def keep_first(connection: sa.Connection, purpose: str, made: str, now: int) -> None:
     """Keep a secret unless there is one."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {"purpose": purpose, "secret": made, "made_at": now}
-    connection.execute(insert(link_secrets).values(row).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, link_secrets).values(row).on_conflict_do_nothing())
 
 
 def replace(connection: sa.Connection, purpose: str, made: str, now: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.notification_tables import deliveries, events, webhook_endpoints
+from billing.repository.lists import WHOLE, Page, having, page_of
+from metering.database import insert_into
 from metering.period import MINUTE_US
 
 # Who has claimed a delivery and was killed is waited for so long.
@@ -53,8 +54,15 @@ class Delivery:
     error: str | None = None
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+class Wanted(NamedTuple):
+    """Which deliveries: to an endpoint; to an account's own endpoints and address; in a status."""
+
+    endpoint: str | None = None
+    account: str | None = None
+    status: str | None = None
+
+
+ALL = Wanted()
 
 
 def add_events(connection: sa.Connection, found: Iterable[Event]) -> None:
@@ -73,7 +81,7 @@ def add_events(connection: sa.Connection, found: Iterable[Event]) -> None:
         for each in found
     ]
     if rows:
-        connection.execute(_insert(connection, events).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, events).on_conflict_do_nothing(), rows)
 
 
 def untold(connection: sa.Connection, limit: int) -> list[Event]:
@@ -109,7 +117,7 @@ def add_deliveries(connection: sa.Connection, found: Iterable[Delivery]) -> None
         for each in found
     ]
     if rows:
-        connection.execute(_insert(connection, deliveries).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, deliveries).on_conflict_do_nothing(), rows)
 
 
 def _due(now: int) -> sa.ColumnElement[bool]:
@@ -176,33 +184,27 @@ def give_up(connection: sa.Connection, endpoint_id: str, error: str) -> None:
     connection.execute(deliveries.update().where(*waits).values(status="failed", error=error))
 
 
+def retry_failed(connection: sa.Connection, endpoint_id: str, now: int) -> int:
+    """All that was given up for an endpoint is due now, with all its attempts before it; answers how many."""
+    failed = (deliveries.c.endpoint_id == endpoint_id, deliveries.c.status == "failed")
+    again = {"status": "pending", "attempts": 0, "next_attempt_at": now, "claimed_until": 0}
+    return connection.execute(deliveries.update().where(*failed).values(again)).rowcount
+
+
 def get(connection: sa.Connection, delivery_id: str) -> Delivery | None:
     row = connection.execute(_deliveries().where(deliveries.c.id == delivery_id)).one_or_none()
     return None if row is None else _delivery(row)
 
 
-def search(
-    connection: sa.Connection,
-    *,
-    endpoint: str | None = None,
-    account: str | None = None,
-    status: str | None = None,
-    after: str | None = None,
-    limit: int | None = None,
-    newest: bool = False,
-) -> list[Delivery]:
-    """In the order in which they were made, or the `newest` first. `account`: to that account's own endpoints
-    and address."""
-    query = _deliveries().order_by(deliveries.c.id.desc() if newest else deliveries.c.id)
-    if endpoint is not None:
-        query = query.where(deliveries.c.endpoint_id == endpoint)
-    if account is not None:
-        query = query.where(deliveries.c.account_id == account)
-    if status is not None:
-        query = query.where(deliveries.c.status == status)
-    if after:
-        query = query.where(deliveries.c.id < after if newest else deliveries.c.id > after)
-    return [_delivery(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+def search(connection: sa.Connection, wanted: Wanted = ALL, page: Page = WHOLE) -> list[Delivery]:
+    columns = deliveries.c
+    asked = {
+        columns.endpoint_id: wanted.endpoint,
+        columns.account_id: wanted.account,
+        columns.status: wanted.status,
+    }
+    rows = connection.execute(page_of(having(_deliveries(), asked), columns.id, page))
+    return [_delivery(row) for row in rows]
 
 
 def forget_before(connection: sa.Connection, instant: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.operator_tables import operator_jobs as table
+from metering.database import insert_into
 
 CUT_SHORT = "it was cut short, as the service that did it ended; start it again"
 
@@ -38,9 +38,7 @@ def start(connection: sa.Connection, fresh: Job, dead_before: int) -> Job:
     mine = (table.c.kind == fresh.kind, table.c.subject == fresh.subject, table.c.finished_at.is_(None))
     dead = table.update().where(*mine, table.c.seen_at < dead_before)
     connection.execute(dead.values(finished_at=table.c.seen_at, error=CUT_SHORT))
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    values = {name: getattr(fresh, name) for name in Job.__dataclass_fields__}
-    connection.execute(insert(table).values(values).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, table).values(asdict(fresh)).on_conflict_do_nothing())
     return _job(connection.execute(sa.select(table).where(*mine)).one())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,10 +25,14 @@ class OperatorSession:
     expires_at: int | None = None
     ended_at: int | None = None
 
+    @property
+    def acts_as(self) -> str:
+        """Who acts in it, as it is recorded with what they change."""
+        return f"operator {self.name}"
+
 
 def add(connection: sa.Connection, made: OperatorSession, link_sha256: str) -> None:
-    values = {name: getattr(made, name) for name in OperatorSession.__dataclass_fields__}
-    connection.execute(table.insert().values(values | {"link_sha256": link_sha256}))
+    connection.execute(table.insert().values(asdict(made) | {"link_sha256": link_sha256}))
 
 
 def of_link(connection: sa.Connection, link_sha256: str) -> OperatorSession | None:
@@ -64,7 +68,7 @@ def search(
     if not every:
         until = sa.func.coalesce(table.c.expires_at, table.c.link_expires_at)
         query = query.where(table.c.ended_at.is_(None), until > now)
-    rows = connection.execute(query if limit is None else query.limit(limit))
+    rows = connection.execute(query.limit(limit))
     return [_session(row) for row in rows]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from billing.repository.lists import having
 from billing.tables import invoices, outbox
 from metering.period import Month
 
@@ -23,6 +24,18 @@ STEPS: dict[Kind, tuple[str, ...]] = {
 
 # What is done to one invoice comes in this order.
 _ORDER = sa.case({"send": 0, "credit_note": 1}, value=outbox.c.kind, else_=2)
+
+
+class Wanted(NamedTuple):
+    """Which intents: of the invoices of a month, of an account's, of one invoice; of some kinds."""
+
+    month: Month | None = None
+    account: str | None = None
+    invoice: str | None = None
+    kinds: tuple[Kind, ...] = tuple(STEPS)
+
+
+ALL = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +124,7 @@ def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> In
     query = sa.select(invoices.c.id).where(invoices.c.id == intent.invoice_id)
     connection.execute(query.with_for_update(key_share=True)).one()
     others = of_invoice(connection, intent.invoice_id)
-    if not _has_its_turn(intent, others) or claimed(connection, now, invoice=intent.invoice_id):
+    if not _has_its_turn(intent, others) or claimed(connection, now, Wanted(invoice=intent.invoice_id)):
         return None
     done = connection.execute(
         outbox.update()
@@ -137,7 +150,7 @@ def withdraw_sending(connection: sa.Connection, invoice_id: str, now: int) -> bo
     if send is None:
         return True
     untried = send.step == "customer" or (send.step == "create" and not send.step_since)
-    if not send.waits or not untried or claimed(connection, now, invoice=invoice_id):
+    if not send.waits or not untried or claimed(connection, now, Wanted(invoice=invoice_id)):
         return False
     update(connection, invoice_id, status="withdrawn")
     return True
@@ -232,35 +245,24 @@ def _retry(connection: sa.Connection, ids: sa.Select[tuple[str]], now: int) -> N
 def due(
     connection: sa.Connection,
     now: int,
+    wanted: Wanted = ALL,
     *,
-    month: Month | None = None,
-    account: str | None = None,
-    invoice: str | None = None,
-    kinds: tuple[Kind, ...] = tuple(STEPS),
     after: str | None = None,
     limit: int | None = None,
 ) -> list[str]:
     """The ids of the intents whose next step may be tried now, those of an invoice in their order, oldest
     invoice first; a page of them that begins after an intent."""
     place = (outbox.c.invoice_id, _ORDER, outbox.c.id)
-    query = _due(sa.select(outbox.c.id), now, month, account, invoice, kinds).order_by(*place)
+    query = _due(sa.select(outbox.c.id), now, wanted).order_by(*place)
     if after is not None:
         held = connection.execute(sa.select(*place).where(outbox.c.id == after)).one()
         query = query.where(sa.tuple_(*place) > sa.tuple_(*held))
-    return list(connection.scalars(query if limit is None else query.limit(limit)))
+    return list(connection.scalars(query.limit(limit)))
 
 
-def count_due(
-    connection: sa.Connection,
-    now: int,
-    *,
-    month: Month | None = None,
-    account: str | None = None,
-    invoice: str | None = None,
-    kinds: tuple[Kind, ...] = tuple(STEPS),
-) -> int:
+def count_due(connection: sa.Connection, now: int, wanted: Wanted = ALL) -> int:
     """How many there are."""
-    query = _due(sa.select(sa.func.count()), now, month, account, invoice, kinds)
+    query = _due(sa.select(sa.func.count()), now, wanted)
     return int(connection.execute(query).scalar_one())
 
 
@@ -270,43 +272,27 @@ def count_by_status(connection: sa.Connection) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in connection.execute(query)}
 
 
-def _due(
-    query: sa.Select[Any],
-    now: int,
-    month: Month | None,
-    account: str | None,
-    invoice: str | None,
-    kinds: tuple[Kind, ...],
-) -> sa.Select[Any]:
-    return _of(query, month, account, invoice).where(
+def _due(query: sa.Select[Any], now: int, wanted: Wanted) -> sa.Select[Any]:
+    return _of(query, wanted).where(
         outbox.c.status == "pending",
         outbox.c.next_attempt_at <= now,
         outbox.c.claimed_until <= now,
-        outbox.c.kind.in_(kinds),
     )
 
 
-def _of(
-    query: sa.Select[Any], month: Month | None, account: str | None, invoice: str | None
-) -> sa.Select[Any]:
-    """Those of a month, an account, or one invoice."""
+def _of(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
     query = query.join_from(outbox, invoices, invoices.c.id == outbox.c.invoice_id)
-    if month is not None:
-        query = query.where(invoices.c.month == str(month))
-    if account is not None:
-        query = query.where(invoices.c.account_id == account)
-    return query if invoice is None else query.where(invoices.c.id == invoice)
+    asked = {
+        invoices.c.month: None if wanted.month is None else str(wanted.month),
+        invoices.c.account_id: wanted.account,
+        invoices.c.id: wanted.invoice,
+    }
+    return having(query, asked).where(outbox.c.kind.in_(wanted.kinds))
 
 
-def claimed(
-    connection: sa.Connection,
-    now: int,
-    month: Month | None = None,
-    account: str | None = None,
-    invoice: str | None = None,
-) -> bool:
-    """Whether another process is at work on an invoice of the month, or on one invoice."""
-    query = _of(sa.select(outbox.c.id), month, account, invoice)
+def claimed(connection: sa.Connection, now: int, wanted: Wanted = ALL) -> bool:
+    """Whether another process is at work on one of these."""
+    query = _of(sa.select(outbox.c.id), wanted)
     query = query.where(outbox.c.status == "pending", outbox.c.claimed_until > now)
     return connection.execute(query.limit(1)).one_or_none() is not None
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.customer_tables import sellers
+from metering.database import insert_into
 
 
 def at(connection: sa.Connection, instant: int) -> Mapping[str, str] | None:
@@ -22,6 +22,5 @@ def at(connection: sa.Connection, instant: int) -> Mapping[str, str] | None:
 
 def add(connection: sa.Connection, recorded_at: int, data: Mapping[str, str]) -> None:
     """From an instant on. Of two at the same instant the first one holds."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"recorded_at": recorded_at, "data": json.dumps(dict(data))}
-    connection.execute(insert(sellers).values(**values).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, sellers).values(**values).on_conflict_do_nothing())

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from billing.stripe_tables import stripe_events
+from metering.database import insert_into
 
 if TYPE_CHECKING:
     from billing.payments.stripe_objects import WebhookEvent
@@ -19,10 +19,9 @@ def seen(connection: sa.Connection, event_id: str) -> bool:
 
 
 def remember(connection: sa.Connection, events: Sequence[WebhookEvent], now: int) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [{"id": event.id, "type": event.type, "received_at": now} for event in events]
     if rows:
-        connection.execute(insert(stripe_events).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, stripe_events).on_conflict_do_nothing(), rows)
 
 
 def forget_before(connection: sa.Connection, instant: int) -> None:

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 LONGEST_WAIT_S = 60.0
 # A service that asks for more than this is asked again all the same.
 LONGEST_ASKED_S = 3600.0
-# No answer names more rejections than this.
-ERRORS_NAMED = 100
 _SAID = 200
 
 

@@ -34,13 +34,6 @@ class Day(NamedTuple):
     runs: int
 
 
-class Watermark(NamedTuple):
-    """Complete to when, and how many task runs that are. `runs` is None where the source does not say."""
-
-    complete_to: int
-    runs: int | None
-
-
 def counted_span(since: int, end: int) -> Span:
     """The time that is counted again: at most so many days before `end`, whole ones but for the first."""
     first = (end // DAY_US - DAYS) * DAY_US

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metering.collecting.reading import Reading, Span
-from metering.period import DAY_US, format_instant
+from metering.period import DAY_US, format_instant, format_optional
 
 Kind = Literal["prefect", "declared"]
 State = Literal["ok", "failing", "missing", "lost"]
@@ -108,7 +108,7 @@ def source_data(source: Source) -> dict[str, object]:
         "missing": source.missing,
         "missing_ids": list(source.missing_ids),
         "error": source.error,
-        "failing_since": _text(source.failing_since),
+        "failing_since": format_optional(source.failing_since),
     }
     if source.server is not None and source.reading is not None:
         data |= {
@@ -116,10 +116,11 @@ def source_data(source: Source) -> dict[str, object]:
             "key_name": source.server.key_name,
             "workspace": source.server.workspace,
             "retention_days": source.server.retention_us // DAY_US,
-            "read_to": _text(source.reading.read_to),
-            "tried_at": _text(source.tried_at),
-            "retry_at": _text(source.retry_at),
-            "lost": source.lost and {"from": _text(source.lost.start), "to": _text(source.lost.end)},
+            "read_to": format_optional(source.reading.read_to),
+            "tried_at": format_optional(source.tried_at),
+            "retry_at": format_optional(source.retry_at),
+            "lost": source.lost
+            and {"from": format_instant(source.lost.start), "to": format_instant(source.lost.end)},
         }
     return data
 
@@ -128,11 +129,7 @@ def watermark_data(source: Source) -> dict[str, object]:
     """To when it is complete, how many task runs that are, and when that was looked at."""
     claim = source.claim
     return {
-        "complete_to": _text(source.complete_to),
+        "complete_to": format_optional(source.complete_to),
         "runs": None if claim is None else claim.runs,
         "checked_at": None if claim is None else format_instant(claim.checked_at),
     }
-
-
-def _text(instant: int | None) -> str | None:
-    return None if instant is None else format_instant(instant)

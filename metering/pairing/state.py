@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from metering.database import insert_into
 from metering.pairing.half import STARTED, Half
 from metering.pairing.tables import run_halves
 
@@ -41,10 +41,9 @@ def insert(connection: sa.Connection, halves: Sequence[Half], now: int) -> set[H
         msgspec.structs.asdict(rows[key]) | {"fingerprint": key[2], "kept_at": now, "settled": 0}
         for key in sorted(rows)
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     added: set[HalfKey] = set()
     for part in _parts(ordered):
-        query = dialect.insert(run_halves).values(part).on_conflict_do_nothing()
+        query = insert_into(connection, run_halves).values(part).on_conflict_do_nothing()
         returned = query.returning(run_halves.c.account, run_halves.c.task_run_id, run_halves.c.fingerprint)
         added.update((row[0], row[1], row[2]) for row in connection.execute(returned))
     return added

@@ -135,6 +135,13 @@ def _buckets(raw: NDArray[np.uint8]) -> Integers:
     return np.where(tells_time, begins, NO_TIME)
 
 
+def marks(batch: Batch) -> Integers:
+    """Numbers that are equal where runs are, and otherwise differ nearly always."""
+    if batch.raw is not None:
+        return batch.raw.view(">i8")[:, 1].astype(np.int64) ^ batch.account_id
+    return np.array([hash(key) for key in batch.keys], dtype=np.int64) ^ batch.account_id
+
+
 class Order(NamedTuple):
     """The runs of a batch. `leads` are the places of the first event of each run, in key order; `lead` is,
     for each event, the place of its run's first."""

@@ -75,6 +75,41 @@ def pack_keys(batch: Batch, places: Integers) -> PackedArray:
     return PackedArray(_header(_BYTEA, len(raw)) + _with_lengths(raw.reshape(-1), raw.shape[1]))
 
 
+def pack_copy(
+    kinds: Iterable[str], columns: Iterable[Integers | int], keys: NDArray[np.uint8] | Sequence[bytes]
+) -> bytes:
+    """Rows as `COPY … (FORMAT binary)` reads them: columns of integers of these kinds, or one integer for all
+    rows; then `keys`, a `bytea` a row, as a table of bytes where all are as long."""
+    widths = [_INTEGERS[kind][0] for kind in kinds]
+    fields: list[tuple[str, str]] = [("count", ">i2")]
+    for place, width in enumerate(widths):
+        fields += [(f"length {place}", ">i4"), (f"value {place}", f">i{width}")]
+    rows = np.empty(len(keys), dtype=fields)
+    rows["count"] = len(widths) + 1
+    for place, (width, column) in enumerate(zip(widths, columns, strict=True)):
+        rows[f"length {place}"] = width
+        rows[f"value {place}"] = column
+        if (rows[f"value {place}"] != column).any():
+            raise OverflowError(f"a number does not fit into {width} bytes")
+    if isinstance(keys, np.ndarray):
+        key = np.frombuffer(_with_lengths(keys.reshape(-1), keys.shape[1]), dtype=f"V{4 + keys.shape[1]}")
+        packed = np.empty(len(keys), dtype=[("row", rows.dtype), ("key", key.dtype)])
+        packed["row"], packed["key"] = rows, key
+        return _COPY_BEGINS + packed.tobytes() + _COPY_ENDS
+    text, width = rows.tobytes(), rows.itemsize
+    parts = [
+        part
+        for place, key in enumerate(keys)
+        for part in (text[place * width : (place + 1) * width], _LENGTH.pack(len(key)), key)
+    ]
+    return b"".join((_COPY_BEGINS, *parts, _COPY_ENDS))
+
+
+# The signature, no flags, no extension; and a row of -1 columns.
+_COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_ENDS = b"\xff\xff"
+
+
 def _header(number: int, quantity: int) -> bytes:
     """Dimensions, no nulls, type, length, and the index of the first."""
     return _HEADER.pack(1, 0, number, quantity, 1) if quantity else _HEADER.pack(0, 0, number, 0, 0)[:12]

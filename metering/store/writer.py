@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
 from metering.database import writing
 from metering.store import Correction, Verdict
-from metering.store.append import Append
-from metering.store.batch import Columns, batch_of
+from metering.store.apart import Apart
+from metering.store.append import Append, Appended
+from metering.store.batch import Batch, Columns, batch_of, marks
 from metering.store.correcting import Correcting
 from metering.store.names import NOTHING, Known, Label, Names, Place
-from metering.store.postgres_driver import PostgresDriver
+from metering.store.postgres_driver import Overtaken, PostgresDriver
 from metering.store.sqlite_driver import SqliteDriver
 
 
@@ -26,6 +27,7 @@ class Writer:
         self._names = names
         # SQLite has one writer at a time: those of this process wait here, and not by asking again and again.
         self._turn = threading.Lock()
+        self._apart = Apart()
         # Months and buckets that are noted; forgetting costs only a statement.
         self._buckets: set[tuple[int, int]] = set()
 
@@ -37,8 +39,11 @@ class Writer:
             learned = self._learn(missing)
             batch = batch_of(columns, _numbers(columns.places, numbers, learned))
             label_of = functools.partial(self._label, learned)
-            with writing(self._engine) as connection:
-                done = Append(PostgresDriver(connection), label_of, batch, self._buckets).run(now)
+            with self._apart.from_others(marks(batch)):
+                try:
+                    done = self._append(batch, label_of, now)
+                except Overtaken:  # by another process
+                    done = self._append(batch, label_of, now, copies=False)
         else:
             # What can be made before the database is ours is made before.
             made = None if missing else batch_of(columns, _numbers(columns.places, numbers, NOTHING))
@@ -52,6 +57,13 @@ class Writer:
         # Noted for good, now that it is committed.
         self._buckets |= done.buckets
         return done.accepted
+
+    def _append(
+        self, batch: Batch, label_of: Callable[[int], Label], now: int, *, copies: bool = True
+    ) -> Appended:
+        with writing(self._engine) as connection:
+            driver = PostgresDriver(connection, copies=copies)
+            return Append(driver, label_of, batch, self._buckets).run(now)
 
     def correct(
         self, account_id: int, keys: Sequence[bytes], asked: Correction, now: int

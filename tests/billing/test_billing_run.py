@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from billing.voids import void_invoice
 from metering.database import reading, writing
 from metering.outcome import Outcome
 from metering.period import HOUR_US, Month
+from metering.store.sql import SqlEventStore
+from metering.usage import Usage
 from tests.events import event, runs
 from tests.world import NOVEMBER_2, OCTOBER, World
 
@@ -226,6 +229,24 @@ def test_a_preview_is_the_invoice_to_come(world: World) -> None:
     (invoice,) = world.service.run_month(OCTOBER).invoices
     assert before["lines"] == [line.to_data() for line in invoice.lines]
     assert (before["total"], before["billable"], before["not_billed"]) == (100, 10_400, invoice.not_billed)
+
+
+def test_a_preview_counts_at_least_what_was_committed_by_its_cutoff(world: World) -> None:
+    world.account()
+    world.send(runs(10_400))
+
+    class Busy(SqlEventStore):
+        """Somebody writes to it while it is asked."""
+
+        def usage(self, *asked: Any, **more: Any) -> Usage:
+            found = super().usage(*asked, **more)
+            self.append([event(f"late-{self.cutoff().position}")], world.instant)
+            return found
+
+    asked = world.store.cutoff()
+    told = preview(world.engine, Busy(world.engine), "acme", OCTOBER)
+    assert (told["billable"], told["cutoff"]) == (10_400, asked.position)
+    assert world.store.cutoff().position > asked.position
 
 
 def test_a_void_invoice_makes_room_for_a_new_one_with_a_new_number(world: World) -> None:

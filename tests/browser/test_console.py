@@ -200,7 +200,7 @@ def test_a_webhook_is_sent_again_and_a_dispute_answered(service: Service, browse
         service.receiver.status = 204
         page.get_by_role("button", name="Send again").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("delivered")
-        assert list_deliveries(service.world.engine, status="delivered")
+        assert [each for each in list_deliveries(service.world.engine) if each.status == "delivered"]
         service.receiver.status = 500
 
         page.get_by_role("link", name="Disputes").click()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
 import random
-import re
-import signal
 import subprocess
 import sys
 import threading
@@ -23,70 +18,12 @@ from metering.clock import now_instant
 from metering.period import SECOND_US
 from metering.settings import Settings
 from tests.events import runs
+from tests.faults.served import BATCH, Served, environment
 from tests.settled import assert_settled
-from tests.test_readme import ROOT
 from tests.world import NOVEMBER_2, OCTOBER, World
 
 # Under the nightly profile, many more.
 KILLS = 3 if settings().max_examples <= 200 else 300
-BATCH = 50
-
-
-def _environment(**more: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), **more}
-
-
-def _batch(number: int) -> list[dict[str, str]]:
-    return [
-        {
-            "account": "acme",
-            "task_run_id": f"run-{number}-{place}",
-            "state": "COMPLETED",
-            "started_at": f"2026-10-{1 + number % 30:02d}T02:00:00Z",
-            "ended_at": f"2026-10-{1 + number % 30:02d}T02:00:05Z",
-            "flow": f"flow-{place % 3}",
-        }
-        for place in range(BATCH)
-    ]
-
-
-class _Server:
-    """`billing serve` in a process of its own, and clients that send until it is gone."""
-
-    def __init__(self, url: str, key: str, folder: Path) -> None:
-        self._key = key
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "billing.cli", "serve", "--port", "0"],
-            env=_environment(BILLING_DATABASE_URL=url),
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        said = self._process.stderr.readline()
-        address = re.search(r"http://127.0.0.1:(\d+)", said)
-        assert address is not None, said + self._process.stderr.read()
-        self._port = int(address[1])
-
-    def send(self, number: int) -> bool:
-        """Whether the batch was acknowledged, new or held before."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        try:
-            connection.request("POST", "/v1/events", json.dumps(_batch(number)), headers)
-            response = connection.getresponse()
-            report = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError):
-            return False
-        return response.status == 200 and report["accepted"] + report["duplicate"] == BATCH
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
 
 
 def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
@@ -98,11 +35,11 @@ def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     acknowledged: set[int] = set()
     sent = 0
     for _ in range(KILLS):
-        server = _Server(url, first.secret, tmp_path)
+        server = Served(url, first.secret, tmp_path)
         goal = len(acknowledged) + chance.randrange(5, 25)
         lock = threading.Lock()
 
-        def work(server: _Server = server, lock: threading.Lock = lock) -> None:
+        def work(server: Served = server, lock: threading.Lock = lock) -> None:
             nonlocal sent
             while True:
                 with lock:
@@ -126,7 +63,7 @@ def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
         assert len(held) % BATCH == 0
         assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == len(held)
     # Sent again, as a client does that got no answer, every run counts once.
-    server = _Server(url, first.secret, tmp_path)
+    server = Served(url, first.secret, tmp_path)
     assert all(server.send(number) for number in range(sent))
     server.kill()
     assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == sent * BATCH
@@ -146,7 +83,7 @@ CALLS = [
 def _run_the_month(url: str, sandbox: RunningSandbox, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "billing.cli", "run", "2026-10", "--json"],
-        env=_environment(
+        env=environment(
             BILLING_DATABASE_URL=url,
             BILLING_STRIPE_API_KEY=sandbox.api_key,
             BILLING_STRIPE_API_BASE=sandbox.url,

@@ -6,135 +6,20 @@ import itertools
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from metering.database import writing
-from metering.outcome import Outcome
 from metering.store import run_key
-from metering.store.clickhouse.address import Address, parse_address
+from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.append import insert
 from metering.store.clickhouse.block import COLUMNS, insert_block
 from metering.store.clickhouse.connection import Connection
-from metering.store.clickhouse.errors import EventsUnavailable, EventsUrlError
-from metering.store.clickhouse.journal import Journal
-from metering.store.clickhouse.schema import ALL, MARKS, STATEMENTS, is_current, migrate, statements
+from metering.store.clickhouse.schema import MARKS, STATEMENTS
 from metering.store.clickhouse.statements import FIRST_MS, LAST_MS, Statements
 from metering.store.clickhouse.store import ClickHouseEventStore
-from metering.store.clickhouse.tables import inserts
 from metering.store.tables import commits
-from tests.conftest import NewDatabase
 from tests.events import event
-from tests.stores import Stores, new_address
+from tests.stores import Stores
 from tests.world import NOVEMBER_2, OCTOBER
-
-CLUSTER = parse_address("clickhouse://ingest:a%2Fb@ch1/meter?cluster=main&quorum=2")
-
-
-@pytest.fixture
-def address(clickhouse_server: str) -> Address:
-    return new_address(clickhouse_server)
-
-
-def _ids(store: ClickHouseEventStore, cutoff: int) -> list[str]:
-    return [run.task_run_id for run in store.runs("acme", OCTOBER.start, OCTOBER.end, cutoff)]
-
-
-def _insert(store: ClickHouseEventStore, position: int, *runs: str) -> None:
-    """What a writer does between taking a position and publishing it."""
-    said = Statements.of([event(run) for run in runs])
-    insert(store.connection, said, [position] * len(runs), token=str(position))
-
-
-@pytest.mark.parametrize("engines", ["sqlite_databases", "postgres_databases"])
-def test_a_writer_that_dies_before_it_publishes_leaves_nothing_that_counts(
-    engines: str, address: Address, request: pytest.FixtureRequest
-) -> None:
-    new_database: NewDatabase = request.getfixturevalue(engines)
-    engine = new_database()
-    journal = Journal(engine, pause=lambda: None)
-    store = ClickHouseEventStore(engine, address, journal)
-    store.append([event("before")], NOVEMBER_2)
-    dead = journal.begin()
-    _insert(store, dead, "lost", "before")
-    # Nobody sees it, neither now nor at a position above it; who sends it again is told that it is new.
-    assert store.append([event("after")], NOVEMBER_2) == [True]
-    assert store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == 2
-    cutoff = store.cutoff()
-    assert cutoff.position > dead
-    assert _ids(store, cutoff.position) == ["after", "before"]
-    assert store.append([event("lost"), event("before")], NOVEMBER_2) == [True, False]
-    assert _ids(store, store.cutoff().position) == ["after", "before", "lost"]
-    assert _ids(store, cutoff.position) == ["after", "before"]
-    store.close()
-
-
-def test_a_writer_that_was_withdrawn_by_a_cutoff_takes_a_later_position(
-    sqlite_databases: NewDatabase, address: Address
-) -> None:
-    """It is slow, not dead: the cutoff that was taken meanwhile never changes, and nothing is lost."""
-    engine = sqlite_databases()
-    other = ClickHouseEventStore(engine, address, Journal(engine, pause=lambda: None))
-    taken: list[int] = []
-
-    class Slow(Journal):
-        def begin(self) -> int:
-            position = super().begin()
-            if not taken:
-                other.append([event("quick")], NOVEMBER_2)
-                taken.append(other.cutoff().position)
-            return position
-
-    store = ClickHouseEventStore(engine, address, Slow(engine))
-    assert store.append([event("slow"), event("slow")], NOVEMBER_2) == [True, False]
-    assert _ids(store, taken[0]) == ["quick"]
-    assert _ids(store, store.cutoff().position) == ["quick", "slow"]
-    assert store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == 2
-    with engine.connect() as connection:
-        assert connection.execute(sa.select(inserts.c.withdrawn)).scalars().all() == [True]
-
-
-def test_of_two_writers_that_bring_the_same_event_at_once_one_is_told_that_it_is_new(
-    sqlite_databases: NewDatabase, address: Address
-) -> None:
-    engine = sqlite_databases()
-    other = ClickHouseEventStore(engine, address)
-    brought: list[list[bool]] = []
-
-    class Overtaken(Journal):
-        def begin(self) -> int:
-            position = super().begin()
-            if not brought:
-                brought.append(other.append([event("a"), event("b", state="FAILED")], NOVEMBER_2))
-            return position
-
-    store = ClickHouseEventStore(engine, address, Overtaken(engine))
-    assert store.append([event("a"), event("b"), event("c")], NOVEMBER_2) == [False, True, True]
-    assert brought == [[True, True]]
-    assert store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == 3
-    runs = list(store.runs("acme", OCTOBER.start, OCTOBER.end, store.cutoff().position))
-    assert [run.outcome for run in runs] == [Outcome.BILLABLE] * 3
-
-
-def test_an_insert_that_is_sent_twice_is_kept_once(clickhouse_stores: Stores) -> None:
-    """As the client does where the connection broke before the answer."""
-    store = clickhouse_stores.new()
-    assert isinstance(store, ClickHouseEventStore)
-    for _ in range(2):
-        _insert(store, 7, "a")
-    for table in (STATEMENTS, MARKS):
-        assert store.connection.rows(f"SELECT count() FROM {table}") == [(1,)]
-
-
-def test_an_insert_that_fails_is_withdrawn(sqlite_databases: NewDatabase, address: Address) -> None:
-    engine = sqlite_databases()
-    store = ClickHouseEventStore(engine, address)
-    store.append([event("a")], NOVEMBER_2)
-    store.connection.tell(f"RENAME TABLE {STATEMENTS} TO gone")
-    with pytest.raises(EventsUnavailable, match=STATEMENTS):
-        store.append([event("b")], NOVEMBER_2)
-    store.connection.tell(f"RENAME TABLE gone TO {STATEMENTS}")
-    assert store.append([event("b")], NOVEMBER_2) == [True]
-    assert _ids(store, store.cutoff().position) == ["a", "b"]
 
 
 def test_what_is_said_of_a_run_lies_in_one_partition_whenever_it_ended(address: Address) -> None:
@@ -281,62 +166,3 @@ def test_accounts_that_once_had_runs_in_a_period_are_those_of_the_sql_store(
                 )
                 store.close()
             assert seen[0] == seen[1]
-
-
-def test_the_schema_is_made_once_and_known(clickhouse_server: str) -> None:
-    address = new_address(clickhouse_server)
-    clickhouse = Connection(address)
-    assert is_current(clickhouse)
-    migrate(address)
-    assert clickhouse.rows("SELECT count() FROM meter_migrations") == [(len(ALL),)]
-    clickhouse.tell("TRUNCATE TABLE meter_migrations")
-    assert not is_current(clickhouse)
-    clickhouse.tell("DROP TABLE meter_migrations")
-    assert not is_current(clickhouse)
-
-
-def test_what_a_cluster_is_told_is_sql_that_clickhouse_reads(address: Address) -> None:
-    """No cluster can be had here: its statements are parsed by the real engine, and not run."""
-    clickhouse = Connection(address)
-    for migration in ALL:
-        for statement in statements(migration, CLUSTER):
-            assert "{cluster}" not in statement
-            read = clickhouse.rows("SELECT formatQuery({told:String})", told=statement)
-            assert "ON CLUSTER main" in read[0][0]
-
-
-def test_a_server_that_is_not_there_is_said_to_be_so(sqlite_databases: NewDatabase) -> None:
-    store = ClickHouseEventStore(sqlite_databases(), parse_address("clickhouse://u:secret@127.0.0.1:1/d"))
-    for ask in (lambda: store.usage("acme", 0, 0), lambda: store.append([event()], NOVEMBER_2)):
-        with pytest.raises(EventsUnavailable, match="check BILLING_EVENTS_URL") as refused:
-            ask()
-        assert "secret" not in str(refused.value)
-    assert store.cutoff().position == 0
-
-
-def test_addresses() -> None:
-    plain = parse_address("clickhouse://localhost")
-    assert plain == Address("localhost", 8123, "default", "", "default", False, "", "auto")
-    assert Address("ch1", 8123, "ingest", "a/b", "meter", False, "main", "2") == CLUSTER
-    assert CLUSTER.place == "clickhouse://ch1:8123/meter"
-    assert parse_address("clickhouse://h:9/x?secure=yes").port == 9
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "postgresql://h/d",
-        "clickhouse://",
-        "clickhouse://u:secret@h:port/d",
-        "clickhouse://u:secret@h/a b",
-        "clickhouse://u:secret@h/d?replicas=2",
-        "clickhouse://u:secret@h/d?quorum=0",
-        "clickhouse://u:secret@h/d?cluster=a'b",
-        "clickhouse://u:secret@h/d?secure=maybe",
-    ],
-)
-def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(EventsUrlError, match="BILLING_EVENTS_URL") as refused:
-        parse_address(url)
-    assert "secret" not in str(refused.value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from metering.store.packed import accept_packed_arrays, pack, pack_rows
+from metering.store.packed import accept_packed_arrays, pack, pack_copy, pack_rows
 from tests.conftest import NewDatabase
 
 ARRAYS = [
@@ -52,6 +53,26 @@ def test_rows_are_packed_by_column(cursor: Any) -> None:
 def test_a_number_that_does_not_fit_is_refused() -> None:
     with pytest.raises(OverflowError):
         pack("smallint", [2**15])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [b"0123456789abcdef", b"\xff\xff\r\n\0\\.PGCOPY\n\xff\n"],
+        [b"\0run-1", b"", b"x" * 300, b"\xff\xff"],
+    ],
+)
+def test_rows_are_copied_as_they_are(cursor: Any, keys: list[bytes]) -> None:
+    numbers = np.arange(len(keys)) - 1
+    given = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(2, -1) if len(keys) == 2 else keys
+    cursor.execute("CREATE TEMPORARY TABLE copied (a bigint, b smallint, c int, d bytea)")
+    with cursor.copy("COPY copied FROM STDIN (FORMAT binary)") as copy:
+        copy.write(pack_copy(["bigint", "smallint", "int"], [numbers << 40, numbers, 7], given))
+    cursor.execute("SELECT * FROM copied ORDER BY a")
+    assert cursor.fetchall() == [(int(n) << 40, n, 7, key) for n, key in zip(numbers, keys, strict=True)]
+    cursor.execute("DROP TABLE copied")
+    with pytest.raises(OverflowError):
+        pack_copy(["smallint"], [numbers + 2**15], given)
 
 
 def test_other_cursors_are_left_alone(postgres_databases: NewDatabase) -> None:

@@ -22,6 +22,9 @@ from metering.store.sql import SqlEventStore
 from tests import recomputed
 from tests.quantities import Batch, QuantityStore, Sender, events_of
 
+# Who does what is done in stories.
+BY = "operator"
+
 
 class Feed(Protocol):
     """Where runs are sent to."""

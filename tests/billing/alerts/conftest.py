@@ -3,8 +3,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from tests.billing.alerts.receiver import Postbox, Receiver, posting, receiving
+from tests.billing.alerts.small import small
+from tests.world import World
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> World:
+    return small(engine)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from billing.repository import jobs
 from metering.database import reading, writing
 from metering.period import MINUTE_US
 from tests.billing.alerts.receiver import Receiver
-from tests.billing.alerts.test_checking import small, use
+from tests.billing.alerts.small import small, use
 from tests.world import World
 
 

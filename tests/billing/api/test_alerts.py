@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from metering.period import to_datetime
 from tests.billing.alerts.receiver import Receiver, receiving
-from tests.billing.alerts.test_checking import small, use
+from tests.billing.alerts.small import small, use
 from tests.billing.api.client import Client, assert_problem, running
 
 

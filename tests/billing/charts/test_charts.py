@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.charts import Bar, BarChart, Series, bar_chart, meter, share, sparkline
+from billing.charts import Bar, BarChart, Series, bar_chart, meter, share, trend
 from billing.charts.marks import scale
 
 TWO = (Series("Billable", "billed"), Series("Not billed", "unbilled"))
@@ -106,15 +107,13 @@ def test_a_limit_is_never_drawn_beyond(used: int, of: int, expected: int | None)
         assert 0 <= number(each.get("width")) <= 100
 
 
-@given(st.lists(quantities, min_size=2, max_size=40))
-def test_a_line_goes_through_all_values(values: list[int]) -> None:
-    line = drawn(sparkline(values)).find("polyline")
-    assert line is not None
-    points = [tuple(map(float, each.split(","))) for each in (line.get("points") or "").split()]
-    assert len(points) == len(values)
-    assert all(0 <= x <= 96 and 0 <= y <= 24 for x, y in points)
-    assert min(points, key=lambda each: each[1])[1] == points[values.index(max(values))][1]
-
-
-def test_of_one_value_there_is_no_line() -> None:
-    assert sparkline([]) == sparkline([5]) == ""
+@given(st.lists(quantities, min_size=1, max_size=40))
+def test_a_trend_has_a_bar_for_each_value_and_the_highest_fills_it(values: list[int]) -> None:
+    bars = drawn(trend(values, "a & b")).findall("rect")
+    tall = [number(each.get("height")) for each in bars]
+    assert [bool(each) for each in tall] == [bool(each) for each in values]
+    assert max(tall) == (22 if any(values) else 0)
+    assert [number(each.get("y")) + high for each, high in zip(bars, tall, strict=True)] == [22] * len(values)
+    assert [each.get("class") for each in bars] == [None] * (len(values) - 1) + ["now"]
+    places = [number(each.get("x")) for each in bars]
+    assert all(right - left >= 7 for left, right in pairwise(places))

@@ -43,6 +43,8 @@ NOUNS = {
 }  # fmt: skip
 VERBS = {
     "init",
+    "backup",
+    "prove",
     "demo",
     "serve",
     "ingest",

@@ -92,7 +92,7 @@ def test_of_one_account_there_is_nothing_of_others(world: World) -> None:
     for what in WHATS:
         table = rows(world, what, "globex")
         assert {each.get("account") or each["BillingAccountId"] for each in table} == {"globex"}
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="no account 'nobody'"):
         export(world.service, "usage", OCTOBER, account="nobody")
     assert rows(world, "invoices", "stranger") == []
 
