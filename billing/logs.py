@@ -1,23 +1,68 @@
-"""How the service logs. A traceback shows where, never the values: they may be keys, or a customer's data."""
+"""How the service logs: a line a message on stderr, with the time in UTC, as text or as JSON, whether it
+comes from us or from a library. A traceback shows where, never the values: they may be keys, or a customer's
+data."""
 
 from __future__ import annotations
 
+import logging
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.typing import Processor
 
 
-def configure() -> None:
-    """For this process, once: one line a message, on stderr, with the time in UTC."""
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Looked up each time: where stderr leads may change, and stdout is for answers."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        pass
+
+
+def configure(*, as_json: bool = False) -> None:
+    """For this process; again, where it is to be otherwise."""
+    told: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendered: list[Processor] = [ConsoleRenderer(colors=False, exception_formatter=plain_traceback)]
+    if as_json:
+        told.append(_request)
+        rendered = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ConsoleRenderer(colors=False, exception_formatter=plain_traceback),
-        ],
-        # Looked up each time: where stderr leads may change, and stdout is for answers.
+        processors=[*told, *rendered],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, _Stderr)]:
+        root.removeHandler(handler)
+    handler = _Stderr()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*told, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    root.addHandler(handler)
+    # It tells every address that it asks, with what is secret in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The id of the request that is being answered, as its answer and the audit trail have it."""
+    from billing.audit.actor import actor
+
+    if actor().request is not None:
+        event.setdefault("request_id", actor().request)
+    return event

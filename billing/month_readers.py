@@ -154,7 +154,7 @@ def _open(settings: Settings) -> None:
     from billing import logs
     from billing.app import make_service
 
-    logs.configure()
+    logs.configure(as_json=settings.log_format == "json")
     service = make_service(settings)
     _Here.engine, _Here.store = service.engine, service.store
 

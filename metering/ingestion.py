@@ -104,6 +104,11 @@ class GroupCommit:
         """Whether batches are being written."""
         return all(thread.is_alive() for thread in self._threads) and not self._closed
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait to be durable."""
+        return self._waiting
+
     def submit(self, events: Sequence[TaskRunEvent]) -> Future[list[bool]]:
         """Ask for a batch to be kept. The future answers, for each event, whether it was accepted, once all
         of them are durable; or it raises what the store raised, and nothing of the batch was kept. Raises

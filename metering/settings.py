@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     grace_hours: int = Field(24, ge=0, le=24 * 60)
     late_days: int = Field(62, ge=0, le=36_500)
     schedule: Literal["on", "off"] = "off"
+    # A line a message, or an object; and which requests have one.
+    log_format: Literal["text", "json"] = "text"
+    log_requests: Literal["wrong", "all"] = "wrong"
     # Requests in seconds: of a key, of a key that hands in events, and of an address that has shown no key.
     rate_limit_key: str = Field("60000/60", pattern=_RATE)
     rate_limit_events: str = Field("off", pattern=_RATE)

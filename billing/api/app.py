@@ -50,6 +50,7 @@ from billing.api.metrics import Metrics
 from billing.api.middleware import Guard
 from billing.api.openapi import DESCRIPTION, TAGS, complete
 from billing.api.rate_limits import RateLimits
+from billing.api.watching import Watch
 from billing.app import Service
 from billing.console import Console
 from billing.links import PLACE
@@ -98,6 +99,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     """The HTTP door of a service. While it runs it owns the one writer of events of this process, and starts
     and stops the schedule if it is given one. The schema must be there (`Service.require_schema`)."""
     door = Door(service, schedule, Metrics(service.engine))
+    door.metrics.watch(lambda: 0 if door.writer is None else door.writer.waiting)
     console = Console(service, door.keyring.forget)
 
     @asynccontextmanager
@@ -122,7 +124,9 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
     app.state.door, app.state.console = door, console
     app.add_middleware(events.Straight)
     app.add_middleware(RateLimits, door=door)
-    app.add_middleware(Guard, public_url=service.settings.public_url)  # the last is the outermost
+    app.add_middleware(Guard, public_url=service.settings.public_url)
+    # The last is the outermost.
+    app.add_middleware(Watch, metrics=door.metrics, settings=service.settings)
     problems.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)

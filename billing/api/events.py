@@ -137,6 +137,7 @@ async def ingest(
         raise ProblemError(413, str(error)) from None
     report = IngestReport()
     report.add(read.decoded, [*await _keep(door, read), *await _keep_halves(door, read.decoded.halves)])
+    door.metrics.ingested(report)
     return answer(report.to_data())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -124,10 +123,12 @@ def read_plan(file: Path) -> str:
 
 def print_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Amounts are in minor units, as in JSON."""
-    writer = csv.DictWriter(sys.stdout, tuple(columns), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row)
+    from billing.exports.csv_file import csv_lines
+    from billing.exports.table import Kind, Table
+
+    kinds = {name: Kind.TEXT if name in ("account", "currency") else Kind.COUNT for name in columns}
+    for piece in csv_lines(Table("accounts", kinds, (tuple(row[name] for name in kinds) for row in rows))):
+        sys.stdout.write(piece.decode())
 
 
 def _print(data: Mapping[str, Any]) -> None:

@@ -21,8 +21,9 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
     from billing.logs import configure
     from metering.settings import Settings
 
-    configure()
-    service = make_service(Settings())
+    settings = Settings()
+    configure(as_json=settings.log_format == "json")
+    service = make_service(settings)
     try:
         if schema:
             url = service.engine.url

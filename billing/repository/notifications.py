@@ -246,3 +246,9 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         row.response,
         row.error,
     )
+
+
+def count_by_status(connection: sa.Connection) -> dict[str, int]:
+    """How many deliveries there are in each status."""
+    query = sa.select(deliveries.c.status, sa.func.count()).group_by(deliveries.c.status)
+    return {row[0]: int(row[1]) for row in connection.execute(query)}
