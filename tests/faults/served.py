@@ -100,6 +100,9 @@ class Served:
         return self.post(number).acknowledged
 
     def kill(self, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """Ends it; nothing happens if it was ended."""
+        if self._log.closed:
+            return
         self._process.send_signal(with_signal)
         self._process.wait()
         self._reader.join()

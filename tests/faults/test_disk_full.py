@@ -11,7 +11,8 @@ import pytest
 
 from billing.app import make_service
 from metering.settings import Settings
-from tests.faults.served import Load, Served, assert_kept
+from tests.faults.conftest import Serve
+from tests.faults.served import Load, assert_kept
 
 
 @pytest.fixture
@@ -27,12 +28,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_refuses_and_room_is_enough_to_go_on(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_refuses_and_room_is_enough_to_go_on(small_disk: Path, serve: Serve) -> None:
     url = f"sqlite:///{small_disk / 'billing.db'}"
     service = make_service(Settings(_env_file=None, database_url=url))
     first = service.init()
     assert first is not None
-    served = Served(url, first.secret, tmp_path)
+    served = serve(url, first.secret)
     load = Load(served)
     with load.running():
         load.wait_for(refused=20)
@@ -45,7 +46,7 @@ def test_a_full_disk_refuses_and_room_is_enough_to_go_on(small_disk: Path, tmp_p
     assert_kept(service.store, load.acknowledged)
     served.kill()
     # Sent again, each counts once.
-    again = Served(url, first.secret, tmp_path)
+    again = serve(url, first.secret)
     assert all(again.send(number) for number in range(load.sent))
     again.kill()
     assert_kept(service.store, set(range(load.sent)))

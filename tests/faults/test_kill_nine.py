@@ -18,6 +18,7 @@ from metering.clock import now_instant
 from metering.period import SECOND_US
 from metering.settings import Settings
 from tests.events import runs
+from tests.faults.conftest import Serve
 from tests.faults.served import BATCH, Served, environment
 from tests.settled import assert_settled
 from tests.world import NOVEMBER_2, OCTOBER, World
@@ -26,7 +27,7 @@ from tests.world import NOVEMBER_2, OCTOBER, World
 KILLS = 3 if settings().max_examples <= 200 else 300
 
 
-def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path, serve: Serve) -> None:
     url = f"sqlite:///{tmp_path / 'billing.db'}"
     service = make_service(Settings(_env_file=None, database_url=url))
     first = service.init()
@@ -35,7 +36,7 @@ def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     acknowledged: set[int] = set()
     sent = 0
     for _ in range(KILLS):
-        server = Served(url, first.secret, tmp_path)
+        server = serve(url, first.secret)
         goal = len(acknowledged) + chance.randrange(5, 25)
         lock = threading.Lock()
 
@@ -63,7 +64,7 @@ def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path) -> None:
         assert len(held) % BATCH == 0
         assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == len(held)
     # Sent again, as a client does that got no answer, every run counts once.
-    server = Served(url, first.secret, tmp_path)
+    server = serve(url, first.secret)
     assert all(server.send(number) for number in range(sent))
     server.kill()
     assert service.store.usage("acme", OCTOBER.start, OCTOBER.end).counts.billable == sent * BATCH

@@ -4,7 +4,6 @@ not be written: nothing acknowledged is lost, and the service finds it again by 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +11,8 @@ import sqlalchemy as sa
 from billing.app import Service, make_service
 from metering.database import make_engine
 from metering.settings import Settings
-from tests.faults.served import Load, Served, assert_kept
+from tests.faults.conftest import Serve
+from tests.faults.served import Load, assert_kept
 from tests.postgres import Postgres, own_postgres
 
 
@@ -30,10 +30,10 @@ def service(server: Postgres) -> Iterator[Service]:
     made.store.close()
 
 
-def test_a_database_that_is_killed_and_comes_back(server: Postgres, service: Service, tmp_path: Path) -> None:
+def test_a_database_that_is_killed_and_comes_back(server: Postgres, service: Service, serve: Serve) -> None:
     first = service.init()
     assert first is not None
-    served = Served(f"{server.url}/postgres", first.secret, tmp_path)
+    served = serve(f"{server.url}/postgres", first.secret)
     load = Load(served)
     with load.running():
         load.wait_for(acknowledged=20)
@@ -48,13 +48,12 @@ def test_a_database_that_is_killed_and_comes_back(server: Postgres, service: Ser
     assert {answer.status for answer in load.refused} == {503}
     service.engine.dispose()
     assert_kept(service.store, load.acknowledged)
-    served.kill()
 
 
-def test_connections_that_are_dropped(server: Postgres, service: Service, tmp_path: Path) -> None:
+def test_connections_that_are_dropped(server: Postgres, service: Service, serve: Serve) -> None:
     first = service.init()
     assert first is not None
-    served = Served(f"{server.url}/postgres", first.secret, tmp_path)
+    served = serve(f"{server.url}/postgres", first.secret)
     load = Load(served)
     drop = sa.text(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -68,13 +67,12 @@ def test_connections_that_are_dropped(server: Postgres, service: Service, tmp_pa
         load.wait_for(acknowledged=5)
     assert {answer.status for answer in load.refused} <= {503}
     assert_kept(service.store, load.acknowledged)
-    served.kill()
 
 
-def test_a_database_that_may_not_be_written(server: Postgres, service: Service, tmp_path: Path) -> None:
+def test_a_database_that_may_not_be_written(server: Postgres, service: Service, serve: Serve) -> None:
     first = service.init()
     assert first is not None
-    served = Served(f"{server.url}/postgres", first.secret, tmp_path)
+    served = serve(f"{server.url}/postgres", first.secret)
     admin = make_engine(f"{server.url}/template1")
 
     def read_only(state: str) -> None:
@@ -100,5 +98,4 @@ def test_a_database_that_may_not_be_written(server: Postgres, service: Service, 
     read_only("off")
     assert served.send(2)
     assert_kept(service.store, {1, 2})
-    served.kill()
     admin.dispose()
