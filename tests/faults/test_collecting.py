@@ -33,7 +33,7 @@ from metering.settings import Settings
 from metering.sources.document import parse
 from tests.conftest import NewDatabase
 from tests.faults.killing import KillAt, Killed
-from tests.faults.test_kill_nine import _environment as environment
+from tests.faults.served import environment
 from tests.metering.prefect_double import GONE, PrefectDouble, event, prefect_double, row
 from tests.world import World
 

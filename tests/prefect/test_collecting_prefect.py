@@ -21,7 +21,7 @@ from metering.clock import now_instant
 from metering.period import DAY_US, MINUTE_US, SECOND_US, Month, format_instant
 from metering.settings import Settings
 from metering.usage import Run
-from tests.faults.test_kill_nine import _environment as environment
+from tests.faults.served import environment
 from tests.prefect.running import FINAL, RunningPrefect
 
 SEEDS = [int(each) for each in os.environ.get("BILLING_TEST_PREFECT_SEEDS", "1").split(",")]

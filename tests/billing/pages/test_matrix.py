@@ -28,7 +28,7 @@ def routes() -> list[tuple[str, str]]:
     return [
         (method, route.path)
         for route in made.routes
-        if isinstance(route, Route) and route.path not in ("/style.css", "/{token}")
+        if isinstance(route, Route) and route.path not in ("/style.css", "/charts.js", "/{token}")
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
 
