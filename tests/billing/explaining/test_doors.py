@@ -275,7 +275,7 @@ def test_the_page_has_every_line_and_leads_to_the_task_runs(story: Story, client
         for step in line["steps"]:
             assert step["text"].replace("'", "&#39;") in explained
     assert f'invoices/{number}/runs"' in explained
-    assert f'invoices/{number}/runs?flow=f0&amp;' in explained
+    assert f"invoices/{number}/runs?flow=f0&amp;" in explained
     assert data["proof"]["run_list_sha256"] in explained
     assert "Please tell us" not in explained
     for jargon in ("rated", "cutoff", "_", "usage_by_day", "minor"):
