@@ -24,7 +24,7 @@ from tests.settled import assert_settled
 from tests.world import NOVEMBER_2, OCTOBER, World
 
 # Under the nightly profile, many more.
-KILLS = 3 if settings().max_examples <= 200 else 300
+KILLS = 10 if settings().max_examples <= 200 else 1_000
 
 
 def test_a_killed_service_keeps_what_it_acknowledged(tmp_path: Path, serve: Serve) -> None:
