@@ -54,9 +54,17 @@ def configure(*, as_json: bool = False) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
+    handler.addFilter(_is_not_said_by_us)
     root.addHandler(handler)
-    # It tells every address that it asks, with what is secret in it.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+# Libraries that ask others: what goes wrong there they raise as well, and we say it, without the address and
+# what is secret in it.
+_ASKING = ("clickhouse_connect", "httpcore", "httpx", "stripe", "urllib3")
+
+
+def _is_not_said_by_us(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] not in _ASKING
 
 
 def _request(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -49,6 +49,7 @@ def test_as_json_each_line_is_an_object_ours_or_a_librarys(capsys: pytest.Captur
     with acting("key key_1", "req-7"):
         structlog.get_logger().warning("sources are late", source="src_1")
         logging.getLogger("some.library").error("it said %s", "so")
+        logging.getLogger("urllib3.connectionpool").error("https://example.com/?key=secret")  # we say it
     structlog.get_logger().info("alone")
     ours, library, alone = map(json.loads, capsys.readouterr().err.splitlines())
     assert ours.pop("timestamp").endswith("Z")

@@ -166,7 +166,9 @@ def test_a_key_that_is_mended_at_the_next_start(
     refused.send(run(1))
     hand.waited()
     assert refused.tally.problem is not None
-    assert "it refuses the API key (401: this API key is unknown or revoked)" in refused.tally.problem
+    assert (
+        "it refuses the API key (401: this API key is unknown, revoked or expired)" in refused.tally.problem
+    )
     hand.give_up()
     refused.close(SECONDS)
     with Client(url, ingest_key(lite), spool=tmp_path) as client:

@@ -307,8 +307,8 @@ BAD_PART = b'--x\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n\xff\r\n-
         (b"\xff\xfe", FORM["Content-Type"], 422),
         (b"&".join(b"a=%d" % number for number in range(1000)), FORM["Content-Type"], 422),
         # Of these nothing is read, so there is no sign of the session in them either.
-        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 403),
-        (b"nonsense", "multipart/form-data", 403),
+        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 422),
+        (b"nonsense", "multipart/form-data", 422),
         (BAD_PART, "multipart/form-data; boundary=x", 422),
     ],
 )

@@ -63,6 +63,8 @@ EMPTY = {
     "months/{month}/approvals": 422,
     "invoices/{invoice}/approval": 409,
     "catalogue/preview": 422,
+    "catalogue/backtest": 422,
+    "catalogue/what-if": 422,
     "access/keys": 422,
     "access/links": 422,
 }
