@@ -21,16 +21,12 @@ from billing.pricing.drawdown import draw
 from billing.pricing.program_discount import best
 from billing.pricing.terms import Terms, terms_of
 from billing.pricing.terms_data import change_from_data
-from billing.repository import plans
-from billing.repository.terms import NOT_TERMS
-from billing.tables import account_terms, accounts
+from billing.repository import accounts, plans
+from billing.repository import terms as terms_kept
 from metering.database import reading
 from metering.period import Month, day_start
 from metering.store import EventStore
 
-_TERMS = sa.select(account_terms.c.account_id, account_terms.c.kind, account_terms.c.data).where(
-    account_terms.c.kind.not_in(NOT_TERMS)
-)
 _NEVER = 9999 * 12
 
 
@@ -105,17 +101,17 @@ def gather(
 
 def _ledger(connection: sa.Connection) -> _Ledger:
     said: dict[str, list[tuple[str, str]]] = {}
-    for account_id, kind, data in connection.execute(_TERMS.order_by(account_terms.c.entry)).all():
+    for account_id, kind, data in terms_kept.said_of_all(connection):
         if account_id in said:
             said[account_id].append((kind, data))
         else:
             said[account_id] = [(kind, data)]
-    columns = (accounts.c.id, accounts.c.currency, accounts.c.billing_from, accounts.c.closed_on)
-    rows = connection.execute(sa.select(*columns).order_by(accounts.c.id)).all()
+    rows = accounts.billed_spans(connection)
     known: dict[tuple[tuple[str, str], ...], int] = {}
     agreed: list[Terms] = []
     terms = []
-    ids, currencies, billed_from, closed_on = ([row[at] for row in rows] for at in range(4))
+    ids, currencies = [row[0] for row in rows], [row[1] for row in rows]
+    billed_from, closed_on = [row[2] for row in rows], [row[3] for row in rows]
     for account_id in ids:
         changes = tuple(said.get(account_id, ()))
         place = known.get(changes)

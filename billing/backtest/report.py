@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -276,3 +276,17 @@ def _band(band: Band) -> dict[str, Any]:
 
 def _left_out(left: LeftOut) -> dict[str, int]:
     return {"accounts": left.accounts, "billable": left.billable}
+
+
+def band_name(band: Mapping[str, Any]) -> str:
+    """A band of the distribution, in words."""
+    above, up_to = band["above_percent"], band["up_to_percent"]
+    if band["from_nothing"]:
+        return "pay nothing now"
+    if above == up_to == 0:
+        return "the same"
+    if above is None:
+        return f"more than {-up_to} % less"
+    if up_to is None:
+        return f"more than {above} % more"
+    return f"{above} to {up_to} %"

@@ -179,6 +179,8 @@ _NUMBERS = ("accounts", "runs", "now", "then", "change", "months", "protection",
 
 
 def _print_distribution(data: Mapping[str, Any]) -> None:
+    from billing.backtest.report import band_name
+
     shown = table("change a month and account", "accounts", "now", "then", numbers=_NUMBERS)
     shown.columns[0].header = "change in all"
     for each in data["distribution"]:
@@ -272,20 +274,6 @@ def print_left_out(data: Mapping[str, Any]) -> None:
     kept = [f"{months:,} {reason.replace('_', ' ')}" for reason, months in stay.items() if months]
     if kept and data["drafts"]:
         say(f"Months of accounts that stay as they are: {', '.join(kept)}.")
-
-
-def band_name(band: Mapping[str, Any]) -> str:
-    """A band of the distribution, in words."""
-    above, up_to = band["above_percent"], band["up_to_percent"]
-    if band["from_nothing"]:
-        return "pay nothing now"
-    if above == up_to == 0:
-        return "the same"
-    if above is None:
-        return f"more than {-up_to} % less"
-    if up_to is None:
-        return f"more than {above} % more"
-    return f"{above} to {up_to} %"
 
 
 def amounts_in(code: str) -> Any:

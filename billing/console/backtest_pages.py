@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from billing import charts
 from billing.backtest.operation import FREE_RUNS, backtest, check_months
+from billing.backtest.report import band_name
 from billing.backtest.thresholds import read_threshold, what_if
 from billing.console.catalogue_pages import EXAMPLE, draft_text
 from billing.console.visit import Visit
@@ -63,7 +64,7 @@ def start(visit: Visit) -> Response:
         )
         return {**report.to_data(limit=_ACCOUNTS), "text": text[:20_000]}
 
-    return visit.go(f"jobs/{visit.work.start('backtest', SUBJECT, visit.by, do).id}")
+    return visit.begin("backtest", SUBJECT, do)
 
 
 def show_what_if(visit: Visit) -> Response:
@@ -86,7 +87,7 @@ def start_what_if(visit: Visit) -> Response:
         found = what_if(service.engine, service.store, thresholds, first, last, now=service.now())
         return found.to_data(limit=_ACCOUNTS)
 
-    return visit.go(f"jobs/{visit.work.start('what-if', SUBJECT, visit.by, do).id}")
+    return visit.begin("what-if", SUBJECT, do)
 
 
 def _months(visit: Visit) -> tuple[Month, Month]:
@@ -190,17 +191,6 @@ def _by_plan(rows: Sequence[Mapping[str, Any]], code: str) -> list[dict[str, Any
         sums = {name: sum(each[name] for each in held) for name in ("billable", "current_net", "draft_net")}
         found.append({"plan": plan, "plan_then": then, **sums})
     return found
-
-
-def band_name(band: Mapping[str, Any]) -> str:
-    above, up_to = band["above_percent"], band["up_to_percent"]
-    if band["from_nothing"]:
-        return "pay nothing now"
-    if above == up_to == 0:
-        return "the same"
-    if above is None:
-        return f"more than {-up_to} % less"
-    return f"more than {above} % more" if up_to is None else f"{above} to {up_to} %"
 
 
 def _label(band: Mapping[str, Any]) -> str:

@@ -120,6 +120,12 @@ def of_stripe_customer(connection: sa.Connection, customer_id: str) -> str | Non
     return connection.scalar(sa.select(accounts.c.id).where(accounts.c.stripe_customer_id == customer_id))
 
 
+def billed_spans(connection: sa.Connection) -> Sequence[sa.Row[str, str, str, str | None]]:
+    """Of every account, by id: its currency, the month from which it is billed, the day of its closing."""
+    columns = (accounts.c.id, accounts.c.currency, accounts.c.billing_from, accounts.c.closed_on)
+    return connection.execute(sa.select(*columns).order_by(accounts.c.id)).all()
+
+
 def ids(connection: sa.Connection) -> set[str]:
     """Of all accounts."""
     return set(connection.scalars(sa.select(accounts.c.id)))

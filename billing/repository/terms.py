@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,14 @@ def accounts_with(connection: sa.Connection, kind: str) -> list[str]:
     """The accounts for which a change of a kind was ever recorded, in order."""
     query = sa.select(account_terms.c.account_id).where(account_terms.c.kind == kind).distinct()
     return sorted(connection.scalars(query))
+
+
+def said_of_all(connection: sa.Connection) -> Sequence[sa.Row[str, str, str]]:
+    """All changes of all accounts' terms, in their order, as they are kept: account, kind, and data as text,
+    since most accounts agreed to what others did, and each is read once."""
+    columns = account_terms.c
+    query = sa.select(columns.account_id, columns.kind, columns.data).where(columns.kind.not_in(NOT_TERMS))
+    return connection.execute(query.order_by(columns.entry)).all()
 
 
 def changes(

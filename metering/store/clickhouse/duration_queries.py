@@ -8,13 +8,13 @@ from metering.durations import COMPLETIONS, DurationsAsked
 from metering.outcome import Outcome
 from metering.store.clickhouse.journal import Seen
 from metering.store.clickhouse.queries import (
-    _ENDED_AT,
-    _HOUR,
-    _OUTCOME,
-    _STRENGTH,
-    _among,
-    _partitions,
+    ENDED_AT,
+    HOUR,
+    OUTCOME,
+    STRENGTH,
+    among,
     counted,
+    in_partitions,
 )
 from metering.store.clickhouse.schema import STATEMENTS
 
@@ -23,19 +23,19 @@ def run_durations(seen: Seen, asked: DurationsAsked, given: str | None = None) -
     """Rows of (account, and the sums of a `RunDurations`) by events alone, of the accounts in the table
     `given`. A run counts at a threshold where the first of its statements ends that is long enough, if none
     says that it was reversed."""
-    which = _among(given) if given else "1"
+    which = among(given) if given else "1"
     at = [f"min({_counts_at(each)}) AS at_{place}" for place, each in enumerate(asked.thresholds)]
     runs = (
-        f"SELECT account, run_key, min({_STRENGTH}) AS won, max(outcome) AS top,"
-        f" argMin(duration_us, ({_STRENGTH}, duration_us)) AS duration{''.join(f', {each}' for each in at)}"
-        f" FROM {STATEMENTS} WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)}"
+        f"SELECT account, run_key, min({STRENGTH}) AS won, max(outcome) AS top,"
+        f" argMin(duration_us, ({STRENGTH}, duration_us)) AS duration{''.join(f', {each}' for each in at)}"
+        f" FROM {STATEMENTS} WHERE {which} AND {counted(seen)} AND {in_partitions(seen, which)}"
         " GROUP BY account, run_key"
     )
-    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+    here = f"{ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
     edges = ["-1", *map(str, asked.edges), str(2**63 - 1)]
     completed, cached = f"IN ({int(Outcome.BILLABLE)}, {int(Outcome.TOO_SHORT)})", f"= {int(Outcome.CACHED)}"
     sums = [
-        f"countIf({here} AND {_OUTCOME} {kind} AND duration > {above} AND duration <= {up_to})"
+        f"countIf({here} AND {OUTCOME} {kind} AND duration > {above} AND duration <= {up_to})"
         for kind in (completed, cached)
         for above, up_to in pairwise(edges)
     ]
@@ -54,11 +54,11 @@ def days_at(seen: Seen, threshold_us: int, given: str) -> str:
     """Rows of (account, day, quantity) by events alone: runs that would count at a threshold."""
     runs = (
         f"SELECT account, max(outcome) AS top, min({_counts_at(threshold_us)}) AS at FROM {STATEMENTS}"
-        f" WHERE {_among(given)} AND {counted(seen)} AND {_partitions(seen, _among(given))}"
+        f" WHERE {among(given)} AND {counted(seen)} AND {in_partitions(seen, among(given))}"
         " GROUP BY account, run_key"
     )
     return (
-        f"SELECT account, intDiv(at, 24 * {_HOUR}) AS day, count() AS quantity FROM ({runs})"
+        f"SELECT account, intDiv(at, 24 * {HOUR}) AS day, count() AS quantity FROM ({runs})"
         f" WHERE top < {int(Outcome.REVERSED)} AND at >= {{start:Int64}} AND at < {{end:Int64}}"
         " GROUP BY account, day"
     )

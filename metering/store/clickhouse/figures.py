@@ -3,6 +3,7 @@ would count at another threshold (`metering.store.durations`)."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
@@ -22,7 +23,7 @@ from metering.store.signs import last_of_day
 from metering.usage import Counts
 
 
-class Figures:
+class Figures(ABC):
     """The part of a store that answers them."""
 
     engine: sa.Engine
@@ -36,8 +37,9 @@ class Figures:
     def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
         return shared_runs(self.connection, self._journal.seen(), start, end)
 
+    @abstractmethod
     def counts_by_account(self, start: int, end: int) -> dict[str, Counts]:
-        raise NotImplementedError
+        """See `EventStore.counts_by_account`."""
 
     def billable_months(self, start: int, end: int) -> BillableMonths:
         return billable_months_of(self, start, end)

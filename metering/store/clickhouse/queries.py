@@ -18,11 +18,11 @@ from metering.store.run_key import BUCKET_SHIFT
 # The outcome and the end of a statement as one number: the smaller wins (`metering.outcome.precedence`).
 # Microseconds since 1970 fit into 56 bits for two thousand years.
 TOP = int(max(Outcome))
-_STRENGTH = f"bitOr(bitShiftLeft(toInt64({TOP} - outcome), 56), ended_at)"
-_ENDED_AT = "bitAnd(won, 72057594037927935)"
-_OUTCOME = f"{TOP} - bitShiftRight(won, 56)"
+STRENGTH = f"bitOr(bitShiftLeft(toInt64({TOP} - outcome), 56), ended_at)"
+ENDED_AT = "bitAnd(won, 72057594037927935)"
+OUTCOME = f"{TOP} - bitShiftRight(won, 56)"
 
-_HOUR = "toInt64(3600000000)"
+HOUR = "toInt64(3600000000)"
 _PERIOD = "ended_at >= {start:Int64} AND ended_at < {end:Int64}"
 _ACCOUNT = "account = {account:String}"
 _NUMBER = "bitAnd(sipHash64(account), 9223372036854775807)"
@@ -52,10 +52,10 @@ def usage(seen: Seen, *, all_partitions: bool) -> str:
     """Rows of (hour, '', outcome, quantity) of {account} in [{start}, {end}). To look for the partitions
     first is a question of its own, which costs more than reading all of a small account. What was read and
     ends outside the period is counted under ELSEWHERE."""
-    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+    here = f"{ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
     return (
-        f"SELECT if({here}, intDiv({_ENDED_AT}, {_HOUR}), {ELSEWHERE}) AS hour, '' AS name,"
-        f" {_OUTCOME} AS outcome, count() AS quantity"
+        f"SELECT if({here}, intDiv({ENDED_AT}, {HOUR}), {ELSEWHERE}) AS hour, '' AS name,"
+        f" {OUTCOME} AS outcome, count() AS quantity"
         f" FROM ({_strongest(seen, partitions=not all_partitions)}) GROUP BY hour, outcome"
     )
 
@@ -64,7 +64,7 @@ def usage_by(seen: Seen, group_by: str) -> str:
     """The same by workspace, flow or both, which is `name`."""
     name = "concat(workspace, char(0), flow)" if group_by == "both" else group_by
     return (
-        f"SELECT intDiv(ended_at, {_HOUR}) AS hour, {name} AS name, outcome, count() AS quantity"
+        f"SELECT intDiv(ended_at, {HOUR}) AS hour, {name} AS name, outcome, count() AS quantity"
         f" FROM ({_winners(seen)}) WHERE {_PERIOD} GROUP BY hour, name, outcome"
     )
 
@@ -80,9 +80,9 @@ def names(seen: Seen) -> str:
 def days(seen: Seen) -> str:
     """Rows of (day, outcome, quantity)."""
     return (
-        f"SELECT intDiv({_ENDED_AT}, 24 * {_HOUR}) AS day, {_OUTCOME} AS outcome, count() AS quantity"
+        f"SELECT intDiv({ENDED_AT}, 24 * {HOUR}) AS day, {OUTCOME} AS outcome, count() AS quantity"
         f" FROM ({_strongest(seen)})"
-        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+        f" WHERE {ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
         " GROUP BY day, outcome"
     )
 
@@ -105,11 +105,11 @@ def by_account(seen: Seen) -> str:
     """Rows of (account, outcome, quantity), of which quantities may be zero, for every account of which a
     statement ends in the period. Rows are stored in the order of runs, so that runs are decided one after the
     other, in little memory."""
-    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+    here = f"{ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
     return (
-        f"SELECT account, {_OUTCOME} AS outcome, countIf({here}) AS quantity FROM ("
-        f"SELECT account, min({_STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
-        f" WHERE {counted(seen)} AND {_partitions(seen, '1')} GROUP BY account, run_key"
+        f"SELECT account, {OUTCOME} AS outcome, countIf({here}) AS quantity FROM ("
+        f"SELECT account, min({STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
+        f" WHERE {counted(seen)} AND {in_partitions(seen, '1')} GROUP BY account, run_key"
         ") WHERE touches GROUP BY account, outcome SETTINGS optimize_aggregation_in_order = 1"
     )
 
@@ -117,9 +117,9 @@ def by_account(seen: Seen) -> str:
 def days_by_account(seen: Seen, given: str) -> str:
     """Rows of (account, day, outcome, quantity) of the accounts in the table `given`."""
     return (
-        f"SELECT account, intDiv({_ENDED_AT}, 24 * {_HOUR}) AS day, {_OUTCOME} AS outcome,"
-        f" count() AS quantity FROM ({_strongest(seen, _among(given))})"
-        f" WHERE {_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
+        f"SELECT account, intDiv({ENDED_AT}, 24 * {HOUR}) AS day, {OUTCOME} AS outcome,"
+        f" count() AS quantity FROM ({_strongest(seen, among(given))})"
+        f" WHERE {ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
         " GROUP BY account, day, outcome"
     )
 
@@ -127,12 +127,12 @@ def days_by_account(seen: Seen, given: str) -> str:
 def accounts_in(seen: Seen, given: str | None = None) -> str:
     """Rows of (account, whether it has a run in the period now), for every account (of those in the table
     `given`) of which a statement ends in the period."""
-    here = f"{_ENDED_AT} >= {{start:Int64}} AND {_ENDED_AT} < {{end:Int64}}"
-    which = _among(given) if given else "1"
+    here = f"{ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
+    which = among(given) if given else "1"
     return (
         f"SELECT account, max({here}) AS now FROM ("
-        f"SELECT account, min({_STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
-        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
+        f"SELECT account, min({STRENGTH}) AS won, max({_PERIOD}) AS touches FROM {STATEMENTS}"
+        f" WHERE {which} AND {counted(seen)} AND {in_partitions(seen, which)} GROUP BY account, run_key"
         ") WHERE touches GROUP BY account SETTINGS optimize_aggregation_in_order = 1"
     )
 
@@ -147,8 +147,8 @@ def said_in_columns(seen: Seen, given: str) -> str:
     that is not a UUID's is sent as nothing."""
     return (
         f"SELECT {_NUMBER} AS number, toFixedString(if(length(run_key) = 16, run_key, ''), 16) AS key,"
-        f" toUInt8(length(run_key) = 16) AS is_uuid, {_STRENGTH} AS strength, duration_us FROM {STATEMENTS}"
-        f" WHERE {_among(given)} AND {counted(seen)} AND {_partitions(seen, _among(given))}"
+        f" toUInt8(length(run_key) = 16) AS is_uuid, {STRENGTH} AS strength, duration_us FROM {STATEMENTS}"
+        f" WHERE {among(given)} AND {counted(seen)} AND {in_partitions(seen, among(given))}"
         " ORDER BY account, run_key"
     )
 
@@ -158,7 +158,7 @@ def once_there(seen: Seen) -> str:
     statement ends in the period."""
     return (
         f"SELECT run_key, position, outcome, ended_at, duration_us FROM {STATEMENTS}"
-        f" WHERE {_ACCOUNT} AND {counted(seen)} AND {_partitions(seen)} AND run_key IN"
+        f" WHERE {_ACCOUNT} AND {counted(seen)} AND {in_partitions(seen)} AND run_key IN"
         f" (SELECT run_key FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {_PERIOD})"
     )
 
@@ -184,7 +184,7 @@ def _marks(given: str) -> str:
 def held(seen: Seen, given: str) -> str:
     """Rows of (run_key, outcome) of those runs of {account} in the table `given` that are held."""
     return (
-        f"SELECT run_key, {TOP} - bitShiftRight(min({_STRENGTH}), 56) AS outcome FROM {STATEMENTS}"
+        f"SELECT run_key, {TOP} - bitShiftRight(min({STRENGTH}), 56) AS outcome FROM {STATEMENTS}"
         f" WHERE {_ACCOUNT} AND {counted(seen)} AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
         f" AND run_key IN (SELECT run_key FROM {given}) GROUP BY run_key"
     )
@@ -195,7 +195,7 @@ def said_of(seen: Seen, given: str) -> str:
     `given`."""
     return (
         "SELECT account, run_key, outcome, ended_at, duration_us, source, flow, workspace"
-        f" FROM {STATEMENTS} WHERE {_among(given)} AND {counted(seen)}"
+        f" FROM {STATEMENTS} WHERE {among(given)} AND {counted(seen)}"
         f" AND run_month IN (SELECT {RUN_MONTH} FROM {given})"
         f" AND (account, run_key) IN (SELECT account, run_key FROM {given})"
     )
@@ -214,11 +214,11 @@ def accounts_of_source(seen: Seen) -> str:
 
 def run_figures(seen: Seen, asked: Asked, commits: LastCommits, given: str | None = None) -> str:
     """Rows of (account, the bands, and the rest of a `RunFigures`), of the accounts in the table `given`."""
-    which = _among(given) if given else "1"
+    which = among(given) if given else "1"
     runs = (
-        f"SELECT account, run_key, min({_STRENGTH}) AS won, min(position) AS told,"
-        f" argMin(duration_us, ({_STRENGTH}, duration_us)) AS duration FROM {STATEMENTS}"
-        f" WHERE {which} AND {counted(seen)} AND {_partitions(seen, which)} GROUP BY account, run_key"
+        f"SELECT account, run_key, min({STRENGTH}) AS won, min(position) AS told,"
+        f" argMin(duration_us, ({STRENGTH}, duration_us)) AS duration FROM {STATEMENTS}"
+        f" WHERE {which} AND {counted(seen)} AND {in_partitions(seen, which)} GROUP BY account, run_key"
     )
     edges = ["-1", *map(str, asked.edges), str(2**63 - 1)]
     bands = [
@@ -226,7 +226,7 @@ def run_figures(seen: Seen, asked: Asked, commits: LastCommits, given: str | Non
         f" AND duration > {above} AND duration <= {up_to})"
         for above, up_to in pairwise(edges)
     ]
-    in_time = f"[{', '.join(map(str, commits.in_time))}][intDiv(ended - {asked.start}, 24 * {_HOUR}) + 1]"
+    in_time = f"[{', '.join(map(str, commits.in_time))}][intDiv(ended - {asked.start}, 24 * {HOUR}) + 1]"
     billable = f"outcome = {int(Outcome.BILLABLE)}"
     late = f"{billable} AND told > {in_time}"
     shift = 16 + BUCKET_SHIFT
@@ -235,7 +235,7 @@ def run_figures(seen: Seen, asked: Asked, commits: LastCommits, given: str | Non
         f"SELECT account, {', '.join(bands)}, countIf({late}),"
         f" countIf({late} AND told > {commits.of_period}),"
         f" countIf({billable} AND {IS_V7} AND {made} > ended + {YOUNGER_US})"
-        f" FROM (SELECT account, run_key, duration, told, {_ENDED_AT} AS ended, {_OUTCOME} AS outcome"
+        f" FROM (SELECT account, run_key, duration, told, {ENDED_AT} AS ended, {OUTCOME} AS outcome"
         f" FROM ({runs}) WHERE ended >= {{start:Int64}} AND ended < {{end:Int64}})"
         " GROUP BY account SETTINGS optimize_aggregation_in_order = 1"
     )
@@ -250,22 +250,22 @@ def shared_runs(seen: Seen) -> str:
         f"SELECT accounts, count() AS runs, sum(billed) AS billable FROM ("
         f"SELECT arraySort(groupArray(account)) AS accounts, min(outcome = {int(Outcome.BILLABLE)}) AS billed"
         f" FROM (SELECT account, run_key, any(run_month) AS made, {first} FROM {STATEMENTS}"
-        f" WHERE length(run_key) = 16 AND {counted(seen)} AND {_partitions(seen, '1')}"
+        f" WHERE length(run_key) = 16 AND {counted(seen)} AND {in_partitions(seen, '1')}"
         f" GROUP BY account, run_key) WHERE made <> 0 OR ({here})"
         f" GROUP BY run_key HAVING count() > 1 AND max({here}))"
         " GROUP BY accounts ORDER BY accounts SETTINGS max_bytes_before_external_group_by = 1000000000"
     )
 
 
-def _among(given: str) -> str:
+def among(given: str) -> str:
     return f"account IN (SELECT account FROM {given})"
 
 
 def _strongest(seen: Seen, which: str = _ACCOUNT, *, partitions: bool = True) -> str:
     """For each run of {account}, or of other accounts, the outcome and the end that hold, as one number."""
-    where = _partitions(seen, which) if partitions else "1"
+    where = in_partitions(seen, which) if partitions else "1"
     return (
-        f"SELECT account, min({_STRENGTH}) AS won FROM {STATEMENTS}"
+        f"SELECT account, min({STRENGTH}) AS won FROM {STATEMENTS}"
         f" WHERE {which} AND {counted(seen)} AND {where} GROUP BY account, run_key"
     )
 
@@ -275,13 +275,14 @@ def _winners(seen: Seen, also: str = "1", where: str | None = None) -> str:
     streams."""
     return (
         "SELECT run_key, outcome, ended_at, duration_us, workspace, flow, source"
-        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)} AND {where or _partitions(seen)} AND {also}"
-        f" ORDER BY account, run_key, {_STRENGTH}, duration_us, toString(source), toString(flow),"
+        f" FROM {STATEMENTS} WHERE {_ACCOUNT} AND {counted(seen)}"
+        f" AND {where or in_partitions(seen)} AND {also}"
+        f" ORDER BY account, run_key, {STRENGTH}, duration_us, toString(source), toString(flow),"
         " toString(workspace) LIMIT 1 BY run_key"
     )
 
 
-def _partitions(seen: Seen, which: str = _ACCOUNT) -> str:
+def in_partitions(seen: Seen, which: str = _ACCOUNT) -> str:
     """Where something that counts ends within the period."""
     return (
         f"run_month IN (SELECT DISTINCT run_month FROM {STATEMENTS}"
