@@ -14,8 +14,6 @@ from billing.api.door import TheDoor, answer
 from billing.api.openapi import KEYED, errors, good
 from billing.api.params import month_of
 from billing.api.plans import plan_content
-from billing.backtest.operation import backtest
-from billing.backtest.thresholds import what_if
 from metering.period import Month
 
 router = APIRouter(prefix="/v1", tags=["backtests"])
@@ -66,6 +64,8 @@ async def backtests(
     contract stay; programs and price protection are kept; currencies are never added up. Of accounts those
     come first that would pay more."""
     text, name = await read_document(request)
+    from billing.backtest.operation import backtest  # with numpy, which only who asks waits for
+
     service = door.service
     first, last = months_of(months, service.now())
 
@@ -102,6 +102,8 @@ def what_if_(
 ) -> Response:
     """How many runs would be billable and what they would bring, and how long runs took: what is gamed, or
     timed by a clock that is off, piles up next to the threshold. Reads all runs of the months."""
+    from billing.backtest.thresholds import what_if
+
     service = door.service
     first, last = months_of(months, service.now())
     asked = threshold or ["0.5", "2"]

@@ -44,16 +44,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         note(f"Serving at {address}, described at {address}/openapi.json; stop with Ctrl-C")
         if schedule is not None:
             note(f"The schedule is on; the next billing run: {format_instant(next_billing_run(service))}")
-        _spare_the_collector()
+        gc.collect()
+        gc.freeze()  # what is there now stays: no need to look through it again
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _spare_the_collector() -> None:
-    """Events are made and dropped by the hundred thousand, and never in cycles: looking for cycles at the
-    usual pace took a tenth of the writer's time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
 
 
 def listening(host: str, port: int) -> socket.socket:
