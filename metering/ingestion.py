@@ -6,6 +6,7 @@ for all of them, and every batch is answered only when it is durable and counted
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,12 @@ from metering.event import TaskRunEvent
 from metering.sources import Decoded, Rejection
 from metering.store import EventStore
 
+_log = logging.getLogger("metering")
+
 # A second commit is prepared beside one that is under way once this part of a commit is waiting for it.
 PART_BESIDE = 10
+# What commits put off is done once it is much, or when nothing came for so long.
+SETTLED_AFTER_S = 0.25
 # Events that may wait for a commit before new batches are turned away.
 EVENTS_WAITING = 400_000
 # An answer names at most so many rejections; it counts them all.
@@ -92,6 +97,8 @@ class GroupCommit:
         self._waiting = 0
         self._committing = 0
         self._closed = False
+        # Perhaps: a process may have ended before it did.
+        self._put_off = True
         self._threads = [
             threading.Thread(target=self._write, name=f"meter-writer-{number}", daemon=True)
             for number in range(store.writers)
@@ -147,16 +154,25 @@ class GroupCommit:
             thread.join()
 
     def _write(self) -> None:
-        while batches := self._take():
-            self._commit(batches)
+        while (batches := self._take()) is not None:
+            if batches:
+                self._commit(batches)
+                self._settle(if_much=True)
+            else:
+                self._settle()
 
-    def _take(self) -> list[_Batch]:
-        """The batches of the next commit; none when all is written and nothing more will come."""
+    def _take(self) -> list[_Batch] | None:
+        """The batches of the next commit; none of them when nothing came for a moment, or all is written,
+        while something is put off; None when nothing more will come."""
         with self._changed:
             while not self._may_start():
-                if self._closed and not self._queue:
+                over = self._closed and not self._queue
+                waited = over or not self._changed.wait(SETTLED_AFTER_S if self._put_off else None)
+                if waited and self._put_off and not self._committing:
+                    self._put_off = False
                     return []
-                self._changed.wait()
+                if over:
+                    return None
             batches: list[_Batch] = []
             size = 0
             while self._queue and size < self._full:
@@ -164,6 +180,7 @@ class GroupCommit:
                 size += batches[-1].quantity
             self._queued -= size
             self._committing += 1
+            self._put_off = True
             return batches
 
     def _may_start(self) -> bool:
@@ -192,6 +209,12 @@ class GroupCommit:
                 yield self._store.prepare([event for batch in some for event in batch.events])
             else:
                 yield from (batch.prepared for batch in some)
+
+    def _settle(self, *, if_much: bool = False) -> None:
+        try:
+            self._store.settle(if_much=if_much)
+        except Exception:  # the thread must live; it is done with the next, and nobody is told less meanwhile
+            _log.exception("what commits put off could not be done; it is done later")
 
     def _finished(self, quantity: int) -> None:
         with self._changed:

@@ -49,6 +49,8 @@ def ingest_stream(
     task = Task(known if format == "auto" else format, framing, account, store.prepare)
     for piece in read_pieces(task, chain([first], pieces), clock):
         report.add(piece.decoded, _keep(store, piece, clock))
+        store.settle(if_much=True)
+    store.settle()
 
 
 def _keep(store: EventStore, piece: Piece, clock: Callable[[], int]) -> list[bool]:

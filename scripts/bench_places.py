@@ -89,8 +89,8 @@ def bytes_held(url: str) -> int:
             size = connection.scalar(
                 sa.text(
                     "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname IN ('task_runs',"
-                    " 'task_run_revisions', 'usage_hours', 'usage_days', 'usage_months', 'run_buckets',"
-                    " 'meter_labels', 'meter_accounts', 'meter_commits')"
+                    " 'task_run_revisions', 'usage_hours', 'usage_days', 'usage_months', 'usage_changes',"
+                    " 'run_buckets', 'meter_labels', 'meter_accounts', 'meter_commits')"
                 )
             )
     engine.dispose()

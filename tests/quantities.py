@@ -282,6 +282,9 @@ class QuantityStore:
     def has_account(self, account: str) -> bool:
         return account in self._runs
 
+    def settle(self, *, if_much: bool = False) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

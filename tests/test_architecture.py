@@ -17,6 +17,7 @@ import billing.stripe_tables
 import billing.tables
 import metering.collecting.tables
 import metering.pairing.tables
+import metering.store.changes
 import metering.store.tables
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +75,8 @@ def test_a_command_does_not_wait_for_what_only_reports_need() -> None:
 
 def test_the_migrations_make_the_tables_of_the_code(engine: sa.Engine) -> None:
     both = [metering.store.tables.metadata, billing.tables.metadata]
+    if engine.dialect.name == "postgresql":
+        both.append(metering.store.changes.metadata)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         differences = compare_metadata(context, both)  # type: ignore[arg-type]

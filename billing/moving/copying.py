@@ -19,6 +19,7 @@ from billing.moving.closing import close, left_for
 from billing.moving.tables import Content, Digest, content, count, is_new, pages, tables
 from billing.schema import is_current, upgrade
 from metering.database import reading, writing
+from metering.store.changes import settle, usage_changes
 from metering.store.tables import positions_sequence
 
 Progress = Callable[[int, int | None], None]
@@ -77,7 +78,8 @@ def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
         return
     with reading(engine) as connection:
         names = ", ".join(table.name for table in tables())
-        connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"LOCK TABLE {names}, {usage_changes.name} IN SHARE ROW EXCLUSIVE MODE")
+        settle(connection)
         yield connection
 
 

@@ -177,5 +177,9 @@ class EventStore(Protocol):
     def accounts_of_source(self, source: str) -> list[str]:
         """The accounts of which an event named this source, in order."""
 
+    def settle(self, *, if_much: bool = False) -> None:
+        """Do what commits put off, where the store puts anything off; `if_much`: once it is worth it. Without
+        it every answer is the same, and takes longer."""
+
     def close(self) -> None:
         """Release connections."""

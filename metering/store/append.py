@@ -12,7 +12,7 @@ import numpy as np
 from metering.outcome import Action
 from metering.store.batch import Batch, Integers, in_key_order
 from metering.store.correcting import change, holds, key_of, last_actions
-from metering.store.counts import Change, Changes, by_day, by_hour, by_month, months_of
+from metering.store.counts import Change, Changes, months_of
 from metering.store.driver import Driver, RevisionRow, RunKey, RunRow
 from metering.store.names import Label
 from metering.store.run_key import BUCKET_SHIFT
@@ -70,9 +70,7 @@ class Append:
         decided = [change(row, 1) for row in self._decided.values()]
         changes = Changes(*said, np.ones(len(plain), dtype=np.int64)).and_also(self._moved + decided)
         if len(changes.quantity):
-            self._driver.add_to_hours(by_hour(changes))
-            self._driver.add_to_days(by_day(changes))
-            self._driver.add_to_months(by_month(changes), position)
+            self._driver.count(changes, position)
         pairs = np.unique((months_of(batch.ended_at[new]) << _BUCKET_BITS) + batch.bucket[new])
         found = {(pair >> _BUCKET_BITS, pair & (1 << _BUCKET_BITS) - 1) for pair in pairs.tolist()}
         unknown = found - self._noted

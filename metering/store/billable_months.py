@@ -11,12 +11,20 @@ import sqlalchemy as sa
 from metering.durations import BillableMonths
 from metering.outcome import Outcome
 from metering.run_columns import Integers
+from metering.store.changes import counted
 from metering.store.month_totals import MonthTotals
 from metering.store.tables import accounts
 
-_HERE = f"FROM usage_months WHERE outcome = {int(Outcome.BILLABLE)} AND quantity > 0 AND month ="
-_SQLITE = f"SELECT group_concat(account_id), group_concat(quantity) {_HERE} ?"
-_POSTGRES = f"SELECT string_agg(int4send(account_id) || int8send(quantity), '') {_HERE} %s"
+_BILLABLE = f"outcome = {int(Outcome.BILLABLE)}"
+_SQLITE = (
+    "SELECT group_concat(account_id), group_concat(quantity) FROM usage_months"  # noqa: S608 - of our own names
+    f" WHERE {_BILLABLE} AND quantity > 0 AND month = ?"
+)
+_POSTGRES = (
+    "SELECT string_agg(int4send(account_id) || int8send(quantity), '') FROM"  # noqa: S608
+    f" (SELECT account_id, sum(quantity)::bigint AS quantity FROM {counted('postgresql', 'month')} u"
+    f" WHERE {_BILLABLE} AND month = %s GROUP BY account_id HAVING sum(quantity) > 0) now"
+)
 _ROW = np.dtype([("account", ">i4"), ("quantity", ">i8")])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from metering.outcome import Action, Outcome, Statement, changes_nothing, judged
 from metering.store import Correction, Verdict, run_key
-from metering.store.counts import Change, Changes, by_day, by_hour, by_month
+from metering.store.counts import Change, Changes
 from metering.store.driver import CorrectionRow, Driver, RevisionRow, RunKey, RunRow
 from metering.store.names import Label
 
@@ -87,10 +87,7 @@ class Correcting:
                 for place, key in enumerate(keys)
             ]
         )
-        changes = Changes(*np.array(moved, dtype=np.int64).T)
-        self._driver.add_to_hours(by_hour(changes))
-        self._driver.add_to_days(by_day(changes))
-        self._driver.add_to_months(by_month(changes), position)
+        self._driver.count(Changes(*np.array(moved, dtype=np.int64).T), position)
         self._driver.record_commit(position, now)
 
 

@@ -67,6 +67,17 @@ class MonthCounts(NamedTuple):
     outcome: Integers
 
 
+class ChangeCounts(NamedTuple):
+    """Columns of a row of `usage_changes`, in the order of `changes.CHANGE`."""
+
+    quantity: Integers
+    hour: Integers
+    month: Integers
+    account_id: Integers
+    label_id: Integers
+    outcome: Integers
+
+
 def months_of(instants: Integers) -> Integers:
     """The months of instants, counted since January 1970."""
     return instants.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
@@ -88,6 +99,16 @@ def by_day(changes: Changes) -> DayCounts:
     day, outcome = days[first], changes.outcome[first]
     order = np.lexsort((outcome, label_id, account_id, day))
     return DayCounts(*(column[order] for column in (quantity, day, account_id, label_id, outcome)))
+
+
+def by_hour_and_label(changes: Changes) -> ChangeCounts:
+    """What changed, also where it comes to nothing: the month was changed."""
+    hours = changes.ended_at // HOUR_US
+    keys = ((hours << _LABEL_BITS) + changes.label_id << _OUTCOME_BITS) + changes.outcome
+    first, quantity = _summed(keys, changes.quantity, all_of_them=True)
+    months = months_of(changes.ended_at[first])
+    named = (changes.account_id[first], changes.label_id[first], changes.outcome[first])
+    return ChangeCounts(quantity, hours[first], months, *named)
 
 
 def by_month(changes: Changes) -> MonthCounts:

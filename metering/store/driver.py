@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import DayCounts, HourCounts, MonthCounts
+from metering.store.counts import Changes
 
 RunKey = tuple[int, int, bytes]
 """Bucket, account, key: what leads to a row of `task_runs`."""
@@ -93,9 +93,9 @@ class Driver(Protocol):
         """All that were recorded of some runs, of which at least one is given."""
 
     def insert_corrections(self, rows: Sequence[CorrectionRow]) -> None: ...
-    def add_to_hours(self, counts: HourCounts) -> None: ...
-    def add_to_days(self, counts: DayCounts) -> None: ...
-    def add_to_months(self, counts: MonthCounts, position: int) -> None: ...
+    def count(self, changes: Changes, position: int) -> None:
+        """Add at least one change to the counters; a month that is changed has this position."""
+
     def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Months, each with a bucket that holds runs which end in it; in order."""
 

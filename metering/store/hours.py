@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US
 from metering.store.buckets import GAP
+from metering.store.changes import counted
 
 _OF_ACCOUNT = "AND u.account_id = :first"
 _OF_ACCOUNTS = "AND u.account_id BETWEEN :first AND :last"
@@ -27,7 +28,7 @@ class Hours:
         self._connection = connection
 
     def of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, str, int, int]]:
-        """The start of each hour, no name, outcome and quantity."""
+        """The start of each hour, no name, outcome and quantity, in one or several parts."""
         query = f"SELECT u.hour, u.outcome, u.quantity {self._from('hour', _OF_ACCOUNT)}"
         for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
             yield hour * HOUR_US, "", outcome, quantity
@@ -82,7 +83,7 @@ class Hours:
     def by_account(self, start: int, end: int) -> dict[str, dict[Outcome, int]]:
         """Quantities of every account by outcome, in the order of the names."""
         query = (
-            "SELECT a.account, u.outcome, sum(u.quantity) FROM usage_hours u"
+            f"SELECT a.account, u.outcome, sum(u.quantity) FROM {self._counted('hour')} u"  # noqa: S608
             " JOIN meter_accounts a ON a.id = u.account_id WHERE u.hour >= :start AND u.hour < :end"
             " GROUP BY a.account, u.outcome"
         )
@@ -94,9 +95,12 @@ class Hours:
 
     def _from(self, unit: Literal["hour", "day"], of: str) -> str:
         if self._connection.dialect.name == "postgresql":
-            return f"FROM usage_{unit}s u WHERE u.{unit} = ANY(CAST(:numbers AS int[])) {of}"
+            return f"FROM {self._counted(unit)} u WHERE u.{unit} = ANY(CAST(:numbers AS int[])) {of}"
         # The hours lead, in a cross join: else all hours between the first and the last are read.
-        return f"FROM json_each(:numbers) n CROSS JOIN usage_{unit}s u ON u.{unit} = n.value {of}"
+        return f"FROM json_each(:numbers) n CROSS JOIN {self._counted(unit)} u ON u.{unit} = n.value {of}"
+
+    def _counted(self, unit: Literal["hour", "day"]) -> str:
+        return counted(self._connection.dialect.name, unit)
 
     def _execute(
         self,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from metering.outcome import Outcome
 from metering.store.buckets import month_number
+from metering.store.changes import CHANGED_MONTHS, counted_months
 from metering.store.tables import accounts, usage_months
 
 # Accounts that one query asks for.
@@ -20,29 +21,37 @@ class MonthTotals:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._counted = counted_months(connection.dialect.name)
 
     def held(self, start: int, end: int) -> list[int]:
         """The numbers of the period's months, from the first that anybody has runs in to the last."""
-        number = usage_months.c.month
-        first, last = (
-            self._connection.scalar(sa.select(number).order_by(order).limit(1))
-            for order in (number, number.desc())
-        )
-        if first is None or last is None or start >= end:
+        if start >= end or (bounds := self._bounds()) is None:
             return []
+        first, last = bounds
         return list(range(max(first, month_number(start)), min(last, month_number(end - 1)) + 1))
+
+    def _bounds(self) -> tuple[int, int] | None:
+        """Each from an end of the index, and from what is not in it yet."""
+        number = usage_months.c.month
+        queries = [sa.select(number).order_by(order).limit(1) for order in (number, number.desc())]
+        ends = [self._connection.scalar(query) for query in queries]
+        if self._counted is not usage_months:
+            ends += self._connection.execute(sa.text(CHANGED_MONTHS)).one()
+        found = [each for each in ends if each is not None]
+        return (min(found), max(found)) if found else None
 
     def accounts(self, start: int, end: int) -> list[str]:
         """The accounts that have, or once had, runs in the period, in the order of their numbers."""
-        numbers = sa.select(usage_months.c.account_id).where(self._within(start, end)).distinct()
+        numbers = sa.select(self._counted.c.account_id).where(self._within(start, end)).distinct()
         query = sa.select(accounts.c.account).where(accounts.c.id.in_(numbers)).order_by(accounts.c.id)
         return list(self._connection.scalars(query))
 
     def having(self, names: Sequence[str], start: int, end: int) -> set[str]:
         """Those of some accounts that have runs in the period now."""
         found: set[str] = set()
-        query = sa.select(accounts.c.account).join(usage_months, usage_months.c.account_id == accounts.c.id)
-        query = query.where(self._within(start, end), usage_months.c.quantity > 0).distinct()
+        query = sa.select(accounts.c.account).join(self._counted, self._counted.c.account_id == accounts.c.id)
+        query = query.where(self._within(start, end)).group_by(accounts.c.account)
+        query = query.having(sa.func.sum(self._counted.c.quantity) > 0)
         for at in range(0, len(names), _ACCOUNTS):
             found.update(
                 self._connection.scalars(query.where(accounts.c.account.in_(names[at : at + _ACCOUNTS])))
@@ -54,17 +63,17 @@ class MonthTotals:
         never had any is left out."""
         if not account_ids:
             return {}
-        number = usage_months.c.account_id
+        number = self._counted.c.account_id
         within = self._within(start, end), number.between(min(account_ids), max(account_ids))
-        query = sa.select(number, sa.func.sum(usage_months.c.quantity)).where(*within).group_by(number)
+        query = sa.select(number, sa.func.sum(self._counted.c.quantity)).where(*within).group_by(number)
         return {account_id: int(quantity) for account_id, quantity in self._connection.execute(query)}
 
     def by_account(self, start: int, end: int) -> dict[str, dict[Outcome, int]]:
         """Quantities of each account by outcome, in the order of the names."""
         found: dict[str, dict[Outcome, int]] = defaultdict(dict)
-        keys = (accounts.c.account, usage_months.c.outcome)
-        query = sa.select(*keys, sa.func.sum(usage_months.c.quantity)).group_by(*keys)
-        query = query.join(accounts, accounts.c.id == usage_months.c.account_id).where(
+        keys = (accounts.c.account, self._counted.c.outcome)
+        query = sa.select(*keys, sa.func.sum(self._counted.c.quantity)).group_by(*keys)
+        query = query.join(accounts, accounts.c.id == self._counted.c.account_id).where(
             self._within(start, end)
         )
         for account, outcome, quantity in self._connection.execute(query):
@@ -72,26 +81,28 @@ class MonthTotals:
         return dict(sorted(found.items()))
 
     def by_month(self, account_id: int, start: int, end: int) -> list[tuple[int, int, int]]:
-        """Month number, outcome and quantity of one account."""
-        query = sa.select(usage_months.c.month, usage_months.c.outcome, usage_months.c.quantity)
-        query = query.where(self._within(start, end), usage_months.c.account_id == account_id)
+        """Month number, outcome and quantity of one account, in one or several parts."""
+        query = sa.select(self._counted.c.month, self._counted.c.outcome, self._counted.c.quantity)
+        query = query.where(self._within(start, end), self._counted.c.account_id == account_id)
         return [(month, outcome, quantity) for month, outcome, quantity in self._connection.execute(query)]
 
     def months_of(self, account_id: int, start: int, end: int) -> list[int]:
         """The numbers of the months in which an account has, or once had, runs."""
-        number = usage_months.c.month
-        query = sa.select(number).where(self._within(start, end), usage_months.c.account_id == account_id)
+        number = self._counted.c.month
+        query = sa.select(number).where(self._within(start, end), self._counted.c.account_id == account_id)
         return list(self._connection.scalars(query.distinct().order_by(number)))
 
     def changed(self, account_ids: Sequence[int], start: int, end: int, cutoff: int) -> set[int]:
         """Those of some accounts whose runs of the period were changed by a commit after the cutoff."""
         found: set[int] = set()
-        number = usage_months.c.account_id
-        query = sa.select(number).where(self._within(start, end), usage_months.c.position > cutoff).distinct()
+        number = self._counted.c.account_id
+        query = (
+            sa.select(number).where(self._within(start, end), self._counted.c.position > cutoff).distinct()
+        )
         for at in range(0, len(account_ids), _ACCOUNTS):
             found.update(self._connection.scalars(query.where(number.in_(account_ids[at : at + _ACCOUNTS]))))
         return found
 
     def _within(self, start: int, end: int) -> sa.ColumnElement[bool]:
         """Month by month: each leads to the rows of an account at once."""
-        return usage_months.c.month.in_(self.held(start, end))
+        return self._counted.c.month.in_(self.held(start, end))

@@ -11,7 +11,8 @@ import psycopg
 import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import DayCounts, HourCounts, MonthCounts
+from metering.store.changes import CHANGE
+from metering.store.counts import Changes, by_hour_and_label
 from metering.store.driver import CorrectionRow, Held, RevisionRow, RunKey, RunRow
 from metering.store.packed import (
     accept_packed_arrays,
@@ -48,9 +49,6 @@ _CORRECTION = {
     "author": "text",
     "reason": "text",
 } | _KEY
-_HOUR = {"quantity": "bigint", "hour": "int", "account_id": "int", "outcome": "smallint"}
-_DAY = {"quantity": "bigint", "day": "int", "account_id": "int", "label_id": "int", "outcome": "smallint"}
-_MONTH = {"quantity": "bigint", "month": "int", "account_id": "int", "outcome": "smallint"}
 _BUCKET = {"month": "int", "bucket": "int"}
 _ON_KEY = " AND ".join(f"t.{name} = k.{name}" for name in _KEY)
 
@@ -106,22 +104,7 @@ Overtaken = psycopg.errors.UniqueViolation
 """Another writer kept a run of the batch while it was being copied. Of the transaction nothing is left; by a
 driver that does not copy it succeeds."""
 
-_ADD_TO_HOURS = f"""
-INSERT INTO usage_hours SELECT * FROM {_given(_HOUR)} ON CONFLICT (hour, account_id, outcome)
-DO UPDATE SET quantity = usage_hours.quantity + excluded.quantity
-"""  # noqa: S608
-
-_ADD_TO_DAYS = f"""
-INSERT INTO usage_days SELECT * FROM {_given(_DAY)} ON CONFLICT (day, account_id, label_id, outcome)
-DO UPDATE SET quantity = usage_days.quantity + excluded.quantity
-"""  # noqa: S608
-
-_ADD_TO_MONTHS = f"""
-INSERT INTO usage_months SELECT quantity, %b, month, account_id, outcome
-FROM {_given(_MONTH)} AS new({", ".join(_MONTH)}) ON CONFLICT (month, account_id, outcome)
-DO UPDATE SET quantity = usage_months.quantity + excluded.quantity,
-    position = greatest(usage_months.position, excluded.position)
-"""  # noqa: S608
+_PUT_OFF = f"INSERT INTO usage_changes VALUES (%b, {', '.join(f'%b::{kind}[]' for kind in CHANGE.values())})"  # noqa: S608
 
 
 class PostgresDriver:
@@ -240,14 +223,8 @@ class PostgresDriver:
             pack_rows(_KEY.values(), [(row.bucket, row.account_id, row.run_key) for row in rows]),
         )
 
-    def add_to_hours(self, counts: HourCounts) -> None:
-        self._execute(_ADD_TO_HOURS, pack_columns(_HOUR.values(), counts))
-
-    def add_to_days(self, counts: DayCounts) -> None:
-        self._execute(_ADD_TO_DAYS, pack_columns(_DAY.values(), counts))
-
-    def add_to_months(self, counts: MonthCounts, position: int) -> None:
-        self._execute(_ADD_TO_MONTHS, [position, *pack_columns(_MONTH.values(), counts)])
+    def count(self, changes: Changes, position: int) -> None:
+        self._execute(_PUT_OFF, [position, *pack_columns(CHANGE.values(), by_hour_and_label(changes))])
 
     def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:
         self._execute(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from metering.database import reading
+from metering.database import reading, writing
 from metering.durations import BillableMonths, DurationsAsked, RunDurations
 from metering.event import TaskRunEvent
 from metering.figures import Asked, RunFigures, SharedRuns
@@ -19,6 +19,7 @@ from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Place, Verdict, run_key
+from metering.store.changes import SETTLED_FROM, settle
 from metering.store.counters import Counters
 from metering.store.durations import days_at, run_durations
 from metering.store.held import held_runs
@@ -39,22 +40,28 @@ class SqlEventStore:
     """Implements `metering.store.EventStore`."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._names = Names(engine)
         self._counters = Counters(engine, self._names)
+        # Events whose counts were put off by this process, about: threads may count at the same time.
+        self._put_off = 0
 
     @property
     def writers(self) -> int:
         # PostgreSQL works on one commit while we prepare the next. SQLite has one writer at a time, and pays
         # by the page: few large commits cost it less than many.
-        return 2 if self._engine.dialect.name == "postgresql" else 1
+        return 2 if self.engine.dialect.name == "postgresql" else 1
 
     @property
     def events_a_commit(self) -> int:
         return 20_000
 
     def append(self, events: Sequence[TaskRunEvent], now: int) -> list[bool]:
-        return self.append_prepared([self.prepare(events)], now) if events else []
+        if not events:
+            return []
+        accepted = self.append_prepared([self.prepare(events)], now)
+        self.settle(if_much=True)
+        return accepted
 
     @property
     def prepare(self) -> Callable[[Sequence[TaskRunEvent]], Any]:
@@ -66,27 +73,29 @@ class SqlEventStore:
     def append_prepared(self, prepared: Sequence[Any], now: int) -> list[bool]:
         from metering.store.batch import joined
 
-        return self._writer.append(joined(prepared), now)
+        accepted = self._writer.append(joined(prepared), now)
+        self._put_off += sum(accepted)
+        return accepted
 
     def append_halves(self, halves: Sequence[Half], now: int) -> list[bool]:
-        return keep_and_meter(self._engine, halves, lambda events: self.append(events, now), now)
+        return keep_and_meter(self.engine, halves, lambda events: self.append(events, now), now)
 
     def catch_up(self, now: int) -> int:
-        return catch_up(self._engine, lambda events: self.append(events, now))
+        return catch_up(self.engine, lambda events: self.append(events, now))
 
     def forget_halves(self, now: int) -> None:
         self.catch_up(now)
-        forget_old(self._engine, now)
+        forget_old(self.engine, now)
 
     @functools.cached_property
     def _writer(self) -> Writer:
         from metering.store.writer import Writer  # with numpy, too
 
-        return Writer(self._engine, self._names)
+        return Writer(self.engine, self._names)
 
     def cutoff(self) -> Cutoff:
-        with self._engine.connect() as connection:
-            if self._engine.dialect.name == "postgresql":
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
                 # Wait for the writers under way: their positions are taken, their commits still to come. On
                 # SQLite there is one writer at a time, and positions are in order as they are.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COMMIT_LOCK)))
@@ -105,38 +114,38 @@ class SqlEventStore:
     def billable_months(self, start: int, end: int) -> BillableMonths:
         from metering.store.billable_months import billable_months  # with numpy
 
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return billable_months(connection, start, end)
 
     def run_durations(
         self, asked: DurationsAsked, accounts: Sequence[str] | None = None
     ) -> dict[str, RunDurations]:
         numbers = None if accounts is None else sorted(self._names.account_ids(accounts).values())
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return run_durations(connection, asked, numbers)
 
     def days_at(
         self, accounts: Sequence[str], start: int, end: int, threshold_us: int
     ) -> dict[str, dict[date, int]]:
         numbers = self._names.account_ids(accounts)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             found = days_at(connection, sorted(numbers.values()), start, end, threshold_us)
         return {account: found.get(numbers.get(account, -1), {}) for account in accounts}
 
     def run_figures(self, asked: Asked, accounts: Sequence[str] | None = None) -> dict[str, RunFigures]:
         numbers = None if accounts is None else sorted(self._names.account_ids(accounts).values())
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return run_figures(connection, asked, numbers)
 
     def shared_runs(self, start: int, end: int) -> list[SharedRuns]:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return shared_runs(connection, start, end)
 
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return {}
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return held_runs(connection, account_id, task_run_ids)
 
     def correct(
@@ -162,7 +171,7 @@ class SqlEventStore:
         if account_id is None:
             return
         labels = self._names.labels_of(account_id)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             asked = Question(start, end, cutoff)
             yield from listed_runs(connection, account_id, labels, asked, as_sent=as_sent, from_id=from_id)
 
@@ -173,7 +182,7 @@ class SqlEventStore:
         if account_id is None:
             return {}
         labels = self._names.labels_of(account_id)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             asked = Question(*EVER, cutoff)
             return found_runs(connection, account_id, labels, task_run_ids, asked, as_sent=as_sent)
 
@@ -181,7 +190,7 @@ class SqlEventStore:
         account_id = self._names.account_id(account)
         if account_id is None or start >= end:
             return {}
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return listed_days(connection, account_id, Question(start, end, cutoff))
 
     def month_usages(
@@ -194,7 +203,7 @@ class SqlEventStore:
                 yield account, month_usage(())
         from metering.store.months import Months  # takes a tenth of a second, too
 
-        for number, usage in Months(self._engine).usages(list(names), Question(start, end, cutoff)):
+        for number, usage in Months(self.engine).usages(list(names), Question(start, end, cutoff)):
             account = names[number]
             yield account, usage or month_usage(self.runs(account, start, end, cutoff))
 
@@ -217,7 +226,7 @@ class SqlEventStore:
         account_id = self._names.account_id(account)
         if account_id is None or start >= end:
             return True
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return not MonthTotals(connection).changed([account_id], start, end, cutoff)
 
     def names_as_of(self, account: str, start: int, end: int, cutoff: int | None) -> dict[Place, int]:
@@ -225,7 +234,7 @@ class SqlEventStore:
         if account_id is None or start >= end:
             return {}
         labels = self._names.labels_of(account_id)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             changed = cutoff is not None and MonthTotals(connection).changed([account_id], start, end, cutoff)
             if cutoff is not None and changed:
                 return listed_names(connection, account_id, labels, Question(start, end, cutoff))
@@ -235,12 +244,19 @@ class SqlEventStore:
             return {name: quantity for name, quantity in found.items() if quantity}
 
     def accounts_in(self, start: int, end: int) -> list[str]:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return MonthTotals(connection).accounts(start, end)
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return MonthTotals(connection).having(accounts, start, end)
 
+    def settle(self, *, if_much: bool = False) -> None:
+        if self.engine.dialect.name != "postgresql" or (if_much and self._put_off < SETTLED_FROM):
+            return
+        self._put_off = 0
+        with writing(self.engine) as connection:
+            settle(connection)
+
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metering.store.batch import Batch, Integers
-from metering.store.counts import DayCounts, HourCounts, MonthCounts
+from metering.store.counts import Changes, by_day, by_hour, by_month
 from metering.store.driver import CorrectionRow, Held, RevisionRow, RunKey, RunRow
 
 _NOTED = "the held runs that statements of a connection met"
@@ -108,18 +108,14 @@ class SqliteDriver:
             [(row.bucket, row.account_id, row.run_key) for row in rows],
         )
 
-    def add_to_hours(self, counts: HourCounts) -> None:
-        self._many("INSERT INTO usage_hours VALUES ", _rows(counts), _ADD)
-
-    def add_to_days(self, counts: DayCounts) -> None:
-        self._many("INSERT INTO usage_days VALUES ", _rows(counts), _ADD)
-
-    def add_to_months(self, counts: MonthCounts, position: int) -> None:
+    def count(self, changes: Changes, position: int) -> None:
+        self._many("INSERT INTO usage_hours VALUES ", _rows(by_hour(changes)), _ADD)
+        self._many("INSERT INTO usage_days VALUES ", _rows(by_day(changes)), _ADD)
         add = (
             " ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity,"
             " position = max(position, excluded.position)"
         )
-        rows = [(quantity, position, *key) for quantity, *key in _rows(counts)]
+        rows = [(quantity, position, *key) for quantity, *key in _rows(by_month(changes))]
         self._many("INSERT INTO usage_months VALUES ", rows, add)
 
     def note_buckets(self, pairs: Sequence[tuple[int, int]]) -> None:

@@ -41,6 +41,7 @@ def _installation(engine: sa.Engine) -> World:
     world.store.append([event("a"), event("b", workspace="w", flow="f"), event("c")], NOVEMBER_2)
     world.store.append([event("a", state="ROLLED_BACK"), event("d", account="other")], NOVEMBER_2)
     world.store.correct("acme", ["a"], Correction(Action.RESTORE, "a dispute", "ann"), NOVEMBER_2)
+    world.store.settle()
     return world
 
 
@@ -139,3 +140,15 @@ def test_a_copy_that_differs_is_found_and_nothing_of_it_kept(
     monkeypatch.undo()
     move(old, new, NOVEMBER_2)
     assert _contents(new) == _contents(old)
+
+
+def test_counts_that_were_put_off_move_as_counts(
+    postgres_databases: NewDatabase, sqlite_databases: NewDatabase
+) -> None:
+    old, new = postgres_databases(), sqlite_databases()
+    here = _installation(old).store
+    here.append([event("e"), event("a", state="FAILED")], NOVEMBER_2)
+    counts = here.usage("acme", OCTOBER.start, OCTOBER.end, by="hour", group_by="flow")
+    move(old, new, NOVEMBER_2)
+    assert SqlEventStore(new).usage("acme", OCTOBER.start, OCTOBER.end, by="hour", group_by="flow") == counts
+    assert here.usage("acme", OCTOBER.start, OCTOBER.end, by="hour", group_by="flow") == counts

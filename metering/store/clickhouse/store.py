@@ -295,6 +295,9 @@ class ClickHouseEventStore(Figures):
         rows = self.connection.rows(queries.accounts_of_source(self._journal.seen()), source=source)
         return sorted(row[0] for row in rows)
 
+    def settle(self, *, if_much: bool = False) -> None:
+        """Nothing is put off: counts are by query."""
+
     def close(self) -> None:
         self.connection.close()
         self.engine.dispose()
