@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.cli import (
     account_credit,
+    account_erasure,
     account_terms,
     accounts,
     advise,
@@ -57,7 +58,7 @@ app = noun(
 
 for module in (init, demo, serve, schedule, move, keeping):
     module.add_to(app)
-for topic in (account_terms, account_credit):
+for topic in (account_terms, account_credit, account_erasure):
     topic.add_to(accounts.group)
 contract_documents.add_to(contracts.group)
 halves.add_to(sources.group)
