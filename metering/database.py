@@ -116,13 +116,16 @@ def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
         with writing(engine) as connection:
             yield connection
         return
+    last: list[Callable[[sa.Connection], None]] = []
     with engine.connect() as connection:
-        connection.execution_options(write=True)
+        connection.execution_options(write=True, last=last)
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA foreign_keys=OFF")  # does nothing inside a transaction
         try:
             with connection.begin():
                 yield connection
+                for each in last:
+                    each(connection)
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 assert not broken, f"the migration left rows without what they refer to: {broken[:3]}"
         finally:

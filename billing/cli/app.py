@@ -19,6 +19,7 @@ from billing.cli import (
     deliveries,
     demo,
     disputes,
+    downgrade,
     estimate,
     events,
     explain,
@@ -56,7 +57,7 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule, move, keeping):
+for module in (init, demo, serve, schedule, move, downgrade, keeping):
     module.add_to(app)
 for topic in (account_terms, account_credit, account_erasure):
     topic.add_to(accounts.group)

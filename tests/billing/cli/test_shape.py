@@ -44,6 +44,7 @@ NOUNS = {
 VERBS = {
     "init",
     "backup",
+    "downgrade",
     "prove",
     "demo",
     "serve",
