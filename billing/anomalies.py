@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import sqlalchemy as sa
+import structlog
 
 from billing.app import Service
 from billing.pricing.catalogue import PlanVersion
@@ -27,6 +28,8 @@ from metering.usage import Counts
 DAILY_RUNS = 10_000_000
 
 _NO_COUNTS = Counts()
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +249,18 @@ _MESSAGES = {
 def _names(names: tuple[str, ...]) -> str:
     few = ", ".join(names[:3])
     return few if len(names) <= 3 else f"{few} and {len(names) - 3} others"
+
+
+def warn_of_signs(service: Service, month: Month) -> None:
+    """Log how many accounts show signs in a month. What is handed in late falls into the month before as
+    well: its signs are counted, too."""
+    before = month.previous()
+    shown = {each: accounts_with_signs(service, each) for each in (before, month)}
+    if any(shown.values()):
+        look = month if shown[month] else before
+        log.warning(
+            "accounts show signs of misuse",
+            accounts=shown[month],
+            accounts_of_month_before=shown[before],
+            look=f"billing anomalies --month {look}",
+        )

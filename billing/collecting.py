@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from billing.app import Service
+from billing.repository.due import came
 from billing.sources import list_sources, server_asked
 from metering.collecting import state
 from metering.collecting.checking import check
@@ -65,7 +66,8 @@ def collect_due(
     for source in list_sources(service.engine):
         if stop():
             break
-        if source.server is None or (source.retry_at is not None and source.retry_at > service.now()):
+        away = LONGEST_AWAY_S * SECOND_US
+        if source.server is None or not came(source.retry_at or 0, service.now(), away):
             continue
         try:
             visits.append(visit(service, source, stop=stop, wait=wait, attempts=ATTEMPTS))

@@ -18,8 +18,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from billing.alerts.job import notify
-from billing.anomalies import accounts_with_signs
+from billing.anomalies import warn_of_signs
 from billing.app import Service
+from billing.clock_watch import ClockWatch
 from billing.collecting import collect_due
 from billing.contract_invoices import invoice_contracts
 from billing.grandfathering import protections_ending
@@ -72,6 +73,7 @@ LOOK_BACK_MONTHS = 12
 OVERLAP_US = 2 * HOUR_US
 # Answers kept for repeated requests are forgotten after this long.
 REQUESTS_KEPT_US = 2 * DAY_US
+SLEPT_US = 7 * DAY_US
 
 
 def due_month(now: int, grace_hours: int) -> Month:
@@ -138,30 +140,21 @@ class Jobs:
             for invoice in invoice_contracts(self.service.engine, day_of(now), now=now):
                 log.info("contract invoiced", contract=invoice.contract, invoice=invoice.number)
             log.info("run ledgers", recorded=recorded, rewarded=len(self.service.reward_referrals()))
-            self.service.store.forget_halves(now)
+            # After a long sleep the clock may be wrong, and what is forgotten would be missed.
+            last = lease.done_through or format_instant(now)
+            forgets = last[:10] >= format_instant(now - SLEPT_US)[:10]
+            if forgets:
+                self.service.store.forget_halves(now)
             for ending in protections_ending(self.service.engine, now):
                 log.info("price protection ends soon", **ending)
             with writing(self.service.engine) as connection:
-                forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US)
+                forgotten = idempotency.forget_before(connection, now - REQUESTS_KEPT_US if forgets else 0)
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
             with reading(self.service.engine) as connection:
                 trail = audit.end(connection)  # in a log that is kept elsewhere it proves what came before
             log.info("audit trail", seal=f"{trail.number}:{trail.seal}")
-            self._warn_of_signs(Month.of(now))  # the last: it looks, and nothing waits for it
+            warn_of_signs(self.service, Month.of(now))  # the last: it looks, and nothing waits for it
             return forgotten
-
-    def _warn_of_signs(self, month: Month) -> None:
-        """What is handed in late falls into the month before as well: its signs are shown, too."""
-        before = month.previous()
-        shown = {each: accounts_with_signs(self.service, each) for each in (before, month)}
-        if any(shown.values()):
-            look = month if shown[month] else before
-            log.warning(
-                "accounts show signs of misuse",
-                accounts=shown[month],
-                accounts_of_month_before=shown[before],
-                look=f"billing anomalies --month {look}",
-            )
 
     def stripe_events(self) -> int:
         """Take in what Stripe says happened and no webhook told. Answers how many events concerned us."""
@@ -172,7 +165,9 @@ class Jobs:
             from billing.payments.webhooks import REMEMBERED_US, catch_up
 
             now = service.now()
-            since = 0 if lease.done_through is None else parse_instant(lease.done_through) - OVERLAP_US
+            # What was read to may lie ahead, if the clock did.
+            read_to = OVERLAP_US if lease.done_through is None else parse_instant(lease.done_through)
+            since = min(read_to, now) - OVERLAP_US
             try:
                 found = catch_up(service.engine, service.gateway, since, now)
             except PaymentError as error:  # the next time takes it up where this one began
@@ -257,8 +252,11 @@ class Schedule:
             # At once as well: a service that slept through its time has work to do when it wakes.
             self._scheduler.add_job(do, TRIGGERS[name], id=name, name=name, next_run_time=clock.now())
 
+        self.watch = ClockWatch(self._scheduler, TRIGGERS, self._stopping)
+
     def start(self) -> None:
         self._scheduler.start()
+        self.watch.start()
 
     def stop(self) -> None:
         self._stopping.set()

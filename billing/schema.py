@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
 from metering.database import migrating, reading
 
@@ -28,15 +28,42 @@ def _config() -> Config:
 def upgrade(engine: sa.Engine) -> None:
     """Bring the database to the newest schema; nothing happens if it is there already."""
     with migrating(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        lock(connection)
+        to_head(connection)
+
+
+def lock(connection: sa.Connection) -> None:
+    """Nobody else migrates before this transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def to_head(connection: sa.Connection) -> None:
+    command.upgrade(_on(connection), "head")
+
+
+def back_one(connection: sa.Connection) -> None:
+    """Take back the last migration. Raises RuntimeError where that cannot be."""
+    command.downgrade(_on(connection), "-1")
+
+
+def held_revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrations() -> list[Script]:
+    """All there are, the newest first."""
+    return list(ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _on(connection: sa.Connection) -> Config:
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
 
 
 def is_current(engine: sa.Engine) -> bool:
     """Whether the database has the newest schema."""
     with reading(engine) as connection:
-        held = MigrationContext.configure(connection).get_current_revision()
+        held = held_revision(connection)
     return held == ScriptDirectory.from_config(_config()).get_current_head()

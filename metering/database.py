@@ -87,6 +87,21 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             last.clear()  # what it holds is not to wait for the connection to be forgotten
 
 
+@contextmanager
+def erasing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """The same, for what is not to be found in the file either: SQLite overwrites what is removed, and takes
+    over its log, unless somebody is reading then. PostgreSQL does it by VACUUM."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    with writing(engine) as connection:
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        yield connection
+    if is_sqlite:
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def at_the_end(connection: sa.Connection, do: Callable[[sa.Connection], None]) -> None:
     """Have something done right before a transaction of `writing` commits, in the order of asking: what all
     writers wait for is locked last, and held shortest."""
@@ -101,13 +116,16 @@ def migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
         with writing(engine) as connection:
             yield connection
         return
+    last: list[Callable[[sa.Connection], None]] = []
     with engine.connect() as connection:
-        connection.execution_options(write=True)
+        connection.execution_options(write=True, last=last)
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA foreign_keys=OFF")  # does nothing inside a transaction
         try:
             with connection.begin():
                 yield connection
+                for each in last:
+                    each(connection)
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 assert not broken, f"the migration left rows without what they refer to: {broken[:3]}"
         finally:

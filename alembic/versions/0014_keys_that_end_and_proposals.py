@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # An older version knows no key that ends: those that were to, end now, rather than never.
+    """Keys that were to end by themselves end now: the older version knows none, and they never would."""
     op.execute(
         "UPDATE api_keys SET revoked_at = expires_at WHERE expires_at IS NOT NULL AND revoked_at IS NULL"
     )

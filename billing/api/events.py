@@ -69,8 +69,7 @@ class IngestAnswer(BaseModel):
 
 
 def _content() -> dict[str, Any]:
-    one: dict[str, Any] = {"schema": {"type": "object"}, "examples": {"a task run": {"value": EVENT}}}
-    both = {"schema": {"oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}}
+    both: dict[str, Any] = {"schema": {"type": ["object", "array"]}}
     examples = {
         "one event": {"value": EVENT},
         "a batch": {"value": [EVENT, EVENT | {"task_run_id": "run-2", "state": "FAILED"}]},
@@ -79,13 +78,14 @@ def _content() -> dict[str, Any]:
     }
     cloud = {"examples": {"a CloudEvent": {"value": CLOUDEVENT}}}
     batch = {"examples": {"a batch": {"value": [CLOUDEVENT]}}}
-    lines = {"schema": {"type": "string"}, "examples": {"lines": {"value": _LINES}}}
+    # Whatever they hold is a text to a schema; what is wrong in one is told in the answer.
+    lines = {"examples": {"lines": {"value": _LINES}}}
     return {
         "application/json": both | {"examples": examples},
         "application/x-ndjson": lines,
-        "text/csv": {"schema": {"type": "string"}, "examples": {"Airflow": {"value": _CSV}}},
-        "application/cloudevents+json": one | cloud,
-        "application/cloudevents-batch+json": {"schema": {"type": "array"}} | batch,
+        "text/csv": {"examples": {"Airflow": {"value": _CSV}}},
+        "application/cloudevents+json": both | cloud,
+        "application/cloudevents-batch+json": both | batch,
     }
 
 

@@ -77,6 +77,9 @@ def errors(*statuses: int) -> Responses:
 
 # What every route with a key may answer.
 KEYED = errors(401, 403, 422, 429, 503)
+# What stands before every route refuses bodies that are too long or compressed, a NUL in an address, and too
+# many requests.
+_BEFORE = errors(413, 415, 422, 429)
 
 
 def complete(app: FastAPI) -> None:
@@ -88,13 +91,69 @@ def complete(app: FastAPI) -> None:
             schema = derive()
             for path in schema["paths"].values():
                 for operation in path.values():
+                    for status, response in _BEFORE.items():
+                        operation["responses"].setdefault(str(status), _described(response))
                     _mark_errors(operation["responses"])
+            _say_shapes(schema)
+            _link(schema["paths"])
             for unused in ("HTTPValidationError", "ValidationError"):
                 schema["components"]["schemas"].pop(unused, None)
         assert app.openapi_schema is not None
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _described(response: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": response["description"], "content": content}
+
+
+# What names a thing in its address, where that is not its id.
+_NAMED_BY = {"plan": "plan", "source": "source", "number": "number"}
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say where things lead that are listed or made: what is at `/things` has a name that
+    `/things/{thing_id}/…` take (links of OpenAPI)."""
+    for target, operations in paths.items():
+        listed, _, rest = target.partition("/{")
+        name = rest.partition("}")[0]
+        if listed not in paths or not name:
+            continue
+        key = _NAMED_BY.get(name, "id")
+        for method, status, where in (("get", "200", f"0/{key}"), ("post", "201", key)):
+            answer = paths[listed].get(method, {"responses": {}})["responses"].get(status)
+            if answer is not None:
+                answer.setdefault("links", {}).update(
+                    (each["operationId"], _leading_to(each, name, where)) for each in operations.values()
+                )
+
+
+def _leading_to(operation: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    return {"operationId": operation["operationId"], "parameters": {name: f"$response.body#/{where}"}}
+
+
+# What a description says of a text, for machines. It is read by us, who say better what is wrong with one.
+_SHAPES = {
+    "`YYYY-MM-DD`": {"format": "date"},
+    "`YYYY-MM`": {"pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"},
+    "RFC 3339": {"format": "date-time"},
+}
+
+
+def _say_shapes(said: Any) -> None:
+    if isinstance(said, list):
+        for each in said:
+            _say_shapes(each)
+    elif isinstance(said, dict):
+        shape = next((shape for word, shape in _SHAPES.items() if word in str(said.get("description"))), None)
+        schema = said.get("schema", said)
+        for each in schema.get("anyOf", [schema]) if shape and isinstance(schema, dict) else ():
+            if each.get("type") == "string":
+                each.update(shape)
+        for each in said.values():
+            _say_shapes(each)
 
 
 def _mark_errors(responses: dict[str, Any]) -> None:

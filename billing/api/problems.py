@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.moving.closing import is_closed
@@ -180,19 +181,40 @@ async def _operation_failed(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = error.detail
-    if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path}; see /openapi.json"
-    elif error.status_code == 405:
-        detail = f"{request.method} is not possible at {request.url.path}; see /openapi.json"
+    status, detail = error.status_code, error.detail
     field: str | None = getattr(error, "field", None)
+    if status == 404:
+        detail = f"there is nothing at {request.url.path}; see /openapi.json"
+    elif status == 405:
+        return _no_such_method(request, _methods(request))
+    elif status == 400:  # the framework's word for bytes that it could not make a text of
+        status, detail, field = 422, "the body is not JSON in UTF-8", "body"
+    return problem(status, detail, request_id=request_id_of(request), field=field, headers=error.headers)
+
+
+def _no_such_method(request: Request, methods: list[str]) -> Response:
     return problem(
-        error.status_code, detail, request_id=request_id_of(request), field=field, headers=error.headers
+        405,
+        f"{request.method} is not possible at {request.url.path}; see /openapi.json",
+        request_id=request_id_of(request),
+        headers={"Allow": ", ".join(methods)},
     )
+
+
+def _methods(request: Request) -> list[str]:
+    """What is possible at an address. Each method is a route of its own to the framework, which tells of one;
+    and an address that is a thing's own is not taken for another thing's id."""
+    paths: dict[str, Any] = request.app.openapi()["paths"]
+    place = request.url.path
+    if place not in paths:
+        place = next((path for path in paths if compile_path(path)[0].match(place)), place)
+    return sorted(method.upper() for method in paths.get(place, {"get": {}}))
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if request.method not in (methods := _methods(request)):
+        return _no_such_method(request, methods)
     first: Mapping[str, Any] = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or "body"
     if first["type"] == "json_invalid":

@@ -131,7 +131,7 @@ def read_durations(
     of today."""
     edges = {each * 1000 for each in _EDGES_MS}
     edges |= {us * percent // 100 for us in (*thresholds, THRESHOLD_US) for percent in _NEAR}
-    in_order = tuple(sorted(edges - {0}))
+    in_order = tuple(sorted(edges))
     every = (THRESHOLD_US, *thresholds)
     asked = [DurationsAsked(month.start, month.end, in_order, every) for month in months]
     return in_order, [store.run_durations(each) for each in asked]
@@ -178,7 +178,7 @@ def _bands(found: Sequence[dict[str, RunDurations]], count: int, name: str) -> t
 
 
 def _between(edges: Sequence[int], bands: Sequence[int], above: int, up_to: int) -> list[int]:
-    bounds = [0, *edges]
+    bounds = [-1, *edges]  # what took no time is above nothing
     return [bands[place] for place, edge in enumerate(edges) if above <= bounds[place] and edge <= up_to]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.cli import (
     account_credit,
+    account_erasure,
     account_terms,
     accounts,
     advise,
@@ -18,6 +19,7 @@ from billing.cli import (
     deliveries,
     demo,
     disputes,
+    downgrade,
     estimate,
     events,
     explain,
@@ -55,9 +57,9 @@ app = noun(
     cls=OneLineErrors,
 )
 
-for module in (init, demo, serve, schedule, move, keeping):
+for module in (init, demo, serve, schedule, move, downgrade, keeping):
     module.add_to(app)
-for topic in (account_terms, account_credit):
+for topic in (account_terms, account_credit, account_erasure):
     topic.add_to(accounts.group)
 contract_documents.add_to(contracts.group)
 halves.add_to(sources.group)

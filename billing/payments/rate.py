@@ -35,6 +35,8 @@ RECOVERS_US = 60 * SECOND_US
 SLOWEST = 1 / 16
 # Whoever would have to wait longer does something else.
 LONGEST_WAIT_US = 10 * SECOND_US
+# Further ahead lies only what was written by a clock that was wrong.
+AHEAD_US = 300 * SECOND_US
 _POLL_US = SECOND_US // 5
 
 
@@ -61,6 +63,7 @@ class Rate:
 def reserve(rate: Rate, holder: str, wants: int, now: int) -> Rate:
     """`holder` gets a share of `wants` or less: what others hold, or held a moment ago, is not given again.
     Who gets nothing is remembered, and those who hold more than their part are then given less."""
+    rate = believed(rate, now)
     shares = {name: each for name, each in rate.shares.items() if each.until + SETTLES_US > now}
     settling = tuple(each for each in rate.settling if each.until > now)
     before = shares.pop(holder, Share(0, now))
@@ -71,6 +74,17 @@ def reserve(rate: Rate, holder: str, wants: int, now: int) -> Rate:
     if size < before.size:
         settling = (*settling, Share(before.size - size, min(before.until, now) + SETTLES_US))
     return replace(rate, shares={**shares, holder: Share(size, now + HELD_US)}, settling=settling)
+
+
+def believed(rate: Rate, now: int) -> Rate:
+    """What is known; nothing, where some of it lies so far ahead that the clock was wrong.
+
+    >>> believed(Rate(resume_at=5), 0).resume_at, believed(Rate(resume_at=5 + AHEAD_US), 0).resume_at
+    (5, 0)
+    """
+    shares = (*rate.shares.values(), *rate.settling)
+    latest = max([rate.resume_at, rate.since, *(each.until for each in shares)])
+    return rate if latest <= now + AHEAD_US else Rate()
 
 
 def factor(rate: Rate, now: int) -> float:
@@ -142,6 +156,10 @@ class Pace:
 
     def _take(self, called: str, now: int) -> int:
         """Take a call's place now, and answer 0; or how long to wait before asking again."""
+        if self._all and self._all[-1] > now:  # the clock went back
+            self._calls.clear()
+            self._all.clear()
+            self._share = Share(0, now)
         if now >= self._share.until or not self._share.size:
             self._renew(now)
         pause = self._pause(called, now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.repository.due import APART_US
 from billing.tables import idempotent_requests
 from metering.database import insert_into
 
@@ -37,7 +38,10 @@ def claim(
             *_is(api_key_id, key),
             idempotent_requests.c.request_sha256 == request_sha256,
             idempotent_requests.c.status.is_(None),
-            idempotent_requests.c.created_at < abandoned,
+            sa.or_(
+                idempotent_requests.c.created_at < abandoned,
+                idempotent_requests.c.created_at > now + APART_US,
+            ),
         )
         .values(created_at=now)
     )

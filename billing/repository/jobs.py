@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.repository.due import has_come
 from billing.tables import jobs
 from metering.database import insert_into
 
@@ -31,9 +32,10 @@ def take(connection: sa.Connection, name: str, holder: str, now: int, until: int
     connection.execute(
         insert_into(connection, jobs).values(name=name, lease_until=0).on_conflict_do_nothing()
     )
+    over = has_come(jobs.c.lease_until, now, until - now)
     taken = connection.execute(
         jobs.update()
-        .where(jobs.c.name == name, sa.or_(jobs.c.lease_until <= now, jobs.c.holder == holder))
+        .where(jobs.c.name == name, sa.or_(over, jobs.c.holder == holder))
         .values(holder=holder, lease_until=until)
     )
     return Lease(name, done_through(connection, name)) if taken.rowcount else None

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from billing.notification_tables import deliveries, events, webhook_endpoints
+from billing.repository.due import has_come
 from billing.repository.lists import WHOLE, Page, having, page_of
 from metering.database import insert_into
-from metering.period import MINUTE_US
+from metering.period import DAY_US, HOUR_US, MINUTE_US
 
 # Who has claimed a delivery and was killed is waited for so long.
 CLAIM_US = 2 * MINUTE_US
@@ -121,14 +122,13 @@ def add_deliveries(connection: sa.Connection, found: Iterable[Delivery]) -> None
 
 
 def _due(now: int) -> sa.ColumnElement[bool]:
-    ready = sa.or_(
-        deliveries.c.channel != "webhook",
-        sa.and_(webhook_endpoints.c.status == "enabled", webhook_endpoints.c.paused_until <= now),
-    )
+    rested = has_come(webhook_endpoints.c.paused_until, now, HOUR_US)
+    enabled = webhook_endpoints.c.status == "enabled"
+    ready = sa.or_(deliveries.c.channel != "webhook", sa.and_(enabled, rested))
     return sa.and_(
         deliveries.c.status == "pending",
-        deliveries.c.next_attempt_at <= now,
-        deliveries.c.claimed_until <= now,
+        has_come(deliveries.c.next_attempt_at, now, DAY_US),
+        has_come(deliveries.c.claimed_until, now, CLAIM_US),
         ready,
     )
 
@@ -161,7 +161,7 @@ def claim(connection: sa.Connection, delivery_id: str, now: int) -> Delivery | N
     mine = (
         deliveries.c.id == delivery_id,
         deliveries.c.status == "pending",
-        deliveries.c.claimed_until <= now,
+        has_come(deliveries.c.claimed_until, now, CLAIM_US),
     )
     begun = {
         "attempts": deliveries.c.attempts + 1,

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.operator_tables import operator_jobs as table
+from billing.repository.due import APART_US
 from metering.database import insert_into
 
 CUT_SHORT = "it was cut short, as the service that did it ended; start it again"
@@ -36,7 +37,8 @@ def start(connection: sa.Connection, fresh: Job, dead_before: int) -> Job:
     """Begin a job, unless one of its kind and subject is under way: that one is answered then. One that was
     not seen since `dead_before` is over."""
     mine = (table.c.kind == fresh.kind, table.c.subject == fresh.subject, table.c.finished_at.is_(None))
-    dead = table.update().where(*mine, table.c.seen_at < dead_before)
+    gone = sa.or_(table.c.seen_at < dead_before, table.c.seen_at > fresh.seen_at + APART_US)
+    dead = table.update().where(*mine, gone)
     connection.execute(dead.values(finished_at=table.c.seen_at, error=CUT_SHORT))
     connection.execute(insert_into(connection, table).values(asdict(fresh)).on_conflict_do_nothing())
     return _job(connection.execute(sa.select(table).where(*mine)).one())

@@ -9,9 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from billing.repository.due import has_come
 from billing.repository.lists import having
 from billing.tables import invoices, outbox
-from metering.period import Month
+from metering.period import DAY_US, Month
+
+# No intent waits longer for its next attempt.
+_LONGEST_WAIT_US = DAY_US
 
 Kind = Literal["send", "void", "credit_note"]
 
@@ -128,7 +132,7 @@ def claim(connection: sa.Connection, intent_id: str, now: int, until: int) -> In
         return None
     done = connection.execute(
         outbox.update()
-        .where(outbox.c.id == intent_id, outbox.c.status == "pending", outbox.c.claimed_until <= now)
+        .where(outbox.c.id == intent_id, outbox.c.status == "pending", _is_free(now))
         .values(claimed_until=until)
     )
     return get(connection, intent_id) if done.rowcount else None
@@ -275,9 +279,14 @@ def count_by_status(connection: sa.Connection) -> dict[str, int]:
 def _due(query: sa.Select[Any], now: int, wanted: Wanted) -> sa.Select[Any]:
     return _of(query, wanted).where(
         outbox.c.status == "pending",
-        outbox.c.next_attempt_at <= now,
-        outbox.c.claimed_until <= now,
+        has_come(outbox.c.next_attempt_at, now, _LONGEST_WAIT_US),
+        _is_free(now),
     )
+
+
+def _is_free(now: int) -> sa.ColumnElement[bool]:
+    """Nobody is at work on it: a claim lasts some minutes at most."""
+    return has_come(outbox.c.claimed_until, now, 0)
 
 
 def _of(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
@@ -293,7 +302,7 @@ def _of(query: sa.Select[Any], wanted: Wanted) -> sa.Select[Any]:
 def claimed(connection: sa.Connection, now: int, wanted: Wanted = ALL) -> bool:
     """Whether another process is at work on one of these."""
     query = _of(sa.select(outbox.c.id), wanted)
-    query = query.where(outbox.c.status == "pending", outbox.c.claimed_until > now)
+    query = query.where(outbox.c.status == "pending", ~_is_free(now))
     return connection.execute(query.limit(1)).one_or_none() is not None
 
 

@@ -53,12 +53,12 @@ class Answer(NamedTuple):
 
 
 class Served:
-    def __init__(self, url: str, key: str, folder: Path) -> None:
+    def __init__(self, url: str, key: str, folder: Path, **settings: str) -> None:
         self._key = key
         self._log = (folder / "served.log").open("a+b")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "billing.cli", "serve", "--port", "0"],
-            env=environment(BILLING_DATABASE_URL=url),
+            env=environment(BILLING_DATABASE_URL=url, **settings),
             cwd=folder,
             stdout=self._log,
             stderr=subprocess.PIPE,
@@ -72,6 +72,10 @@ class Served:
         # What it says is read, so that it never waits for a reader.
         self._reader = threading.Thread(target=self._process.stderr.read, daemon=True)
         self._reader.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
 
     def post(self, number: int) -> Answer:
         """A batch of this number."""

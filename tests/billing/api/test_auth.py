@@ -73,6 +73,7 @@ BODIES: dict[str, Any] = {
     "/v1/accounts/{account_id}/credits": {"amount": "1", "reason": "x"},
     "/v1/accounts/{account_id}/close": {},
     "/v1/accounts/{account_id}/reopen": {},
+    "/v1/accounts/{account_id}/erasures": {},
     "/v1/referrals": {"referrer": "acme", "referred": "other"},
     "/v1/plans": {},
     "/v1/plans/{plan}/migrations": {"from": "2027-01", "dry_run": True},

@@ -157,6 +157,40 @@ def test_wrong_addresses_are_problems(lite: Client, method: str, url: str, statu
     assert status != 405 or answer.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "allowed"),
+    [
+        ("OPTIONS", "/v1/accounts", "GET, POST"),
+        ("PUT", "/v1/accounts/acme", "GET, PATCH"),
+        ("PUT", "/v1/operator-sessions", "DELETE, GET, POST"),
+        # Not taken for the id of a thing.
+        ("OPTIONS", "/v1/deliveries/send", "POST"),
+        ("GET", "/v1/audit/verifications", "POST"),
+    ],
+)
+def test_what_is_possible_at_an_address_is_told(lite: Client, method: str, url: str, allowed: str) -> None:
+    answer = lite.ask(method, url)
+    assert_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+def test_a_body_that_is_no_text_is_no_json(lite: Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = lite.ask("PATCH", "/v1/accounts/acme", content=b"\xff,R", headers=headers)
+    assert_problem(answer, 422, field="body", says="UTF-8")
+
+
+def test_the_description_leads_from_things_to_what_is_done_with_them(lite: Client) -> None:
+    """And every text with a form of its own has it."""
+    paths = lite.get("/openapi.json", key=None).json()["paths"]
+    leads = paths["/v1/accounts"]["post"]["responses"]["201"]["links"]
+    assert leads["accounts_close_v1_accounts__account_id__close_post"]["parameters"] == {
+        "account_id": "$response.body#/id"
+    }
+    (since,) = (each for each in paths["/v1/audit"]["get"]["parameters"] if each["name"] == "since")
+    assert since["schema"]["anyOf"][0]["format"] == "date-time"
+
+
 def test_a_request_keeps_its_id(lite: Client) -> None:
     answer = lite.get("/v1/nothing", headers={"X-Request-Id": "mine-1"})
     assert assert_problem(answer, 404)["request_id"] == "mine-1"
@@ -226,7 +260,7 @@ def assert_answers(where: str, operation: Any, *, public: bool) -> None:
 
 
 def has_example(content: Any, schemas: Any) -> bool:
-    name = content["schema"].get("$ref", "/").rsplit("/", 1)[1]
+    name = content.get("schema", {}).get("$ref", "/").rsplit("/", 1)[1]
     return bool({"example", "examples"} & content.keys() or schemas.get(name, {}).get("examples"))
 
 

@@ -130,18 +130,20 @@ def test_the_preview_of_a_month_is_one_of_these(world: World, seed: int) -> None
 
 @pytest.mark.parametrize("seed", range(3))
 def test_another_threshold_priced_one_by_one(world: World, seed: int) -> None:
-    """Half a second and two: every account's months of the runs that would count, contracts drawn anew."""
+    """Nothing, half a second and two: every account's months of the runs that would count, contracts drawn
+    anew."""
     random_world(world, seed)
     everyone, catalogue = every_account(world)
-    asked = what_if(world.engine, world.store, ["2", "0.5"], FIRST, LAST, now=world.instant)
+    asked = what_if(world.engine, world.store, ["2", "0", "0.5"], FIRST, LAST, now=world.instant)
     data = asked.to_data()
-    assert [each["threshold"] for each in data["thresholds"]] == ["0.5", "2"]
+    assert [each["threshold"] for each in data["thresholds"]] == ["0", "0.5", "2"]
+    assert [data["thresholds"][0][name] for name in ("just_below", "just_above")] == [0, 0]
     assert data["billable_now"] == sum(
         counts.billable
         for month in MONTHS
         for counts in world.store.counts_by_account(month.start, month.end).values()
     )
-    for outcome, us in zip(data["thresholds"], (500_000, 2_000_000), strict=True):
+    for outcome, us in zip(data["thresholds"], (0, 500_000, 2_000_000), strict=True):
         found = {each["account"]: each for each in outcome["accounts"]}
         for account in everyone:
             now = [one_by_one(world, account, catalogue, month) for month in MONTHS]
@@ -153,7 +155,7 @@ def test_another_threshold_priced_one_by_one(world: World, seed: int) -> None:
         days = world.store.days_at(names, FIRST.start, LAST.end, us)
         assert outcome["billable"] == sum(sum(each.values()) for each in days.values())
     both = run(world, DRAFT, threshold="2").to_data()
-    alone = {each["currency"]: each for each in data["thresholds"][1]["totals"]}
+    alone = {each["currency"]: each for each in data["thresholds"][2]["totals"]}
     for total in both["totals"]:
         assert total["current_net"] == alone[total["currency"]]["current_net"]
 

@@ -307,3 +307,20 @@ def test_a_migration_that_fails_for_somebody_is_to_be_looked_at(invoiced: Cli) -
         refused = invoiced("plans", "migrate", *wrong)
         assert says in refused.error
         assert refused.code == 2
+
+
+def test_an_account_is_erased_by_who_says_yes(invoiced: Cli) -> None:
+    cli = invoiced
+    cli.done("accounts", "update", "acme", "--email", "ada@acme.example")
+    open_ = cli("accounts", "erase", "acme", "--yes")
+    assert open_.code == 2 and "close it first" in open_.err
+    cli.done("accounts", "close", "acme", "--on", "2024-03-31")
+    looked = cli("accounts", "erase", "acme")
+    assert looked.code == 1 and "add --yes" in looked.err
+    assert cli.json("accounts", "show", "acme")["email"] == "ada@acme.example"
+    erased = cli.json("accounts", "erase", "acme", "--yes", "--retain-years", "0", "--reason", "asked for")
+    assert (erased["dry_run"], erased["invoices_kept"], erased["left"]) == (False, [], {})
+    assert cli.json("accounts", "show", "acme")["email"] == ""
+    (entry, *_) = cli.json("audit", "list", "--deed", "account.erased", "--account", "acme")
+    assert entry["reason"] == "asked for"
+    cli.done("prove")

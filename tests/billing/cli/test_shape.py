@@ -19,7 +19,7 @@ from tests.billing.cli.conftest import Cli
 NOUNS = {
     "accounts": {
         "add", "list", "figures", "show", "update", "set-plan", "protect", "protections", "apply-program",
-        "leave-program", "refer", "credit", "credits", "history", "close", "reopen",
+        "leave-program", "refer", "credit", "credits", "history", "close", "reopen", "erase",
     },
     "contracts": {
         "add", "list", "show", "grant", "amend", "withdraw", "deliver", "invoice", "report", "watch",
@@ -44,6 +44,7 @@ NOUNS = {
 VERBS = {
     "init",
     "backup",
+    "downgrade",
     "prove",
     "demo",
     "serve",
