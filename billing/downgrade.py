@@ -17,7 +17,9 @@ from metering.database import migrating
 
 DEED = "schema.taken_back"
 # Counted from the runs, and counted again by a newer version.
-_COUNTED_AGAIN = frozenset({"usage_days", "usage_months", "usage_hours", "run_buckets", "audit_end"})
+_COUNTED_AGAIN = frozenset(
+    {"usage_changes", "usage_days", "usage_months", "usage_hours", "run_buckets", "audit_end"}
+)
 
 # Of each thing of a kind the digest of what it is.
 _States = dict[str, dict[str, str | None]]
