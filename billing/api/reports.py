@@ -19,13 +19,16 @@ Amounts = dict[str, int]
 
 
 class InvoicedAnswer(BaseModel):
-    """Before tax. `voided`: below 0, of whatever month the invoices were."""
+    """Issued in the month, before tax. `voided`: below 0, of whatever month the invoices were. `of_month`:
+    what the invoices of the month's usage come to, whenever they were issued."""
 
     invoices: int
     usage: int
     contracts: int
     voided: int
     tax: int
+    invoices_of_month: int
+    of_month: int
 
 
 class CreditedAnswer(BaseModel):

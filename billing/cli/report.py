@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Annotated, Any
 
@@ -28,12 +28,13 @@ _AGES = {
 _ROLLED = {
     "opening": "as the month began",
     "invoiced": "invoiced",
-    "voided": "voided",
+    "voided": "void since",
     "drawn": "earned: runs drawn",
     "expired": "earned: runs expired",
     "services": "earned: services delivered",
     "closing": "as it ended",
 }
+_ALWAYS = ("owed in all", "revenue of the month", *_ROLLED.values())
 _LESS = ("voided", "drawn", "expired", "services")
 
 
@@ -74,8 +75,29 @@ def _print(data: Mapping[str, Any]) -> None:
 def _print_currency(data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     money = amounts_in(found["currency"])
     heading(f"{data['month']}, {found['currency']}", f", through {data['through']}")
+    shown = table("", "amount", numbers=("amount",))
+    for title, rows in _sections(data, found):
+        kept = [(name, amount) for name, amount in rows if amount or name in _ALWAYS]
+        if kept:
+            shown.add_row(title, "")
+        for name, amount in kept:
+            shown.add_row(f"  {name}", money(amount))
+    console().print(shown)
+    broken = [each for each in found["ties"] if not each["ok"]]
+    for each in broken:
+        apart = f"{money(each['documents'])} by the documents, {money(each['journal'])} by the journal"
+        say(f"does not tie: {each['name']}: {apart}")
+    if not broken:
+        say(f"All {len(found['ties'])} figures that the journal has, too, agree with it to the cent.")
+    say()
+
+
+def _sections(
+    data: Mapping[str, Any], found: Mapping[str, Any]
+) -> Iterator[tuple[str, Iterable[tuple[str, int]]]]:
+    """Titles, and names with amounts."""
     invoiced, credited, paid = found["invoiced"], found["credited"], found["paid"]
-    _rows(
+    yield (
         f"Invoiced: {invoiced['invoices']:,} invoices",
         [
             ("usage", invoiced["usage"]),
@@ -83,53 +105,34 @@ def _print_currency(data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
             ("voided", invoiced["voided"]),
             ("tax, added by Stripe", invoiced["tax"]),
         ],
-        money,
     )
     granted = [(f"credit: {kind}", amount) for kind, amount in credited["credit"].items()]
     left = ("credit of customers as it ended", credited["credit_balance"])
-    _rows("Credited", [("credit notes", credited["credit_notes"]), *granted, left], money)
-    _rows(
+    yield "Credited", [("credit notes", credited["credit_notes"]), *granted, left]
+    yield (
         f"Paid: {paid['payments']:,} payments",
         [
             ("paid", paid["amount"]),
             ("settled at Stripe", paid["settled_at_stripe"]),
             ("refunds and chargebacks", paid["refunds"]),
         ],
-        money,
     )
     open_ = found["outstanding"]
     ages = [(name, open_[age]) for age, name in _AGES.items()]
-    _rows(f"Outstanding on {data['as_of']}", [*ages, ("total", open_["total"])], money)
+    yield f"Outstanding on {data['as_of']}", [*ages, ("owed in all", open_["total"])]
     earned = found["revenue"]
-    _rows("Revenue", [(name, amount) for name, amount in earned.items() if name != "total"], money)
-    programs = [(f"discount: {name}", amount) for name, amount in found["discounts"].items()]
-    _rows("", [("revenue of the month", earned["total"]), *programs], money, keep=1)
+    lines = [(name, amount) for name, amount in earned.items() if name != "total"]
+    yield "Revenue", [*lines, ("revenue of the month", earned["total"])]
+    yield "Discounts, by program", found["discounts"].items()
     rolled = found["deferred"]
     if rolled["contracts"]:
         lines = [(text, -rolled[name] if name in _LESS else rolled[name]) for name, text in _ROLLED.items()]
-        _rows("Deferred revenue of commitments", lines, money, keep=len(lines))
-    _rows("", [("usage that is not invoiced yet", found["unbilled_usage"])], money)
+        yield "Deferred revenue of commitments", lines
+    yield (
+        f"Usage of {data['month']}, by its invoices: {invoiced['invoices_of_month']:,}",
+        [("as they were issued", invoiced["of_month"]), ("not issued by then", found["unbilled_usage"])],
+    )
     given = found["not_billed"]
     runs = sum(given["runs"].values())
-    reasons = [
-        (f"{reason}: {given['runs'][reason]:,} runs", value) for reason, value in given["value"].items()
-    ]
-    _rows(f"Not billed: {runs:,} runs, at list price", [*reasons, ("total", given["total"])], money)
-    broken = [each for each in found["ties"] if not each["ok"]]
-    for each in broken:
-        apart = f"{money(each['documents'])} by the documents, {money(each['journal'])} by the journal"
-        say(f"does not tie: {each['name']}: {apart}")
-    if not broken:
-        say(f"All {len(found['ties'])} figures that stand in the journal, too, agree with it to the cent.")
-    say()
-
-
-def _rows(title: str, rows: Iterable[tuple[str, int]], money: Callable[[int], str], *, keep: int = 0) -> None:
-    """Rows of nothing are left out, but the first `keep`."""
-    kept = [row for place, row in enumerate(rows) if row[1] or place < keep]
-    if not kept:
-        return
-    shown = table(title, "amount", numbers=("amount",))
-    for name, amount in kept:
-        shown.add_row(name, money(amount))
-    console().print(shown)
+    lost = [(f"{name}: {given['runs'][name]:,} runs", value) for name, value in given["value"].items()]
+    yield f"Not billed: {runs:,} runs, at list price", [*lost, ("given away", given["total"])]

@@ -34,7 +34,7 @@ REVENUE_COLUMNS: Columns = {
     "amount": Kind.NUMBER,
 }
 # Figures that are counted, and no amounts.
-_COUNTS = ("invoices", "notes", "payments")
+_COUNTS = ("invoices", "invoices_of_month", "notes", "payments")
 _ROLLED = ("drawn", "expired")
 
 

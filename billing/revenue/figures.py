@@ -112,6 +112,9 @@ class Figures:
             self.sums["accrued"] += earned_of(document)
         if is_later and last <= window.last < day_of(document.issued_at):
             self.sums["unbilled_usage"] += earned_of(document)
+        if document.kind == "usage" and document.month == window.month and document.voided_at is None:
+            self.counts["of_month"] += 1
+            self.sums["of_month"] += document.total
         if window.has(document.issued_at):
             self.counts[document.kind] += 1
             self.sums[f"invoiced_{document.kind}"] += document.total

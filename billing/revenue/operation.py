@@ -35,7 +35,8 @@ def revenue_report(
     reporting = Reporting(Window(month, last, as_of or last), {each.id: each for each in catalogue})
     for facts in every_account(service.engine, service.store, _whole(service, month), account):
         reporting.add(facts)
-    mine = [each for each in waiting if account in (None, each)]
+    is_over = last < today
+    mine = [each for each in waiting if is_over and account in (None, each)]
     ran = service.store.accounts_with_runs(mine, month.start, month.end) if mine else set()
     return reporting.report([each for each in mine if each in ran])
 

@@ -103,6 +103,8 @@ class RevenueReport:
                 "contracts": sums["invoiced_contract"],
                 "voided": -sums["voided"],
                 "tax": sums["tax"],
+                "invoices_of_month": counts["of_month"],
+                "of_month": sums["of_month"],
             },
             "credited": {
                 "credit_notes": sums["credit_notes"],
