@@ -1,10 +1,10 @@
-"""/v1/reports: what finance asks of a month."""
+"""/v1/months/{month}/revenue: what finance asks of a month."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from billing.api.auth import Admin
@@ -13,7 +13,7 @@ from billing.api.openapi import KEYED, errors, good
 from billing.api.params import AccountId, day_of, month_of
 from billing.revenue.operation import revenue_report
 
-router = APIRouter(prefix="/v1/reports", tags=["reports"])
+router = APIRouter(prefix="/v1/months", tags=["reports"])
 
 Amounts = dict[str, int]
 
@@ -125,14 +125,14 @@ class RevenueAnswer(BaseModel):
 
 
 @router.get(
-    "/revenue",
+    "/{month}/revenue",
     summary="The revenue report of a month",
     responses=good(RevenueAnswer) | KEYED | errors(404),
 )
 def revenue(
     door: TheDoor,
     _caller: Admin,
-    month: Annotated[str, Query(description="A month, `YYYY-MM`.", examples=["2026-10"])],
+    month: Annotated[str, Path(description="A month, `YYYY-MM`.", examples=["2026-10"])],
     as_of: Annotated[
         str | None, Query(description="What is open as of the end of this day; by default the month's last.")
     ] = None,

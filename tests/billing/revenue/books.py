@@ -84,7 +84,8 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
             case "void":
                 back = CreditRow(f"crd{place}", "returned", used, at(later), "returned", number)
                 credit.append(back)
-                each = replace(each, status="void", voided_at=at(later), undone=(back,))
+                note = Note("CN3", each.total // 2 + 1, "goodwill", at(issued), "x", is_settled=False)
+                each = replace(each, status="void", voided_at=at(later), undone=(back,), notes=(note,))
                 made.append(replace(document(f"{number}b", later, lines, month=month), replaces=True))
                 credit.append(CreditRow(f"crd{place}", "used", -used, at(later), "used", f"{number}b"))
         made.append(each)
