@@ -84,7 +84,7 @@ def test_the_pdf_is_for_those_who_see_the_invoice(busy: Client) -> None:
 
 
 def test_the_revenue_report_of_a_month(busy: Client) -> None:
-    """October: acme 2.51, and of September 1.25 more; the contract 1,677.77, of which 177.77 are earned; yen apart."""
+    """October: acme 2.51, and of September 1.25 more; the contract 1,677.77, of which 177.77 are earned."""
     data = busy.get("/v1/months/2026-10/revenue").json()
     assert not data["not_invoiced"] and not data["unsettled"] and data["ok"]
     yen, dollars = data["currencies"]
