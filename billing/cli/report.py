@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
@@ -16,26 +16,6 @@ from billing.cli.output import console, heading, print_json, say, table
 from billing.cli.service import open_service
 
 group = noun("What finance asks of a month.")
-
-_AGES = {
-    "not_due": "not due yet",
-    "1-30": "1 to 30 days past due",
-    "31-60": "31 to 60 days past due",
-    "61-90": "61 to 90 days past due",
-    "over_90": "more than 90 days past due",
-    "to_give_back": "credited, to be given back",
-}
-_ROLLED = {
-    "opening": "as the month began",
-    "invoiced": "invoiced",
-    "voided": "void since",
-    "drawn": "earned: runs drawn",
-    "expired": "earned: runs expired",
-    "services": "earned: services delivered",
-    "closing": "as it ended",
-}
-_ALWAYS = ("owed in all", "revenue of the month", *_ROLLED.values())
-_LESS = ("voided", "drawn", "expired", "services")
 
 
 @command(group, "revenue", example="billing report revenue 2026-10")
@@ -73,14 +53,14 @@ def _print(data: Mapping[str, Any]) -> None:
 
 
 def _print_currency(data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    from billing.revenue.wording import sections
+
     money = amounts_in(found["currency"])
     heading(f"{data['month']}, {found['currency']}", f", through {data['through']}")
     shown = table("", "amount", numbers=("amount",))
-    for title, rows in _sections(data, found):
-        kept = [(name, amount) for name, amount in rows if amount or name in _ALWAYS]
-        if kept:
-            shown.add_row(title, "")
-        for name, amount in kept:
+    for title, rows in sections(data, found):
+        shown.add_row(title, "")
+        for name, amount in rows:
             shown.add_row(f"  {name}", money(amount))
     console().print(shown)
     broken = [each for each in found["ties"] if not each["ok"]]
@@ -90,49 +70,3 @@ def _print_currency(data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     if not broken:
         say(f"All {len(found['ties'])} figures that the journal has, too, agree with it to the cent.")
     say()
-
-
-def _sections(
-    data: Mapping[str, Any], found: Mapping[str, Any]
-) -> Iterator[tuple[str, Iterable[tuple[str, int]]]]:
-    """Titles, and names with amounts."""
-    invoiced, credited, paid = found["invoiced"], found["credited"], found["paid"]
-    yield (
-        f"Invoiced: {invoiced['invoices']:,} invoices",
-        [
-            ("usage", invoiced["usage"]),
-            ("contracts", invoiced["contracts"]),
-            ("voided", invoiced["voided"]),
-            ("tax, added by Stripe", invoiced["tax"]),
-        ],
-    )
-    granted = [(f"credit: {kind}", amount) for kind, amount in credited["credit"].items()]
-    left = ("credit of customers as it ended", credited["credit_balance"])
-    yield "Credited", [("credit notes", credited["credit_notes"]), *granted, left]
-    yield (
-        f"Paid: {paid['payments']:,} payments",
-        [
-            ("paid", paid["amount"]),
-            ("settled at Stripe", paid["settled_at_stripe"]),
-            ("refunds and chargebacks", paid["refunds"]),
-        ],
-    )
-    open_ = found["outstanding"]
-    ages = [(name, open_[age]) for age, name in _AGES.items()]
-    yield f"Outstanding on {data['as_of']}", [*ages, ("owed in all", open_["total"])]
-    earned = found["revenue"]
-    lines = [(name, amount) for name, amount in earned.items() if name != "total"]
-    yield "Revenue", [*lines, ("revenue of the month", earned["total"])]
-    yield "Discounts, by program", found["discounts"].items()
-    rolled = found["deferred"]
-    if rolled["contracts"]:
-        lines = [(text, -rolled[name] if name in _LESS else rolled[name]) for name, text in _ROLLED.items()]
-        yield "Deferred revenue of commitments", lines
-    yield (
-        f"Usage of {data['month']}, by its invoices: {invoiced['invoices_of_month']:,}",
-        [("as they were issued", invoiced["of_month"]), ("not issued by then", found["unbilled_usage"])],
-    )
-    given = found["not_billed"]
-    runs = sum(given["runs"].values())
-    lost = [(f"{name}: {given['runs'][name]:,} runs", value) for name, value in given["value"].items()]
-    yield f"Not billed: {runs:,} runs, at list price", [*lost, ("given away", given["total"])]

@@ -6,6 +6,7 @@ recognition   what of a commitment is earned by the end of a month              
 documents     invoices, payments and credit as entries                                   (core)
 journal       all entries of a customer, in order                                        (core)
 report        the figures of a month, from the facts, and their ties to the journal      (core)
+wording       its figures by name                                                         (core)
 gathering     reads the facts
 operation     what the doors call
 
