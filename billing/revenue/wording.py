@@ -19,7 +19,7 @@ _AGES = {
 _ROLLED = {
     "opening": "as the month began",
     "invoiced": "invoiced",
-    "voided": "void since",
+    "voided": "void",
     "drawn": "earned: runs drawn",
     "expired": "earned: runs expired",
     "services": "earned: services delivered",
