@@ -121,15 +121,43 @@ def break_even_percent(
     return next(percent for percent in range(reached - _STEP + 1, reached + 1) if pays(percent))
 
 
+def break_even_runs(
+    agreed: Agreed, months: Sequence[Month], usage: Mapping[date, int], offer: Offer
+) -> int | None:
+    """The same to the run: with so many runs, spread over the days like the usage, the offer costs no more
+    than on demand, and with one less it does; None where `break_even_percent` is."""
+    percent = break_even_percent(agreed, months, usage, offer)
+    if percent is None:
+        return None
+
+    def pays(runs: int) -> bool:
+        saving = compare(agreed, months, scaled_to(usage, runs), offer).saving
+        return saving is not None and saving >= 0
+
+    every = sum(usage.values())
+    low, high = every * (percent - 1) // 100, every * percent // 100
+    if pays(low):
+        return low  # of nothing: it costs nothing
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if pays(middle) else (middle, high)
+    return high
+
+
 def scaled(usage: Mapping[date, int], percent: int) -> dict[date, int]:
-    """So many percent of each day, in whole runs that add up to so many percent of all.
+    """So many percent of all, as whole runs, spread over the days like the usage."""
+    return scaled_to(usage, sum(usage.values()) * percent // 100)
+
+
+def scaled_to(usage: Mapping[date, int], runs: int) -> dict[date, int]:
+    """So many runs in all, spread over the days like the usage.
 
     >>> days = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
-    >>> list(scaled(dict.fromkeys(days, 1), 50).values())
-    [0, 1, 0]
+    >>> list(scaled_to(dict.fromkeys(days, 1), 2).values())
+    [0, 1, 1]
     """
-    days = sorted(usage)
-    sums = [0, *(every * percent // 100 for every in accumulate(usage[day] for day in days))]
+    days, every = sorted(usage), max(sum(usage.values()), 1)
+    sums = [0, *(so_far * runs // every for so_far in accumulate(usage[day] for day in days))]
     return {day: later - earlier for day, (earlier, later) in zip(days, pairwise(sums), strict=True)}
 
 

@@ -9,7 +9,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from billing.advice.commitment import Agreed, Compared, Offer, break_even_percent, compare, sizes
+from billing.advice.commitment import (
+    Agreed,
+    Compared,
+    Offer,
+    break_even_percent,
+    break_even_runs,
+    compare,
+    sizes,
+)
 from billing.app import Service
 from billing.errors import Invalid
 from billing.pricing.days import first_day
@@ -47,6 +55,7 @@ class Advised:
     low: Compared | None
     high: Compared | None
     break_even_percent: int | None
+    break_even_runs: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +185,14 @@ def _advise(
 ) -> Advised:
     before = compare(agreed, past, usage, offer)
     if ahead is None:
-        return Advised(offer, before, None, None, None, None)
+        return Advised(offer, before, None, None, None, None, None)
     low, high = (
         None if days is None else compare(agreed, coming, days, offer) for days in (ahead.low, ahead.high)
     )
     expected = compare(agreed, coming, ahead.expected, offer)
     percent = break_even_percent(agreed, coming, ahead.expected, offer)
-    return Advised(offer, before, expected, low, high, percent)
+    runs = break_even_runs(agreed, coming, ahead.expected, offer)
+    return Advised(offer, before, expected, low, high, percent, runs)
 
 
 def _read(text: str, code: str) -> Offer:
@@ -237,6 +247,7 @@ def _advised(each: Advised) -> dict[str, Any]:
             "low": None if each.low is None else _compared(each.low),
             "high": None if each.high is None else _compared(each.high),
             "break_even_percent": each.break_even_percent,
+            "break_even_runs": each.break_even_runs,
         },
     }
 

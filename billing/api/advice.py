@@ -32,11 +32,12 @@ class ComparedAnswer(BaseModel):
 
 class NextAnswer(ComparedAnswer):
     """`low` and `high`: at the edges of the forecast. `break_even_percent`: the least share of the expected
-    usage with which the offer pays."""
+    usage with which the offer pays; `break_even_runs`: the same to the run."""
 
     low: ComparedAnswer | None
     high: ComparedAnswer | None
     break_even_percent: int | None
+    break_even_runs: int | None
 
 
 class OfferAnswer(BaseModel):

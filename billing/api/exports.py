@@ -25,11 +25,12 @@ router = APIRouter(prefix="/v1/exports", tags=["exports"])
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FILES = {200: {"content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY)}}
 _PIECE = 256 << 10
+_OUR_BOOKS = ("revenue", "journal")
 
 
 @router.get(
     "/{what}",
-    summary="A month's usage, invoices, contracts, or charges in FOCUS",
+    summary="A month's usage, invoices, contracts, charges in FOCUS, revenue, or journal",
     response_class=StreamingResponse,
     responses=_FILES | KEYED | errors(404),
 )
@@ -42,9 +43,12 @@ def exports(
     account: Annotated[AccountId | None, Query(description="Of one account only.")] = None,
 ) -> Response:
     """`usage`: a row an account, day, workspace and flow. `invoices`: a row a line. `contracts`: a row a
-    contract, with the figures of its report. `focus`: a row a charge, in the columns of FOCUS 1.2. Amounts in
-    major units. A bound key sees what is its account's."""
+    contract, with the figures of its report. `focus`: a row a charge, in the columns of FOCUS 1.2.
+    `revenue`: a row a figure of the month's report. `journal`: a row a posting. Amounts in major units. A
+    bound key sees what is its account's; our books it does not."""
     wanted = month_of(month)
+    if what in _OUR_BOOKS and caller.account is not None:
+        raise NotFound(f"there is no {what} for a key that is bound to an account", field="what")
     if caller.account is not None and account not in (None, caller.account):
         raise NotFound(f"there is no account {account!r}", field="account")
     table = export(door.service, what, wanted, account=caller.account or account)

@@ -39,6 +39,7 @@ TAGS = [
     {"name": "billing runs", "description": "A month's usage becomes invoices."},
     {"name": "reconciliations", "description": "What ran, what was invoiced and what Stripe has, compared."},
     {"name": "anomalies", "description": "Signs of misuse: figures to look at, never an accusation."},
+    {"name": "reports", "description": "What finance asks of a month."},
     {"name": "exports", "description": "A month as a file, for other programs."},
     {"name": "keys", "description": "Who may do what."},
     {"name": "overviews", "description": "What an operator looks at, as the console shows it."},

@@ -39,6 +39,7 @@ from billing.cli import (
     preview,
     proposals,
     reconcile,
+    report,
     run,
     sandbox,
     schedule,
@@ -86,6 +87,7 @@ for module in (backtest, whatif, advise):
     module.add_to(app)
 explain.add_to(invoices.group)
 app.add_typer(month.group, name="month")
+app.add_typer(report.group, name="report")
 invoice_changes.add_to(invoices.group)
 app.add_typer(invoices.group, name="invoices")
 app.add_typer(disputes.group, name="disputes")

@@ -13,7 +13,7 @@ from billing.cli.output import print_json, say
 from billing.cli.service import open_service
 from metering.period import Month
 
-What = Literal["usage", "invoices", "contracts", "focus"]
+What = Literal["usage", "invoices", "contracts", "focus", "revenue", "journal"]
 Format = Literal["csv", "parquet", "xlsx"]
 
 
@@ -32,9 +32,9 @@ def export(
     account: AccountFilter = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a month's usage (by account, day, workspace and flow), invoices (a row a line), contracts, or all
-    charges in the columns of FOCUS, to a file. The sums are those of billing usage, invoices show and
-    contracts report."""
+    """Write a month's usage (by account, day, workspace and flow), invoices (a row a line), contracts, all
+    charges in the columns of FOCUS, its revenue report, or its journal (a row a posting) to a file. The sums
+    are those of billing usage, invoices show, contracts report and report revenue."""
     from billing.exports.operation import export as table_of
     from billing.exports.operation import file_name, write_file
 

@@ -16,6 +16,7 @@ _PLACES = {
     "preview": "catalogue/preview",
     "backtest": "catalogue/backtest",
     "what-if": "catalogue/what-if",
+    "risks": "contracts/risks",
 }
 
 
@@ -42,4 +43,6 @@ def place_of(held: Job) -> str:
     """The page that a job was started from."""
     if held.kind == "resend":
         return f"deliveries?endpoint={held.subject}"
+    if held.kind == "revenue":
+        return f"months/{held.subject}/revenue"
     return _PLACES.get(held.kind) or f"months/{held.subject.partition('/')[0]}"

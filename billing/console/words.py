@@ -21,6 +21,8 @@ JOBS = {
     "preview": "Preview of a plan",
     "backtest": "Backtest",
     "what-if": "Another threshold",
+    "revenue": "Revenue report",
+    "risks": "Contracts by risk",
     "resend": "Sending again",
 }
 

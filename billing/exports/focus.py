@@ -265,7 +265,8 @@ def drawn_charges(
         before = sum(runs for day, runs in served if day < day_of(month.start))
         drawn = sum(runs for day, runs in served if day_of(month.start) <= day < day_of(month.end))
         if drawn:
-            cost = _spread(grant, before + drawn) - _spread(grant, before)
+            code = contract.currency
+            cost = grant.worth(before + drawn, code) - grant.worth(before, code)
             yield {
                 **common,
                 **_committed(contract, grant, drawn, cost, list_price),
@@ -279,7 +280,7 @@ def drawn_charges(
         ends_here = day_of(month.start) < grant.expires_on <= day_of(month.end)
         left = grant.runs - sum(runs for _, runs in served)
         if ends_here and grant.expires_on <= today and left:
-            cost = grant.price - _spread(grant, grant.runs - left)
+            cost = grant.price - grant.worth(grant.runs - left, contract.currency)
             yield {
                 **common,
                 **_committed(contract, grant, left, cost, list_price),
@@ -301,11 +302,6 @@ def _committed(contract: Contract, grant: Grant, runs: int, cost: int, list_pric
         **_sku("committed-task-run", f"{contract.id}/{grant.id}"),
         **_commitment(contract.id, grant.id, _quantity(runs)),
     }
-
-
-def _spread(grant: Grant, runs: int) -> int:
-    """What of a grant's price falls on its first so many runs, in minor units; all of it on all of them."""
-    return (2 * grant.price * runs + grant.runs) // (2 * grant.runs)
 
 
 def _quantity(runs: int) -> Decimal:

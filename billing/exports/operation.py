@@ -17,12 +17,14 @@ from billing.exports.csv_file import csv_lines
 from billing.exports.focus import FOCUS_COLUMNS
 from billing.exports.focus_rows import focus_rows
 from billing.exports.invoice_rows import INVOICE_COLUMNS, invoice_rows
+from billing.exports.revenue_rows import JOURNAL_COLUMNS, REVENUE_COLUMNS, journal_rows, revenue_rows
 from billing.exports.table import Row, Table
 from billing.exports.usage_rows import USAGE_COLUMNS, usage_rows
 from billing.invoices import each_invoice
+from billing.revenue.operation import journal_entries, revenue_report
 from metering.period import Month, day_of
 
-What = Literal["usage", "invoices", "contracts", "focus"]
+What = Literal["usage", "invoices", "contracts", "focus", "revenue", "journal"]
 Format = Literal["csv", "parquet", "xlsx"]
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -49,6 +51,12 @@ def export(service: Service, what: What, month: Month, *, account: str | None = 
         case "focus":
             rows = focus_rows(engine, store, service.settings, month, today, account)
             return Table(what, FOCUS_COLUMNS, rows)
+        case "revenue":
+            report = revenue_report(service, month, account=account)
+            return Table(what, REVENUE_COLUMNS, revenue_rows(report))
+        case "journal":
+            entries = journal_entries(service, month, account=account)
+            return Table(what, JOURNAL_COLUMNS, journal_rows(entries))
 
 
 def file_name(what: What, month: Month, format: Format) -> str:

@@ -53,6 +53,12 @@ class Grant:
     granted_on: date
     expires_on: date
 
+    def worth(self, runs: int, code: str) -> int:
+        """What of the price falls on the first so many runs, in minor units, rounded half up to an amount
+        that the currency has; all of it on all of them."""
+        step = currency(code).step
+        return (2 * self.price * runs + self.runs * step) // (2 * self.runs * step) * step
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

@@ -19,6 +19,7 @@ from billing.run_balance import record_contract_runs, usage_of_term
 from metering.database import reading
 from metering.period import day_of
 from tests import recomputed
+from tests.billing.revenue.ties import check_revenue
 from tests.scenarios.office import Office
 
 
@@ -39,6 +40,7 @@ def audit(office: Office) -> None:
         check_credit_ledger(office, account.id, [each for each in made if each.account == account.id])
         for contract in account.terms.contracts:
             check_run_ledger(office, contract.id)
+    check_revenue(office)
 
 
 def _check_numbers(made: list[Invoice]) -> None:

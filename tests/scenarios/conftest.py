@@ -5,5 +5,9 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.scenarios.audit", "tests.scenarios.office", "tests.scenarios.sights", "tests.scenarios.deeds"
+    "tests.scenarios.audit",
+    "tests.scenarios.office",
+    "tests.scenarios.sights",
+    "tests.scenarios.deeds",
+    "tests.billing.revenue.ties",
 )

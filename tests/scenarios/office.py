@@ -15,6 +15,8 @@ from billing.invoices import list_invoices, preview, show_invoice
 from billing.plans import load_shipped
 from billing.reporting.proof import verify
 from billing.repository.invoices import Invoice
+from billing.revenue.ledger import Entry
+from billing.revenue.operation import journal_entries
 from metering.period import SECOND_US, Month, day_start
 from metering.settings import Settings
 from metering.store import EventStore
@@ -71,6 +73,8 @@ class Office:
         self.result: dict[str, Any] = {}
         self.issued: dict[str, Invoice] = {}
         self.described: set[str] = set()
+        # What the journal said of a month when it was billed.
+        self.reported: dict[str, Entry] = {}
 
     @property
     def store(self) -> EventStore:
@@ -116,6 +120,8 @@ class Office:
                 explained = foretold[invoice.account]
                 recomputed.check(explained)
                 assert explained["total"] == invoice.total
+        if not early and account is None and not report.failed:
+            self.reported |= {each.id: each for each in journal_entries(self.service, month)}
 
     def invoice(self, number: str) -> Invoice:
         return show_invoice(self.engine, number)

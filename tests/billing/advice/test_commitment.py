@@ -8,7 +8,15 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.advice.commitment import Agreed, Offer, break_even_percent, compare, scaled
+from billing.advice.commitment import (
+    Agreed,
+    Offer,
+    break_even_percent,
+    break_even_runs,
+    compare,
+    scaled,
+    scaled_to,
+)
 from billing.pricing.price_protection import PriceProtection
 from billing.pricing.program_discount import Program, ProgramName
 from billing.pricing.rating import rate
@@ -57,6 +65,14 @@ def test_the_usage_from_which_an_offer_pays() -> None:
     assert break_even_percent(cent, MONTHS, usage, Offer(100_000, 50_500)) == 51
     assert break_even_percent(cent, MONTHS, usage, Offer(100_000, 100_001)) is None
     assert break_even_percent(cent, MONTHS, usage, Offer(100_000)) is None
+    for price in (50_000, 50_437, 1):
+        offer = Offer(100_000, price)
+        runs = break_even_runs(cent, MONTHS, usage, offer)
+        assert runs is not None
+        savings = [compare(cent, MONTHS, scaled_to(usage, each), offer).saving for each in (runs - 1, runs)]
+        assert savings == [-1, 0]  # a run is a cent
+    assert break_even_runs(cent, MONTHS, usage, Offer(100_000, 0)) == 0
+    assert break_even_runs(cent, MONTHS, usage, Offer(100_000, 100_001)) is None
 
 
 days = st.dictionaries(

@@ -29,6 +29,7 @@ ADMINS = {
     "/v1/what-if",
     "/v1/accounts/{account_id}/advice",
     "/v1/contract-risks",
+    "/v1/months/{month}/revenue",
     "/v1/audit",
     "/v1/audit/export",
     "/v1/audit/{number}",

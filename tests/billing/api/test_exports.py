@@ -24,7 +24,7 @@ def busy(sqlite_databases: NewDatabase) -> Iterator[Client]:
         yield client
 
 
-@pytest.mark.parametrize("what", ["usage", "invoices", "contracts", "focus"])
+@pytest.mark.parametrize("what", ["usage", "invoices", "contracts", "focus", "revenue", "journal"])
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_month_as_a_file(busy: Client, what: str, format_: Format) -> None:
     answer = busy.get(f"/v1/exports/{what}?month=2026-10&format={format_}")
@@ -48,6 +48,8 @@ def test_a_bound_key_sees_its_account(busy: Client) -> None:
         assert answer.status_code == 200 and "globex" in answer.text
         assert "acme" not in answer.text and "tokyo" not in answer.text
         assert busy.get(f"/v1/exports/{what}?month=2026-10&account=globex", key=mine).text == answer.text
+    for what in ("revenue", "journal"):
+        assert_problem(busy.get(f"/v1/exports/{what}?month=2026-10", key=mine), 404, field="what")
     assert_problem(busy.get("/v1/exports/usage?month=2026-10&account=acme", key=mine), 404, field="account")
     assert busy.get("/v1/exports/usage?month=2026-10", key=busy.key("ingest").secret).status_code == 403
     assert busy.get("/v1/exports/usage?month=2026-10", key=None).status_code == 401
@@ -79,3 +81,26 @@ def test_the_pdf_is_for_those_who_see_the_invoice(busy: Client) -> None:
     assert answer.content.startswith(b"%PDF-")
     assert busy.get(url, key=busy.key("read", "acme").secret).content == answer.content
     assert_problem(busy.get(url, key=busy.key("read", "globex").secret), 404)
+
+
+def test_the_revenue_report_of_a_month(busy: Client) -> None:
+    """October: acme 2.51, and of September 1.25 more; the contract 1,677.77, of which 177.77 are earned."""
+    data = busy.get("/v1/months/2026-10/revenue").json()
+    assert not data["not_invoiced"] and not data["unsettled"] and data["ok"]
+    yen, dollars = data["currencies"]
+    assert (yen["currency"], yen["revenue"]["total"], yen["invoiced"]["of_month"]) == ("JPY", 9, 9)
+    usage, discounts = dollars["revenue"]["Usage revenue"], dollars["discounts"]
+    assert (usage, dollars["invoiced"]["contracts"], discounts) == (251, 167_777, {})
+    assert all(each["ok"] for found in data["currencies"] for each in found["ties"])
+    rolled = dollars["deferred"]["contracts"][0]
+    assert (rolled["drawn_runs"], rolled["expired_runs"], rolled["drawn"] + rolled["expired"]) == (
+        700,
+        100,
+        17_777,
+    )
+    assert (rolled["services"], rolled["closing"]) == (0, 150_000)
+    only = busy.get("/v1/months/2026-10/revenue?account=tokyo").json()["currencies"]
+    assert [each["currency"] for each in only] == ["JPY"]
+    assert_problem(busy.get("/v1/months/2026-13/revenue"), 422, field="month")
+    assert_problem(busy.get("/v1/months/2030-01/revenue"), 422, field="month")
+    assert_problem(busy.get("/v1/months/2026-10/revenue?as_of=2026-09-30"), 422, field="as_of")

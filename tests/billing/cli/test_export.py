@@ -36,7 +36,7 @@ def test_the_sums_are_those_of_usage_and_invoices(month: Cli, folder: Path) -> N
     assert sum(round(float(each) * 100) for each in amounts) == total == 2468
 
 
-@pytest.mark.parametrize("what", ["usage", "invoices", "contracts", "focus"])
+@pytest.mark.parametrize("what", ["usage", "invoices", "contracts", "focus", "revenue", "journal"])
 @pytest.mark.parametrize("form", ["csv", "parquet", "xlsx"])
 def test_every_export_in_every_format(month: Cli, folder: Path, what: str, form: str) -> None:
     shown = month.done("export", what, "--month", "2024-03", "--format", form)

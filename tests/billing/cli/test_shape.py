@@ -31,6 +31,7 @@ NOUNS = {
     "proposals": {"list", "show", "approve", "refuse"},
     "operators": {"link", "list", "end"},
     "month": {"check", "drafts", "unsent"},
+    "report": {"revenue"},
     "disputes": {"list", "show", "raise", "answer"},
     "alerts": {"list", "show", "set", "check"},
     "webhooks": {

@@ -1,0 +1,150 @@
+"""Reads what the journal and the report are made of, an account at a time, some hundred accounts a query."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+import sqlalchemy as sa
+
+from billing.pricing.contract import Contract
+from billing.pricing.terms import Terms, terms_of
+from billing.repository import accounts, contracts, revenue, terms
+from billing.repository.accounts import Account
+from billing.repository.revenue import Known, MonthRun
+from billing.repository.terms import NOT_TERMS, TermsEntry
+from billing.revenue.facts import AccountFacts, Close, Commitment, Delivery
+from billing.revenue.recognition import earned
+from metering.database import reading
+from metering.period import Month, day_start
+from metering.store import EventStore
+
+_PAGE = 500
+
+
+def every_account(
+    engine: sa.Engine, store: EventStore, until: Month, account: str | None = None
+) -> Iterator[AccountFacts]:
+    """Of each account, in the order of their ids, all from its beginning on; of contracts what was earned by
+    the ends of the months up to `until`. What is not read of the account asked for is not read."""
+    with reading(engine) as connection:
+        runs = revenue.month_runs(connection)
+    after = ""
+    while page := _page(engine, after, account):
+        after = page[-1].id
+        ids = [each.id for each in page]
+        with reading(engine) as connection:
+            documents = revenue.documents(connection, ids)
+            credit = revenue.credit_rows(connection, ids)
+        for each in page:
+            commitments = _commitments(engine, store, each, until, runs) if each.terms.contracts else ()
+            yield AccountFacts(
+                each.id, each.currency, tuple(documents[each.id]), tuple(credit[each.id]), commitments
+            )
+        if account is not None:
+            return
+
+
+def _page(engine: sa.Engine, after: str, account: str | None) -> list[Account]:
+    with reading(engine) as connection:
+        if account is not None:
+            return accounts.some(connection, [account])
+        return accounts.every(connection, after=after, limit=_PAGE)
+
+
+def _commitments(
+    engine: sa.Engine, store: EventStore, owner: Account, until: Month, runs: list[MonthRun]
+) -> tuple[Commitment, ...]:
+    with reading(engine) as connection:
+        history = [each for each in terms.history(connection, owner.id) if each.kind not in NOT_TERMS]
+        billed = revenue.known_months(connection, owner.id)
+        delivered = {each.id: contracts.delivered(connection, each.id) for each in owner.terms.contracts}
+        reader = _Reader(connection, store, owner, history, billed, _runs_of(runs, owner.id))
+        return tuple(
+            Commitment(each.id, tuple(reader.closes(each, until)), _deliveries(each, delivered[each.id]))
+            for each in owner.terms.contracts
+        )
+
+
+def _deliveries(contract: Contract, delivered: Mapping[int, date]) -> tuple[Delivery, ...]:
+    return tuple(
+        Delivery(number, service.description, service.price, delivered[number])
+        for number, service in enumerate(contract.services, 1)
+        if number in delivered and service.price
+    )
+
+
+def _runs_of(runs: list[MonthRun], account: str) -> dict[Month, MonthRun]:
+    """Of each month the first run that was the account's, too."""
+    found: dict[Month, MonthRun] = {}
+    for each in runs:
+        if each.account in (None, account):
+            found.setdefault(each.month, each)
+    return found
+
+
+class _Reader:
+    """An account's contracts as they were known when its months were billed."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        store: EventStore,
+        owner: Account,
+        history: list[TermsEntry],
+        billed: Mapping[Month, Known],
+        runs: Mapping[Month, MonthRun],
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._owner = owner
+        self._history = history
+        self._billed = billed
+        self._runs = runs
+        self._terms: dict[int | None, Terms] = defaultdict()
+
+    def closes(self, contract: Contract, until: Month) -> Iterator[Close]:
+        """Of each month from the start of the term on. The last is that of the term, or, where terms changed
+        later, the one in which they did."""
+        changed = Month.of(max(each.recorded_at for each in self._history))
+        last = min(until, max(contract.months[-1], changed))
+        month = contract.months[0]
+        while month <= last:
+            known = self._known(month)
+            held = self._contract(contract.id, None if known is None else known.entry)
+            cutoff = None if known is None else known.cutoff
+            usage = {} if held is None else self._usage(held, month, cutoff)
+            yield earned(held, usage, month, is_final=known is not None)
+            month = month.next()
+
+    def _known(self, month: Month) -> Known | None:
+        """As the month's first invoice found things. An account that ran nothing has none: then as the first
+        billing run of the month did. None: as they are now."""
+        if month in self._billed:
+            return self._billed[month]
+        run = self._runs.get(month)
+        if run is None or self._days(month.start, month.end, run.cutoff):
+            return None
+        later = [each.entry for each in self._history if each.recorded_at > run.started_at]
+        return Known(run.cutoff, min(later, default=self._owner.entries + 1))
+
+    def _contract(self, contract_id: str, entry: int | None) -> Contract | None:
+        if entry not in self._terms:
+            changes = terms.changes(self._connection, [self._owner.id], before=entry)
+            self._terms[entry] = terms_of(changes[self._owner.id])
+        return next((each for each in self._terms[entry].contracts if each.id == contract_id), None)
+
+    def _usage(self, contract: Contract, month: Month, cutoff: int | None) -> Mapping[date, int]:
+        end = min(month.end, day_start(contract.end))
+        return self._days(day_start(contract.start), end, cutoff)
+
+    def _days(self, start: int, end: int, cutoff: int | None) -> Mapping[date, int]:
+        """Billable runs by day, as of a position; None: now. By counters, where nothing came since."""
+        owner = self._owner.id
+        if start >= end:
+            return {}
+        if cutoff is None or self._store.unchanged_since(owner, start, end, cutoff):
+            return self._store.billable_days(owner, start, end)
+        days = self._store.days(owner, start, end, cutoff)
+        return {day: counts.billable for day, counts in days.items() if counts.billable}

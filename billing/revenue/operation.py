@@ -1,0 +1,53 @@
+"""What the doors call: the revenue report of a month, and its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from billing.app import Service
+from billing.errors import Invalid
+from billing.pricing.days import first_day
+from billing.repository import accounts, plans
+from billing.revenue.figures import Window
+from billing.revenue.gathering import every_account
+from billing.revenue.journal import journal
+from billing.revenue.ledger import Entry
+from billing.revenue.report import Reporting, RevenueReport
+from metering.database import reading
+from metering.period import Month, day_of
+
+
+def revenue_report(
+    service: Service, month: Month, *, as_of: date | None = None, account: str | None = None
+) -> RevenueReport:
+    """Of a month, or of what is over of it; what is open is as of the end of a day, by default its last.
+    Raises Invalid for a month or a day that is still to come."""
+    today = day_of(service.now())
+    if first_day(month) > today:
+        raise Invalid(f"{month} has not begun; report a month that has", field="month")
+    last = min(month.last_day, today)
+    if as_of is not None and not first_day(month) <= as_of <= today:
+        raise Invalid(f"as_of must be from {first_day(month)} to {today}, not {as_of}", field="as_of")
+    with reading(service.engine) as connection:
+        catalogue = plans.catalogue(connection)
+        waiting = sorted(accounts.to_be_run(connection, month))
+    reporting = Reporting(Window(month, last, as_of or last), {each.id: each for each in catalogue})
+    for facts in every_account(service.engine, service.store, _whole(service, month), account):
+        reporting.add(facts)
+    is_over = last < today
+    mine = [each for each in waiting if is_over and account in (None, each)]
+    ran = service.store.accounts_with_runs(mine, month.start, month.end) if mine else set()
+    return reporting.report([each for each in mine if each in ran])
+
+
+def journal_entries(service: Service, month: Month, *, account: str | None = None) -> Iterator[Entry]:
+    """The entries of a month, or of what is over of it: by account, in the order of their days."""
+    last = min(month.last_day, day_of(service.now()))
+    for facts in every_account(service.engine, service.store, _whole(service, month), account):
+        yield from (each for each in journal(facts) if first_day(month) <= each.on <= last)
+
+
+def _whole(service: Service, month: Month) -> Month:
+    """The last month that is over by now and no later than one."""
+    return min(month, Month.of(service.now()).previous())
