@@ -27,7 +27,7 @@ from tests.world import OCTOBER
 
 FULL = settings().max_examples > 200
 # By one process from task runs to Stripe; by four at once, to Stripe; and by processes that are killed.
-ONE, FOUR, KILLED = (10_000, 10_000, 2_000) if FULL else (1_000, 600, 150)
+ONE, FOUR, KILLED = (10_000, 10_000, 2_000) if FULL else (400, 300, 60)
 # Bytes that a billing run may hold for each invoice: its account's id, not the invoice.
 TINY = 1_000
 
@@ -134,7 +134,7 @@ def test_progress_does_not_begin_again_for_what_another_process_left(sqlite_data
 def test_what_a_billing_run_holds_does_not_grow(sqlite_databases: NewDatabase) -> None:
     """The most that is allocated at any time, for each invoice that one month has more than another. A first
     month fills what is filled once."""
-    few, many = (500, 2_000) if FULL else (120, 800)
+    few, many = (500, 2_000) if FULL else (120, 500)
     _, small, large = [_peak(Month(sqlite_databases()).meter(quantity)) for quantity in (1, few, many)]
     assert (large - small) / (many - few) < TINY, (small, large)
 

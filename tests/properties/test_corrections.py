@@ -18,6 +18,7 @@ from metering.outcome import Action
 from metering.period import hour_of
 from metering.run_list import month_usage
 from metering.store import Correction, EventStore, Verdict
+from tests.examples import share
 from tests.properties.test_usage_is_a_function_of_the_set import _EVENTS, _IDS, FEWER, NOW, OCTOBER
 from tests.stores import Stores
 
@@ -209,11 +210,13 @@ def clickhouse_store(clickhouse_stores: Stores) -> EventStore:
     return clickhouse_stores.new()
 
 
+@share(40)
 @given(deeds=_DEEDS)
 def test_events_and_corrections_in_any_interleaving(store: EventStore, deeds: Any) -> None:
     follows_the_model(store, deeds)
 
 
+@share(40)
 @given(case=_deeds_and_events())
 def test_the_order_of_events_around_corrections_does_not_matter(store: EventStore, case: Any) -> None:
     the_order_of_events_does_not_matter(store, case)
