@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date
 
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 
 from billing.pricing.contract import Contract
 from billing.pricing.terms import Terms, terms_of
+from billing.pricing.terms_data import change_from_data
 from billing.repository import accounts, contracts, revenue, terms
 from billing.repository.accounts import Account
 from billing.repository.revenue import Known, MonthRun
@@ -60,11 +60,11 @@ def _commitments(
         history = [each for each in terms.history(connection, owner.id) if each.kind not in NOT_TERMS]
         billed = revenue.known_months(connection, owner.id)
         delivered = {each.id: contracts.delivered(connection, each.id) for each in owner.terms.contracts}
-        reader = _Reader(connection, store, owner, history, billed, _runs_of(runs, owner.id))
-        return tuple(
-            Commitment(each.id, tuple(reader.closes(each, until)), _deliveries(each, delivered[each.id]))
-            for each in owner.terms.contracts
-        )
+    reader = _Reader(store, owner, history, billed, _runs_of(runs, owner.id))
+    return tuple(
+        Commitment(each.id, tuple(reader.closes(each, until)), _deliveries(each, delivered[each.id]))
+        for each in owner.terms.contracts
+    )
 
 
 def _deliveries(contract: Contract, delivered: Mapping[int, date]) -> tuple[Delivery, ...]:
@@ -89,20 +89,18 @@ class _Reader:
 
     def __init__(
         self,
-        connection: sa.Connection,
         store: EventStore,
         owner: Account,
         history: list[TermsEntry],
         billed: Mapping[Month, Known],
         runs: Mapping[Month, MonthRun],
     ) -> None:
-        self._connection = connection
         self._store = store
         self._owner = owner
         self._history = history
         self._billed = billed
         self._runs = runs
-        self._terms: dict[int | None, Terms] = defaultdict()
+        self._terms: dict[int | None, Terms] = {}
 
     def closes(self, contract: Contract, until: Month) -> Iterator[Close]:
         """Of each month from the start of the term on. The last is that of the term, or, where terms changed
@@ -131,8 +129,8 @@ class _Reader:
 
     def _contract(self, contract_id: str, entry: int | None) -> Contract | None:
         if entry not in self._terms:
-            changes = terms.changes(self._connection, [self._owner.id], before=entry)
-            self._terms[entry] = terms_of(changes[self._owner.id])
+            held = [each for each in self._history if entry is None or each.entry < entry]
+            self._terms[entry] = terms_of(change_from_data(each.kind, dict(each.data)) for each in held)
         return next((each for each in self._terms[entry].contracts if each.id == contract_id), None)
 
     def _usage(self, contract: Contract, month: Month, cutoff: int | None) -> Mapping[date, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from billing.accounts import show_account
 from billing.app import Service
 from billing.errors import Invalid
 from billing.pricing.days import first_day
@@ -22,7 +23,9 @@ def revenue_report(
     service: Service, month: Month, *, as_of: date | None = None, account: str | None = None
 ) -> RevenueReport:
     """Of a month, or of what is over of it; what is open is as of the end of a day, by default its last.
-    Raises Invalid for a month or a day that is still to come."""
+    Raises Invalid for a month or a day that is still to come, NotFound for an account there is not."""
+    if account is not None:
+        show_account(service.engine, account)
     today = day_of(service.now())
     if first_day(month) > today:
         raise Invalid(f"{month} has not begun; report a month that has", field="month")

@@ -34,3 +34,5 @@ def test_what_is_not_a_month_to_report(cli: Cli, folder: Path) -> None:
     assert (wrong.code, wrong.err.strip()) == (2, "billing: 9000-01 has not begun; report a month that has")
     assert cli("report", "revenue", "2024-03", "--as-of", "2024-02-29").code == 2
     assert cli("report", "revenue", "march").code == 2
+    nobody = cli("report", "revenue", "2024-03", "--account", "nobody")
+    assert nobody.code != 0 and "nobody" in nobody.err
