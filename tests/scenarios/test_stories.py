@@ -58,8 +58,8 @@ def test_story_on_postgresql(name: str, postgres_databases: Callable[[], sa.Engi
     tell(STORIES[name], engine, EventFeed(engine))
 
 
-def tell(story: Story, engine: sa.Engine, feed: Feed) -> Office:
-    office = Office(engine, feed)
+def tell(story: Story, engine: sa.Engine, feed: Feed, *, hurries: bool = False) -> Office:
+    office = Office(engine, feed, hurries=hurries)
     for number, step in enumerate(story.steps, start=1):
         try:
             _carry_out(step, office)

@@ -12,6 +12,7 @@ from billing.pricing.errors import AmountError, CurrencyError, CurrencyMismatch
 from billing.pricing.money import (
     EXACT,
     Money,
+    amount_text,
     format_amount,
     multiply,
     parse_amount,
@@ -113,6 +114,7 @@ def test_a_quantity_is_an_int(bad: object) -> None:
     ],
 )
 def test_amounts_are_read_in_major_units(text: str, code: str, minor: int) -> None:
+    assert parse_amount(amount_text(minor, code), code) == minor
     assert parse_amount(text, code) == minor
 
 

@@ -1,0 +1,29 @@
+"""Months of random commerce on the real service, against books that are kept the slow way: every invoice by
+its lines, every balance, every refusal. A seed that fails prints its story, and the command that tells it
+again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from tests.conftest import NewDatabase
+from tests.scenarios.office import hurried
+from tests.simulator.telling import play
+
+# Under the nightly profile, many more.
+SEEDS = 100 if settings().max_examples <= 200 else 10_000
+ONE = os.environ.get("BILLING_TEST_SEED")
+# So many seeds a test: a parameter each would be slow to collect.
+BATCH = 10
+
+
+@pytest.mark.parametrize("first", [int(ONE)] if ONE else range(0, SEEDS, BATCH))
+def test_months_of_commerce_come_to_what_the_rules_say(sqlite_databases: NewDatabase, first: int) -> None:
+    for seed in range(first, first + (1 if ONE else BATCH)):
+        engine = sqlite_databases()
+        hurried(engine)
+        play(seed, engine)
+        engine.dispose()
