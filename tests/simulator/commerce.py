@@ -13,7 +13,7 @@ from tests.simulator.scene import Scene
 
 # What may happen on any day, and how likely it is.
 _MAY_HAPPEN: tuple[tuple[int, Callable[[Scene], None]], ...] = (
-    (5, runs.late),
+    (9, runs.late),
     (5, runs.conflict),
     (3, runs.repeat),
     (5, runs.correct),
@@ -52,7 +52,7 @@ def write(seed: int) -> dict[str, Any]:
     accounts = scene.chance.randint(1, 3)
     while len(scene.books.accounts) < accounts:
         agreements.join(scene)
-    for _ in range(scene.chance.randint(2, 4)):
+    for _ in range(scene.chance.randint(2, 5)):
         _live_through(scene)
         scene.month = after(scene.month)
     _end(scene)
@@ -62,12 +62,12 @@ def write(seed: int) -> dict[str, Any]:
 def _live_through(scene: Scene) -> None:
     """Things happen on some days of a month; on the second day of the next one it is billed, somehow."""
     month = scene.month
-    for day in sorted(scene.chance.sample(range(1, 28), scene.chance.randint(2, 4))):
+    for day in sorted(scene.chance.sample(range(1, 28), scene.chance.randint(1, 4))):
         scene.today = first_of(month) + timedelta(days=day)
         for account in list(scene.books.accounts):
             if scene.yes(0.6):
                 runs.new(scene, account)
-        for _ in range(scene.chance.randint(0, 4)):
+        for _ in range(scene.chance.randint(0, 3)):
             (happens,) = scene.chance.choices(
                 [do for _, do in _MAY_HAPPEN], [weight for weight, _ in _MAY_HAPPEN]
             )

@@ -75,8 +75,13 @@ def only(scene: Scene, account: str, day: date) -> None:
 
 
 def late(scene: Scene) -> None:
-    account = scene.account().id
-    send(scene, [_row(scene, account, _past(scene, scene.today - timedelta(days=120)), 12)])
+    """Runs of a month that is invoiced, or of any day that is over."""
+    account = scene.account()
+    days = [
+        first_of(each.month) + timedelta(days=scene.chance.randrange(28)) for each in account.usage_invoices()
+    ]
+    day = scene.one(*days) if days and scene.yes(0.8) else _past(scene, scene.today - timedelta(days=120))
+    send(scene, [_row(scene, account.id, day)])
 
 
 def stranger(scene: Scene) -> None:

@@ -304,7 +304,7 @@ class Books:
     def withdraw(self, id: str) -> None:
         account, contract = self.contract(id)
         invoiced = [each for each in account.usage_invoices() if contract.covers(each.month)]
-        if invoiced or account.of_contract(id):
+        if invoiced or any(each.contract == id for each in account.invoices):
             raise Refusal("")
         account.terms.contracts.remove(contract)
 
