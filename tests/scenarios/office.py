@@ -64,8 +64,12 @@ class Office:
     of those that the story has described in full. One that `hurries` looks at no previews, and proves nothing
     at the end."""
 
-    def __init__(self, engine: sa.Engine, feed: Feed, *, hurries: bool = False) -> None:
+    def __init__(
+        self, engine: sa.Engine, feed: Feed, *, hurries: bool = False, mortal: sa.Engine | None = None
+    ) -> None:
+        """`mortal`: another engine on the same database, of processes that are killed."""
         self.hurries = hurries
+        self._mortal = mortal
         self.engine = engine
         self.feed = feed
         self.instant = 0
@@ -128,7 +132,7 @@ class Office:
     def bill_and_be_killed(self, month: Month, step: int) -> None:
         """Run a month in a process of its own, which is killed at a step after the run was stored, at the
         latest before it is finished."""
-        mortal = make_engine(self.engine.url.render_as_string(hide_password=False))
+        mortal = self._mortal or make_engine(self.engine.url.render_as_string(hide_password=False))
         kill = KillRun(step)
         kill.listen(mortal)
         with contextlib.suppress(Killed):
@@ -190,6 +194,10 @@ class KillRun(KillAt):
     def listen(self, engine: sa.Engine) -> None:
         super().listen(engine)
         sa.event.listen(engine, "before_cursor_execute", self.watch)
+
+    def forget(self, engine: sa.Engine) -> None:
+        sa.event.remove(engine, "before_cursor_execute", self.watch)
+        super().forget(engine)
 
 
 def hurried(engine: sa.Engine) -> None:

@@ -58,8 +58,13 @@ def test_story_on_postgresql(name: str, postgres_databases: Callable[[], sa.Engi
     tell(STORIES[name], engine, EventFeed(engine))
 
 
-def tell(story: Story, engine: sa.Engine, feed: Feed, *, hurries: bool = False) -> Office:
-    office = Office(engine, feed, hurries=hurries)
+def tell(story: Story, engine: sa.Engine, feed: Feed) -> Office:
+    office = Office(engine, feed)
+    tell_in(office, story)
+    return office
+
+
+def tell_in(office: Office, story: Story) -> None:
     for number, step in enumerate(story.steps, start=1):
         try:
             _carry_out(step, office)
@@ -67,7 +72,6 @@ def tell(story: Story, engine: sa.Engine, feed: Feed, *, hurries: bool = False) 
             error.add_note(f"in step {number} of {story.name}.yaml, on {step.on}")
             raise
     audit(office)
-    return office
 
 
 def _carry_out(step: Step, office: Office) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.conftest import NewDatabase
+from tests.faults.stage import Stage
 from tests.scenarios.office import hurried
 from tests.simulator.telling import play
 
@@ -22,8 +23,11 @@ BATCH = 10
 
 @pytest.mark.parametrize("first", [int(ONE)] if ONE else range(0, SEEDS, BATCH))
 def test_months_of_commerce_come_to_what_the_rules_say(sqlite_databases: NewDatabase, first: int) -> None:
+    stage = Stage(sqlite_databases())
+    hurried(stage.engine)
+    hurried(stage.mortal)
     for seed in range(first, first + (1 if ONE else BATCH)):
-        engine = sqlite_databases()
-        hurried(engine)
-        play(seed, engine)
-        engine.dispose()
+        try:
+            play(seed, stage.engine, stage.mortal)
+        finally:
+            stage.clear()
