@@ -100,7 +100,7 @@ def note(scene: Scene) -> None:
 
 def pay(scene: Scene) -> None:
     invoice = _choose(scene, lambda each: each.status == "finalized")
-    if invoice is None:
+    if invoice is None or scene.at_stripe:
         return
     said = {"status": "paid", "paid": scene.money(invoice.total, scene.books.accounts[invoice.account])}
     scene.act(f"Stripe reports invoice {scene.name_of(invoice)}", said, lambda: scene.books.pay(invoice))

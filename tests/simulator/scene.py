@@ -15,7 +15,10 @@ from tests.simulator.writer import Writer
 
 
 class Scene:
-    def __init__(self, seed: int) -> None:
+    """`at_stripe`: all is sent to Stripe in the end, and nobody pays before."""
+
+    def __init__(self, seed: int, *, at_stripe: bool = False) -> None:
+        self.seed, self.at_stripe = seed, at_stripe
         self.chance = random.Random(seed)
         self.books = Books()
         self.today = date(2027, self.chance.choice((1, 6, 11)), 1)

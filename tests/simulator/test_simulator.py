@@ -9,10 +9,11 @@ import os
 import pytest
 from hypothesis import settings
 
+from billing.payments.stripe_sandbox import StripeSandbox, running_sandbox
 from tests.conftest import NewDatabase
 from tests.faults.stage import Stage
 from tests.scenarios.office import hurried
-from tests.simulator.telling import play
+from tests.simulator.telling import play, play_and_send
 
 # Under the nightly profile, many more.
 SEEDS = 100 if settings().max_examples <= 200 else 10_000
@@ -31,3 +32,20 @@ def test_months_of_commerce_come_to_what_the_rules_say(sqlite_databases: NewData
             play(seed, stage.engine, stage.mortal)
         finally:
             stage.clear()
+
+
+@pytest.mark.parametrize("seed", [int(ONE)] if ONE else range(SEEDS // 20))
+def test_what_stripe_is_sent_is_what_the_rules_say(sqlite_databases: NewDatabase, seed: int) -> None:
+    engine = sqlite_databases()
+    hurried(engine)
+    with running_sandbox(StripeSandbox(), deliver_webhooks=False) as sandbox:
+        play_and_send(seed, engine, sandbox)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("seed", [int(ONE)] if ONE else range(0, SEEDS // 4, 10))
+def test_postgresql_keeps_the_same_books(postgres_databases: NewDatabase, seed: int) -> None:
+    """With all that stories are checked for without being told."""
+    engine = postgres_databases()
+    play(seed, engine)
+    engine.dispose()
