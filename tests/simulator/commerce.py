@@ -85,6 +85,7 @@ def _end(scene: Scene) -> None:
             agreements.reopen(scene, account)
         runs.only(scene, account.id, first_of(last))
     for month in months_between(min(each.billed_from for each in scene.books.accounts.values()), after(last)):
-        documents.bill(scene, month)
+        if month == last or scene.books.is_open(month):
+            documents.bill(scene, month)
     documents.invoice_contracts(scene)
     documents.look(scene)

@@ -197,6 +197,15 @@ class Books:
                 invoice.carried_to = len(account.credits)
                 account.credits.append(Credit(line.amount, CARRIED))
 
+    def is_open(self, month: str) -> bool:
+        """Whether somebody has task runs in a month and no invoice."""
+        return any(
+            month >= account.billed_from
+            and account.live(month) is None
+            and _in_month(runs_of(self.log, account.id), month)
+            for account in self.accounts.values()
+        )
+
     def would_fail(self, month: str, only: str | None) -> dict[str, str]:
         """Whom a run would name, without billing anybody."""
         failed = {}
