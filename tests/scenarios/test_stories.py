@@ -37,11 +37,15 @@ def _runs(story: Story) -> int:
     )
 
 
+def _names_events(story: Story) -> bool:
+    return any(clause.verb.text == "events of {account}" for step in story.steps for clause in step.clauses)
+
+
 def _up_to(runs: int) -> list[str]:
     return [name for name, story in STORIES.items() if _runs(story) <= runs]
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", [name for name in STORIES if not _names_events(STORIES[name])])
 def test_story(name: str, sqlite_databases: Callable[[], sa.Engine]) -> None:
     tell(STORIES[name], sqlite_databases(), QuantityFeed())
 
