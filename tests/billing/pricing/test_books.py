@@ -99,6 +99,8 @@ def test_a_month_has_its_own_terms() -> None:
         Priced(100, 30),
         Priced(300, 30),
     ]
+    half = books(changes=(program("50", "2026-09-01", "2026-10-01"),))
+    assert own_price(half, CATALOGUE, SEPTEMBER, days) == Priced(150, 30)
 
 
 def test_months_under_contract_draw_on_one_balance() -> None:

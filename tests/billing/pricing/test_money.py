@@ -182,6 +182,11 @@ def test_money_adds_up_within_a_currency() -> None:
     assert str(Money(135_000, "USD")) == "1,350.00 USD"
 
 
+def test_of_equal_amounts_none_is_less() -> None:
+    assert not Money(5, "USD") < Money(5, "USD")
+    assert Money(4, "USD") < Money(5, "USD")
+
+
 def test_mixing_currencies_raises() -> None:
     dollars, euros = Money(1, "USD"), Money(1, "EUR")
     for mix in (dollars.__add__, dollars.__sub__, dollars.__lt__):
