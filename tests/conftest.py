@@ -25,6 +25,10 @@ from tests.stores import Stores
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
 settings.register_profile("nightly", max_examples=5000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+# Thousands of times over, and the same each time (scripts/mutate).
+settings.register_profile(
+    "mutation", max_examples=60, deadline=None, suppress_health_check=_SLOW_IS_FINE, derandomize=True
+)
 settings.load_profile(os.environ.get("BILLING_TEST_PROFILE", "default"))
 
 configure()

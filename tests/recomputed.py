@@ -9,8 +9,8 @@ from math import floor
 from typing import Any
 
 # The places that amounts have, and the smallest coin, where they are not two and 0.01.
-_PLACES = {"JPY": 0, "ISK": 2}
-_COIN = {"JPY": Fraction(1), "ISK": Fraction(1)}
+_PLACES = {"JPY": 0, "ISK": 2, "KWD": 3}
+_COIN = {"JPY": Fraction(1), "ISK": Fraction(1), "KWD": Fraction(1, 1000)}
 
 
 def _half_up(value: Fraction, code: str) -> Fraction:

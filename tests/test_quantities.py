@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.period import Month, day_start
 from metering.store.sql import SqlEventStore
+from tests.examples import share
 from tests.quantities import STATE, Batch, QuantityStore, events_of, run_id
 
 DAYS = [date(2026, 9, 28) + timedelta(days=number) for number in range(6)]
@@ -42,7 +43,7 @@ def _contiguous(history: list[list[Batch]]) -> list[list[Batch]]:
 
 
 @given(st.lists(st.lists(batches, min_size=1, max_size=3), min_size=1, max_size=6).map(_contiguous))
-@settings(max_examples=60)
+@share(30)
 def test_quantities_are_kept_as_events_are(
     sqlite_databases: Callable[[], sa.Engine], history: list[list[Batch]]
 ) -> None:

@@ -22,7 +22,7 @@ from billing.pricing.contract import Contract, Grant, Instalments, Service
 from billing.pricing.data_file import read_data
 from billing.pricing.days import parse_day
 from billing.pricing.errors import AmountError, ContractError, CurrencyError
-from billing.pricing.money import parse_amount, plain, to_major
+from billing.pricing.money import amount_text, parse_amount
 
 _CONTRACT_KEYS = (
     "id", "account", "start", "end", "plan", "currency", "instalments", "grants", "services"
@@ -85,7 +85,7 @@ def contract_to_data(contract: Contract) -> dict[str, object]:
     """The contract in the shape of its file, ready for JSON; read again, it is the same contract."""
 
     def price(amount: int) -> str:
-        return plain(to_major(amount, contract.currency))
+        return amount_text(amount, contract.currency)
 
     return {
         "id": contract.id,

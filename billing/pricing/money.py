@@ -120,6 +120,16 @@ def format_amount(amount: int, code: str) -> str:
     return f"{major:,.{places}f} {code}"
 
 
+def amount_text(amount: int, code: str) -> str:
+    """An amount in minor units as `parse_amount` reads it.
+
+    >>> amount_text(135_000, "USD"), amount_text(50, "JPY"), amount_text(500, "ISK")
+    ('1350.00', '50', '5')
+    """
+    unit = currency(code)
+    return f"{to_major(amount, code):.{unit.places}f}"
+
+
 def plain(value: Decimal) -> str:
     """A decimal without exponent, with the places it has: for JSON answers and line descriptions.
 

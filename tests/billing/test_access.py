@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.access import (
@@ -33,6 +33,7 @@ from metering.database import reading
 from metering.period import DAY_US, HOUR_US, parse_instant
 from tests.billing.api.client import Client, running
 from tests.conftest import NewDatabase
+from tests.examples import few
 from tests.world import NOVEMBER_2, World
 
 
@@ -135,7 +136,7 @@ def test_any_text_is_an_end_or_is_refused(text: str) -> None:
             assert error.field in ("expires", "overlap")
 
 
-@settings(max_examples=60)
+@few(60)
 @given(
     overlap=st.integers(0, 3 * DAY_US),
     life=st.none() | st.integers(1, 3 * DAY_US),

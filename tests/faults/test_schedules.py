@@ -7,15 +7,13 @@ One seed alone: `BILLING_TEST_SEED=17 python -m pytest tests/faults/test_schedul
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import settings
 
-from metering.database import make_engine
 from tests.conftest import NewDatabase
 from tests.faults.schedules import Schedule, draw
+from tests.faults.stage import Stage
 from tests.faults.story import Story
 
 # Under the nightly profile, many more.
@@ -25,33 +23,17 @@ ONE = os.environ.get("BILLING_TEST_SEED")
 BATCH = 10
 
 
-class Stage:
-    """One database, put back as it was before each story: what the engines prepared stays prepared."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._mortal = make_engine(engine.url.render_as_string(hide_password=False))
-        self._file = Path(str(engine.url.database))
-        self._empty = self._file.read_bytes()
-
-    def play(self, schedule: Schedule) -> None:
-        try:
-            Story(self._engine, self._mortal, schedule).play()
-        except Exception as error:
-            raise AssertionError(f"seed {schedule.seed}: {error}\n{schedule}") from error
-        finally:
-            self._clear()
-
-    def _clear(self) -> None:
-        for engine in (self._engine, self._mortal):
-            engine.dispose()
-        for more in ("-wal", "-shm"):
-            self._file.with_name(self._file.name + more).unlink(missing_ok=True)
-        self._file.write_bytes(self._empty)
+def play(stage: Stage, schedule: Schedule) -> None:
+    try:
+        Story(stage.engine, stage.mortal, schedule).play()
+    except Exception as error:
+        raise AssertionError(f"seed {schedule.seed}: {error}\n{schedule}") from error
+    finally:
+        stage.clear()
 
 
 @pytest.mark.parametrize("first", [int(ONE)] if ONE else range(0, SEEDS, BATCH))
 def test_whatever_goes_wrong_an_invoice_is_sent_once(sqlite_databases: NewDatabase, first: int) -> None:
     stage = Stage(sqlite_databases())
     for seed in range(first, first + (1 if ONE else BATCH)):
-        stage.play(draw(seed))
+        play(stage, draw(seed))

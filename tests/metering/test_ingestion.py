@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.event import TaskRunEvent
@@ -14,6 +14,7 @@ from metering.ingestion import PART_BESIDE, GroupCommit, Overloaded
 from metering.store.sql import SqlEventStore
 from tests.conftest import Stores
 from tests.events import event, runs
+from tests.examples import share
 from tests.world import NOVEMBER_2, OCTOBER
 
 _UUID = "0199a3a4-5b6c-7d8e-9f00-1122334455"
@@ -71,7 +72,7 @@ def test_a_commit_that_fails_tells_who_waits_and_the_next_one_is_kept(engine: sa
     writer.close()
 
 
-@settings(max_examples=15)
+@share(8)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.lists(st.sampled_from(_SAID), min_size=1, max_size=5)),

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.database import make_engine, writing
@@ -22,6 +22,7 @@ from metering.store.postgres_driver import COPIED_FROM, PostgresDriver
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase, Stores
 from tests.events import event
+from tests.examples import share
 from tests.world import NOVEMBER_2, OCTOBER
 
 _UUID = "0199a3a4-5b6c-7d8e-9f00-"
@@ -61,7 +62,7 @@ def test_what_is_held_and_what_is_new_in_one_batch(engine: sa.Engine, text: bool
     assert sorted(listed) == sorted({each.task_run_id for each in sent})
 
 
-@settings(max_examples=20)
+@share(10)
 @given(parts=st.lists(st.tuples(st.integers(0, 600), st.integers(1, 900)), min_size=1, max_size=4))
 def test_however_it_is_cut_each_run_is_counted_once(
     postgres_stores: Stores, parts: list[tuple[int, int]]

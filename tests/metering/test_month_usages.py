@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.event import TaskRunEvent
@@ -29,6 +29,7 @@ from metering.store.revised import revised_runs
 from metering.store.sql import SqlEventStore
 from metering.usage import Run
 from tests.conftest import STORES
+from tests.examples import share
 from tests.stores import Stores
 
 OCTOBER = Month.parse("2026-10")
@@ -123,7 +124,7 @@ def _renamed(batches: list[list[TaskRunEvent]]) -> tuple[dict[str, str], list[li
     return names, renamed
 
 
-@settings(max_examples=30)
+@share(15)
 @given(batches=_batches(_IDS) | _batches(_IDS | _TEXTS))
 def test_a_month_of_many_accounts_is_the_month_of_each(
     shared_store: EventStore, batches: list[list[TaskRunEvent]]

@@ -6,7 +6,17 @@ from itertools import permutations
 
 import pytest
 
-from metering.outcome import FINAL_STATES, NOT_BILLED, Outcome, Statement, classify, winner
+from metering.outcome import (
+    FINAL_STATES,
+    NOT_BILLED,
+    Action,
+    Outcome,
+    Statement,
+    changes_nothing,
+    classify,
+    judged,
+    winner,
+)
 
 SECOND = 1_000_000
 
@@ -73,3 +83,19 @@ def test_among_equals_earliest_end_then_shortest_then_smallest_texts() -> None:
 def test_a_run_without_statements_has_no_winner() -> None:
     with pytest.raises(ValueError, match="empty"):
         winner([])
+
+
+@pytest.mark.parametrize(
+    ("duration_us", "then"),
+    [(0, "too_short"), (SECOND, "too_short"), (SECOND + 1, "billable"), (3600 * SECOND, "billable")],
+)
+def test_a_rollback_that_is_restored_is_a_completion_of_its_duration(duration_us: int, then: str) -> None:
+    rolled_back = Statement(Outcome.REVERSED, 0, duration_us, "", "", "")
+    assert judged([rolled_back], Action.RESTORE).outcome.reason == then
+
+
+@pytest.mark.parametrize("held", Outcome)
+def test_a_correction_says_something_where_it_changes_something(held: Outcome) -> None:
+    reversed_already = held is Outcome.REVERSED
+    assert changes_nothing(held, Action.REVERSE) is reversed_already
+    assert changes_nothing(held, Action.RESTORE) is not reversed_already

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.pricing.contract import Contract, Grant, Instalments
@@ -17,6 +17,7 @@ from billing.pricing.drawdown import draw
 from billing.pricing.run_ledger import balance, to_record
 from billing.reporting.contract_report import ContractReport, contract_report
 from tests.billing.pricing.data import plan
+from tests.examples import few
 from tests.properties.test_commitment import END, START, TERM_DAYS, grants, one_by_one, usages
 
 PRICES = plan((3, "0"), (7, "0.50"), (None, "0.25"))  # the nth run of a month, counted below
@@ -130,7 +131,7 @@ def test_what_is_to_come_agrees_with_drawing_run_by_run(
         assert found.top_up is None
 
 
-@settings(max_examples=25)
+@few(25)
 @given(contracts(), usages, as_of_days)
 def test_an_exhausted_balance_names_the_day_it_was_first_missed(
     contract: Contract, usage: dict[date, int], as_of: date

@@ -32,9 +32,10 @@ def audit(office: Office) -> None:
             f"the story does not describe {invoice.number} of {invoice.account}"
         )
         if invoice.status != "draft":
+            _check_never_changed(office.issued[invoice.id], invoice)
+        if invoice.status != "draft" and not office.hurries:
             found = verify(office.engine, office.store, invoice.id)
             assert found.ok, f"{invoice.number}: {found.to_data()}"
-            _check_never_changed(office.issued[invoice.id], invoice)
             recomputed.check(explain_invoice(office.engine, office.store, invoice.id).to_data())
     for account in list_accounts(office.engine):
         check_credit_ledger(office, account.id, [each for each in made if each.account == account.id])

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,14 @@ class Verb:
     def match(self, key: str) -> dict[str, str] | None:
         """The names in it, if `key` is this sentence: one word each, but for days and months, which may be
         `2026-01 to 2026-11`."""
-        one = re.sub(r"\\\{(month|when)\\\}", r"(?P<\1>.+)", re.escape(self.text))
-        found = re.fullmatch(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\S+)", one), key)
+        found = _pattern(self.text).fullmatch(key)
         return None if found is None else found.groupdict()
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    one = re.sub(r"\\\{(month|when)\\\}", r"(?P<\1>.+)", re.escape(text))
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\S+)", one))
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,11 @@ def story_from_text(text: str, name: str, verbs: list[Verb]) -> Story:
         data = yaml.load(text, _Strict)
     except yaml.YAMLError as error:
         raise StoryError(f"{name}: {error}") from None
+    return story_from_data(data, name, verbs)
+
+
+def story_from_data(data: Any, name: str, verbs: list[Verb]) -> Story:
+    """From what a file would say, everything as text."""
     _check_keys(name, data, {"story", "why", "timeline"}, {"story", "why", "timeline"})
     steps = tuple(
         _step(f"{name}, step {number}", item, verbs) for number, item in enumerate(data["timeline"], start=1)

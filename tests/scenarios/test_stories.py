@@ -37,11 +37,15 @@ def _runs(story: Story) -> int:
     )
 
 
+def _names_events(story: Story) -> bool:
+    return any(clause.verb.text == "events of {account}" for step in story.steps for clause in step.clauses)
+
+
 def _up_to(runs: int) -> list[str]:
     return [name for name, story in STORIES.items() if _runs(story) <= runs]
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", [name for name in STORIES if not _names_events(STORIES[name])])
 def test_story(name: str, sqlite_databases: Callable[[], sa.Engine]) -> None:
     tell(STORIES[name], sqlite_databases(), QuantityFeed())
 
@@ -60,6 +64,11 @@ def test_story_on_postgresql(name: str, postgres_databases: Callable[[], sa.Engi
 
 def tell(story: Story, engine: sa.Engine, feed: Feed) -> Office:
     office = Office(engine, feed)
+    tell_in(office, story)
+    return office
+
+
+def tell_in(office: Office, story: Story) -> None:
     for number, step in enumerate(story.steps, start=1):
         try:
             _carry_out(step, office)
@@ -67,7 +76,6 @@ def tell(story: Story, engine: sa.Engine, feed: Feed) -> Office:
             error.add_note(f"in step {number} of {story.name}.yaml, on {step.on}")
             raise
     audit(office)
-    return office
 
 
 def _carry_out(step: Step, office: Office) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.advice.commitment import (
@@ -23,6 +23,7 @@ from billing.pricing.rating import rate
 from billing.pricing.terms import Protection, Terms
 from metering.period import Month
 from tests.billing.pricing.data import STANDARD, plan
+from tests.examples import few
 
 MONTHS = tuple(Month(2026, number) for number in range(1, 13))
 STANDARD_TERMS = Agreed("acme", "USD", STANDARD, Terms())
@@ -80,7 +81,7 @@ days = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
+@few(60)
 @given(days, st.integers(1, 3_000_000), st.integers(0, 10**6))
 def test_every_month_rated_by_itself(usage: dict[date, int], runs: int, price: int) -> None:
     found = compare(STANDARD_TERMS, MONTHS, usage, Offer(runs, price))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import billing.tables
@@ -28,6 +28,7 @@ from tests.billing.alerts.small import check, small, use
 from tests.billing.pricing.contracts import day, grant
 from tests.conftest import NewDatabase
 from tests.events import event
+from tests.examples import share
 from tests.world import World
 
 
@@ -235,7 +236,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60)
+@share(30)
 @given(steps=steps, ends_with_check=st.booleans())
 def test_each_threshold_once_and_never_before_it_is_reached(
     sqlite_databases: NewDatabase, steps: list[tuple[str, int]], ends_with_check: bool

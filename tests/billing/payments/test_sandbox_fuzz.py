@@ -6,12 +6,13 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.payments.stripe_sandbox import Request, StripeSandbox, params
 from billing.payments.stripe_sandbox.cards import CARDS
 from billing.payments.stripe_sandbox.routes import ROUTES, Route
+from tests.examples import share
 
 AUTH = {"authorization": "Bearer sk_test_x"}
 NOW = 1_791_000_000
@@ -132,7 +133,7 @@ def check(sandbox: StripeSandbox) -> None:
             assert customer["balance"] == sum(state.balance_transactions.rows[id]["amount"] for id in ids)
 
 
-@settings(max_examples=60, deadline=None)
+@share(30)
 @given(st.lists(asked(), min_size=5, max_size=25))
 def test_it_always_answers(requests: list[tuple[Route, list[str], Pairs]]) -> None:
     sandbox = StripeSandbox(clock=lambda: NOW, seed="fuzz")

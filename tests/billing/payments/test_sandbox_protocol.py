@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 import stripe
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.payments.stripe_sandbox import RunningSandbox
 from billing.payments.stripe_sandbox.forms import decode
 from tests.billing.payments.conftest import Clock, connect, refusal
+from tests.examples import few
 
 Draft = Callable[..., stripe.Invoice]
 KEY = {"Authorization": "Bearer sk_test_x"}
@@ -161,7 +162,7 @@ LEAF = st.text(st.characters(codec="utf-8"), max_size=8)
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=6)
 
 
-@settings(max_examples=50, deadline=None)
+@few(50)
 @given(
     st.dictionaries(
         NAME, st.recursive(LEAF, lambda inner: st.dictionaries(NAME, inner, min_size=1), max_leaves=9)

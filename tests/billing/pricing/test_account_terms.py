@@ -226,3 +226,63 @@ def test_changes_are_kept_as_data_and_come_back_the_same(change: Change) -> None
 def test_data_of_an_unknown_kind_is_no_change() -> None:
     with pytest.raises(ValueError, match="no change of terms of kind 'rebate'"):
         change_from_data("rebate", {})
+
+
+def test_what_is_agreed_for_the_same_month_again_takes_its_place() -> None:
+    first, second = (Enrolment(month("2026-03"), "standard", each) for each in ("2021-02", "2021-11"))
+    assert terms_of([STARTER, first, second]).enrolments == (STARTER, second)
+    one, other = (Protection(month("2026-03"), PriceProtection(cents, APRIL)) for cents in (1, 2))
+    assert terms_of([STARTER, one, other]).protections == (other,)
+    third, fourth = (NewPlan("acme-2026", month("2026-11"), f"starter@{each}") for each in ("1", "2"))
+    assert terms_of([STARTER, CONTRACT, third, fourth]).repriced == (fourth,)
+
+
+NEXT_YEAR = replace(CONTRACT, id="acme-2027", start=date(2027, 4, 1), end=date(2028, 4, 1), grants=())
+
+
+def test_of_two_contracts_each_has_its_own_changes() -> None:
+    """A plan, a grant, an end, a withdrawal of one of them: the other stays as it was."""
+    plan = NewPlan("acme-2026", month("2026-11"), "starter@1")
+    later = NewPlan("acme-2027", month("2027-11"), "starter@2")
+    both = [STARTER, CONTRACT, NEXT_YEAR]
+    assert terms_of([*both, later, plan]).repriced == (later, plan)
+    assert terms_of([*both, plan, replace(later, from_month=month("2027-05"))]).repriced[0] == plan
+    granted = terms_of([*both, MORE])
+    assert [[each.id for each in held.grants] for held in granted.contracts] == [["g1", "g2"], []]
+    left = terms_of([*both, plan, later, Withdrawal("acme-2027")])
+    assert (left.contracts, left.repriced) == ((CONTRACT,), (plan,))
+    assert terms_of([*both, plan, later]).plan_ids() == {
+        "starter@2021-02",
+        "standard@2021-02",
+        "starter@1",
+        "starter@2",
+    }
+
+
+def test_a_month_knows_its_contract_and_what_was_granted_by_its_end() -> None:
+    in_april = terms_of([STARTER, CONTRACT]).in_month(month("2026-04"))
+    assert (in_april.contract, in_april.grants) == (
+        "acme-2026",
+        (replace(GRANT, expires_on=date(2026, 5, 1)),),
+    )
+    on_the_first = MoreRuns("acme-2026", replace(MORE.grant, granted_on=date(2026, 5, 1)))
+    assert terms_of([STARTER, CONTRACT, on_the_first]).in_month(month("2026-04")) == in_april
+    renamed = terms_of([STARTER, replace(CONTRACT, id="other")]).in_month(month("2026-04"))
+    assert renamed == replace(in_april, contract="other")
+
+
+def test_who_leaves_a_program_keeps_the_others_and_what_is_over() -> None:
+    over = replace(STARTUP, starts_on=date(2026, 1, 1), ends_on=date(2026, 2, 1))
+    leaves = ProgramEnd(ProgramName.STARTUPS, date(2026, 5, 1))
+    left = terms_of([STARTER, over, NONPROFIT, STARTUP, leaves]).programs
+    assert left == (over, NONPROFIT, replace(STARTUP, ends_on=date(2026, 5, 1)))
+    for change in (leaves, replace(leaves, ends_on=STARTUP.ends_on)):
+        with pytest.raises(TermsError):
+            terms_of([STARTER, over, NONPROFIT, *([STARTUP] if change is not leaves else []), change])
+
+
+def test_a_grant_that_ends_on_the_new_end_is_as_it_was() -> None:
+    longer = terms_of([STARTER, CONTRACT, NewEnd("acme-2026", date(2028, 1, 1))]).contracts[0]
+    assert longer.grants == CONTRACT.grants, "grants are extended where that is asked for"
+    assert CONTRACT.with_end(date(2028, 1, 1)) == longer
+    assert CONTRACT.with_plan("starter@1") == replace(CONTRACT, plan="starter@1")

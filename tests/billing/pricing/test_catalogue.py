@@ -111,6 +111,18 @@ def test_a_float_is_never_a_price() -> None:
         PlanVersion("test", "v1", date(2021, 2, 1), "USD", None, (Bracket(None, 0.0025),))  # type: ignore[arg-type]
 
 
+def test_a_soft_limit_may_be_where_a_bracket_ends_and_may_be_zero() -> None:
+    assert plan((10, "1"), (None, "0"), soft_limit=10).soft_limit == 10
+    assert plan((None, "0"), soft_limit=0).soft_limit == 0
+
+
+@pytest.mark.parametrize("version", ["1", "x" * 64])
+def test_the_shortest_and_the_longest_version(version: str) -> None:
+    assert replace(STARTER, version=version).version == version
+    with pytest.raises(CatalogueError):
+        replace(STARTER, version="x" * 65)
+
+
 def test_a_version_may_be_free_text() -> None:
     assert replace(STARTER, version="2021 autumn/b").id == "starter@2021 autumn/b"
 

@@ -89,6 +89,24 @@ def test_a_contract_prints_what_its_file_said() -> None:
     assert contract_to_data(contract_from_data(HEAD)) == HEAD | {"grants": [], "services": []}
 
 
+@pytest.mark.parametrize(
+    ("code", "price", "minor"), [("ISK", "900", 90_000), ("KWD", "0.125", 125), ("JPY", "7", 7)]
+)
+def test_prices_have_the_places_of_the_currency(code: str, price: str, minor: int) -> None:
+    """Stripe counts krónur in hundredths, and nobody writes them."""
+    held = {"granted_on": "2026-01-01", "expires_on": "2027-01-01"}
+    services = [{"description": "Onboarding", "price": price, "due_on": "2026-01-01"}]
+    said = {
+        **DATA,
+        "currency": code,
+        "grants": [{"id": "g1", "runs": 1, "price": price, **held}],
+        "services": services,
+    }
+    contract = contract_from_data(said)
+    assert (contract.grants[0].price, contract.services[0].price) == (minor, minor)
+    assert contract_to_data(contract) == said
+
+
 def test_a_grant_is_for_the_term_unless_it_says_otherwise() -> None:
     grants = [
         {"id": "g", "runs": 5, "price": 0},

@@ -40,6 +40,9 @@ def test_a_line_with_one_run() -> None:
         "Task run 10,001 at 0.0025 USD",
     ]
     assert [line.description for line in invoice(1).lines] == ["Task run 1 (free)"]
+    assert [line.description for line in invoice(10_002).lines][1:] == [
+        "Task runs 10,001 to 10,002 at 0.0025 USD each"
+    ]
 
 
 def test_the_document_as_json() -> None:

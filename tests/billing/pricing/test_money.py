@@ -12,6 +12,7 @@ from billing.pricing.errors import AmountError, CurrencyError, CurrencyMismatch
 from billing.pricing.money import (
     EXACT,
     Money,
+    amount_text,
     format_amount,
     multiply,
     parse_amount,
@@ -113,6 +114,7 @@ def test_a_quantity_is_an_int(bad: object) -> None:
     ],
 )
 def test_amounts_are_read_in_major_units(text: str, code: str, minor: int) -> None:
+    assert parse_amount(amount_text(minor, code), code) == minor
     assert parse_amount(text, code) == minor
 
 
@@ -178,6 +180,11 @@ def test_money_adds_up_within_a_currency() -> None:
     assert Money(2500, "USD") + Money(50, "USD") - Money(1, "USD") == Money(2549, "USD")
     assert -Money(5, "USD") < Money(0, "USD")
     assert str(Money(135_000, "USD")) == "1,350.00 USD"
+
+
+def test_of_equal_amounts_none_is_less() -> None:
+    assert not Money(5, "USD") < Money(5, "USD")
+    assert Money(4, "USD") < Money(5, "USD")
 
 
 def test_mixing_currencies_raises() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from billing.alerts.figures import month_figures
 from billing.plans import shipped_catalogue
-from billing.pricing.books import Books, DailyCounts, own_basis
-from billing.pricing.catalogue import Catalogue
+from billing.pricing.books import Books, DailyCounts, Issued, own_basis
+from billing.pricing.catalogue import Bracket, Catalogue, PlanVersion
 from billing.pricing.credit import Credit
 from billing.pricing.invoice import compose
+from billing.pricing.line import Line, LineKind
 from billing.pricing.outlook import Outlook, outlook
 from billing.pricing.terms import Enrolment, terms_of
 from metering.forecast import HISTORY_DAYS
@@ -115,3 +116,28 @@ def test_it_is_what_alerts_compare_and_what_an_invoice_would_be(
     if found.low is not None and found.expected is not None and found.high is not None:
         assert found.low.billable <= found.expected.billable <= found.high.billable
         assert found.document.total <= found.low.total <= found.expected.total <= found.high.total
+
+
+def test_what_is_adjusted_of_the_past_is_part_of_the_month() -> None:
+    """September was invoiced for 12,000 runs, 5.00, and has 14,000 now: 10.00, so 5.00 more with October."""
+    billed = (rated(12_000, 500),)
+    known = {date(2026, 9, 5): Counts({Outcome.BILLABLE: 14_000}), **usage(1_000, 15)}
+    found = look(known, replace(BOOKS, issued=(Issued(Month(2026, 9), billed),)))
+    assert found.forecast is not None and found.expected is not None
+    assert found.forecast.more == found.expected.billable - 15_000
+    assert found.document.total == 1_250 + 500
+    without = look(known)
+    assert without.expected is not None
+    assert found.expected.total == without.expected.total + 500
+    assert found.version.id == "starter@2021-02"
+
+
+def test_a_plan_that_is_free_without_end_has_no_free_runs_to_count() -> None:
+    free = Books("acme", "USD", terms_of([Enrolment(Month(2026, 1), "free", "1")]))
+    plan = PlanVersion("free", "1", date(2021, 1, 1), "USD", None, (Bracket(None, Decimal(0)),))
+    found = outlook(free, Catalogue((plan,)), OCTOBER, usage(1_000), TODAY)
+    assert (found.free, found.free_used) == (None, None)
+
+
+def rated(runs: int, cents: int) -> Line:
+    return Line(LineKind.USAGE, "usage", runs, None, Decimal(cents).scaleb(-2), cents)

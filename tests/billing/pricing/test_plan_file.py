@@ -50,6 +50,11 @@ def priced(price: object) -> dict[str, object]:
     return small(brackets=[{"up_to": 10, "unit_price": "0"}, {"up_to": None, "unit_price": price}])
 
 
+def test_a_soft_limit_is_read() -> None:
+    free = [{"up_to": 10_000, "unit_price": "0"}, {"up_to": None, "unit_price": "0"}]
+    assert one(small(soft_limit=10_000, brackets=free)).soft_limit == 10_000
+
+
 def one(data: object) -> PlanVersion:
     (version,) = plans_from_data(data)
     return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -48,3 +49,14 @@ def test_committed_runs_that_can_be_used_today() -> None:
     assert quota(STARTER, contract, usage, TODAY) == Quota(10_469, 1, 0)
     usage[TODAY] += 1
     assert not quota(STARTER, contract, usage, TODAY).left
+
+
+def test_a_grant_is_good_from_its_first_day_to_the_one_before_it_expires() -> None:
+    today_on = _grant("on", 7, TODAY, date(2026, 12, 1))
+    today_over = _grant("over", 100, date(2026, 1, 1), TODAY)
+    assert quota(STARTER, _contract(today_on, today_over), {}, TODAY) == Quota(0, 10_000, 7)
+
+
+def test_a_plan_that_is_free_without_end_and_limit_has_no_end() -> None:
+    free = replace(DEVELOPER, soft_limit=None)
+    assert quota(free, None, {TODAY: 10_001}, TODAY) == Quota(10_001, None, 0)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from billing.pricing.catalogue import PlanVersion
-from billing.pricing.rating import Standing, free_runs, over_soft_limit, rate, standing
+from billing.pricing.rating import Standing, first_price, free_runs, over_soft_limit, rate, standing
 from tests.billing.pricing.data import DEVELOPER, LATER, STANDARD, STARTER, plan
 
 
@@ -119,3 +119,9 @@ def test_free_runs_are_those_before_the_first_that_costs() -> None:
     assert free_runs(DEVELOPER) is None
     assert free_runs(plan((5, "0"), (8, "0"), (None, "1"))) == 8
     assert free_runs(plan((5, "1"), (None, "0"))) == 0
+
+
+def test_the_first_price_is_that_of_the_first_run_that_costs_anything() -> None:
+    assert first_price(STARTER) == Decimal("0.0025")
+    assert first_price(plan((10, "0"), (20, "0.01"), (None, "0.5"))) == Decimal("0.01")
+    assert first_price(DEVELOPER) == Decimal(0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.access import create_key, rotate_key
@@ -46,6 +46,7 @@ from metering.store import Verdict
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import runs
+from tests.examples import share
 from tests.world import OCTOBER, World
 
 ROOT = Path(__file__).parents[3]
@@ -322,7 +323,7 @@ def test_there_are_no_other_proposals(world: World) -> None:
             do()
 
 
-@settings(max_examples=40)
+@share(20)
 @given(cents=st.integers(1, 30_000), limit=st.integers(0, 20_000))
 def test_credit_above_a_limit_is_given_by_two_and_never_by_one(
     sqlite_databases: NewDatabase, cents: int, limit: int

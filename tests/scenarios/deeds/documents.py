@@ -10,7 +10,7 @@ from billing.payments.stripe_objects import StripeInvoice
 from billing.pricing.money import parse_amount
 from metering.period import SECOND_US, Month
 from tests.scenarios.office import BY, Office
-from tests.scenarios.story import day, money, months
+from tests.scenarios.story import day, money, months, whole
 from tests.scenarios.verbs import does
 
 
@@ -51,6 +51,18 @@ def bill_early(office: Office, value: str) -> None:
     _bill(office, value, early=True)
 
 
+@does("bill and be killed")
+def bill_and_be_killed(office: Office, *, month: str, at_step: str) -> None:
+    """The process ends at a step after the run has begun, the last one before it would be done."""
+    office.bill_and_be_killed(Month.parse(month), whole(at_step))
+
+
+@does("bill what a kill left")
+def bill_the_rest(office: Office, value: str) -> None:
+    """As of the cutoff with which the run began: what was shown of the month meanwhile may differ."""
+    office.bill(Month.parse(value), None, early=False, resumes=True)
+
+
 def _bill(office: Office, value: str, *, account: str | None = None, early: bool = False) -> None:
     for month in months(value):
         office.bill(month, account, early)
@@ -76,9 +88,10 @@ def approve(office: Office, value: str) -> None:
 
 @does("void invoice {number}")
 def void(office: Office, value: str, number: str) -> None:
-    voids.void_invoice(office.engine, number, value, by=BY, now=office.now)
+    voids.void_invoice(office.engine, office.invoice(number).id, value, by=BY, now=office.now)
 
 
 @does("credit note on {number}")
 def note(office: Office, number: str, *, amount: str, kind: str, reason: str) -> None:
-    credit_notes.credit_note(office.engine, number, money(amount), kind, reason, by=BY, now=office.now)
+    invoice = office.invoice(number).id
+    credit_notes.credit_note(office.engine, invoice, money(amount), kind, reason, by=BY, now=office.now)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 
 from billing import corrections
+from metering.ingestion import IngestReport
 from metering.outcome import Outcome
+from metering.sources import Admission, decode
 from tests.quantities import Batch
 from tests.scenarios.office import BY, Office
-from tests.scenarios.story import StoryError, day, days, whole
+from tests.scenarios.story import StoryError, day, days, rows, whole
 from tests.scenarios.verbs import does
 
 _OUTCOMES = {outcome.reason: outcome for outcome in Outcome} | dict.fromkeys(
@@ -73,3 +77,41 @@ def correct(office: Office, value: dict[str, str], account: str) -> None:
             office.engine, office.store, account, ids, action, "a story", author=BY, now=office.now
         )
         assert (done.corrected, done.unchanged, done.errors) == (quantity, 0, ())
+
+
+@does("events of {account}")
+def send_events(office: Office, value: str, account: str) -> None:
+    """One event of each run, as a source sends it: `a-1 to a-12  COMPLETED  2026-10-03T12:00:00Z  1.5`."""
+    now = office.now
+    body = json.dumps([each for row in rows(value, 4) for each in _events(account, *row)]).encode()
+    decoded = decode(body, format="task-run", framing="json", admission=Admission(now))
+    report = IngestReport()
+    report.add(decoded, office.store.append(decoded.events, now))
+    office.result = report.to_data()
+
+
+def _events(account: str, runs: str, state: str, ended: str, seconds: str) -> Iterator[dict[str, str]]:
+    first, _, last = runs.partition(" to ")
+    name, _, begin = first.rpartition("-")
+    end = (last or first).rpartition("-")[2]
+    for number in range(int(begin), int(end) + 1):
+        run = {"account": account, "task_run_id": f"{name}-{number}", "state": state}
+        yield run | {"started_at": "2001-01-01T00:00:00Z", "ended_at": ended, "duration": seconds}
+
+
+@does("reverse runs of {account}")
+def reverse(office: Office, account: str, *, runs: str, changes: str) -> None:
+    _correct(office, account, runs, "reverse", changes)
+
+
+@does("restore runs of {account}")
+def restore(office: Office, account: str, *, runs: str, changes: str) -> None:
+    _correct(office, account, runs, "restore", changes)
+
+
+def _correct(office: Office, account: str, runs: str, action: str, changes: str) -> None:
+    """The operator's word on runs by their names; `changes`: for how many of them it is news."""
+    done = corrections.correct(
+        office.engine, office.store, account, runs.split(), action, "a story", author=BY, now=office.now
+    )
+    assert (done.corrected, done.errors) == (whole(changes), ())
