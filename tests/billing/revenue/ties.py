@@ -23,7 +23,8 @@ def months_of(office: Office) -> list[Month]:
     with office.engine.connect() as connection:
         first = connection.scalar(sa.text("SELECT min(billing_from) FROM accounts"))
         contract = connection.scalar(sa.text("SELECT min(effective_on) FROM run_ledger"))
-    month = min(Month.parse(each[:7]) for each in (first, contract) if each)
+    reported = [str(each.on) for each in office.reported.values()]  # credit may come before all else
+    month = min(Month.parse(each[:7]) for each in (first, contract, *reported) if each)
     found = []
     while month.start <= office.instant:
         found.append(month)
