@@ -98,11 +98,10 @@ def test_step_by_step_to_where_it_cannot_be_taken_back(world: World) -> None:
 def test_what_was_lost_is_in_the_trail(world: World) -> None:
     """Where there is still one: so it verifies, by the older version and after the next upgrade."""
     done = back(world, "0013")
-    assert [(step.revision, dict(step.lost)) for step in done.steps] == [
-        ("0015", {}),
-        ("0014", {"proposals": 1, "api_keys.expires_at": 1, "api_keys.last_used_at": 1}),
-    ]
-    assert "end now" in done.steps[1].says
+    (step,) = (each for each in done.steps if each.lost)
+    lost = {"proposals": 1, "api_keys.expires_at": 1, "api_keys.last_used_at": 1}
+    assert (step.revision, dict(step.lost)) == ("0014", lost)
+    assert "end now" in step.says
     with world.engine.connect() as connection:
         query = sa.text("SELECT * FROM audit_entries WHERE deed = 'schema.taken_back' ORDER BY kind")
         entries = connection.execute(query).all()

@@ -37,6 +37,8 @@ SLOWEST = 1 / 16
 LONGEST_WAIT_US = 10 * SECOND_US
 # Further ahead lies only what was written by a clock that was wrong.
 AHEAD_US = 300 * SECOND_US
+# Stripe asks for no longer rest.
+REST_US = 86_400 * SECOND_US
 _POLL_US = SECOND_US // 5
 
 
@@ -79,12 +81,12 @@ def reserve(rate: Rate, holder: str, wants: int, now: int) -> Rate:
 def believed(rate: Rate, now: int) -> Rate:
     """What is known; nothing, where some of it lies so far ahead that the clock was wrong.
 
-    >>> believed(Rate(resume_at=5), 0).resume_at, believed(Rate(resume_at=5 + AHEAD_US), 0).resume_at
+    >>> believed(Rate(resume_at=5), 0).resume_at, believed(Rate(resume_at=5 + REST_US), 0).resume_at
     (5, 0)
     """
     shares = (*rate.shares.values(), *rate.settling)
-    latest = max([rate.resume_at, rate.since, *(each.until for each in shares)])
-    return rate if latest <= now + AHEAD_US else Rate()
+    latest = max([rate.since, *(each.until for each in shares)])
+    return rate if latest <= now + AHEAD_US and rate.resume_at <= now + REST_US else Rate()
 
 
 def factor(rate: Rate, now: int) -> float:

@@ -21,7 +21,7 @@ from billing.invoices import list_invoices
 from billing.jobs import DAILY, OUTBOX, TRIGGERS, Jobs, Schedule, due_month
 from billing.notification_tables import deliveries, webhook_endpoints
 from billing.operator_tables import operator_jobs as operator_jobs_table
-from billing.payments.rate import AHEAD_US, Rate, believed, reserve
+from billing.payments.rate import REST_US, Rate, believed, reserve
 from billing.plans import load_plan_text
 from billing.reporting.everything import prove
 from billing.repository import idempotency, notifications, operator_jobs
@@ -115,7 +115,7 @@ def test_what_is_known_of_stripes_rate_by_a_wrong_clock_is_forgotten() -> None:
     assert believed(ahead, 0) == Rate()
     again = reserve(ahead, "alive", 10, 0)
     assert (again.shares["alive"].size, again.resume_at, again.shares.keys()) == (10, 0, {"alive"})
-    assert reserve(Rate(resume_at=AHEAD_US), "alive", 10, 0).resume_at == AHEAD_US
+    assert reserve(Rate(resume_at=REST_US), "alive", 10, 0).resume_at == REST_US
 
 
 def test_jobs_have_their_next_times_anew_when_the_clock_went_back(sqlite_databases: NewDatabase) -> None:
