@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from billing.app import Service
 from billing.pricing.days import first_day
 from billing.pricing.quota import quota
 from billing.repository import plans
 from billing.terms import get_account
 from metering.database import reading
+from metering.forecast import HISTORY_DAYS, forecast
 from metering.period import DAY_US, Month, day_of, day_start
 
 
-def quota_now(service: Service, account_id: str) -> dict[str, object]:
+def quota_now(service: Service, account_id: str, *, ahead: bool = False) -> dict[str, object]:
     """In the shape of JSON answers: from the counters, so it takes as long however many events there are.
-    Raises NotFound."""
+    `ahead`: with what is expected by the end of the month, for which more days are read. Raises NotFound."""
     today = day_of(service.now())
     month = Month(today.year, today.month)
     with reading(service.engine) as connection:
@@ -31,4 +34,21 @@ def quota_now(service: Service, account_id: str) -> dict[str, object]:
         "free_left": found.free_left,
         "committed_left": found.committed_left,
         "left": found.left,
+        "forecast": _forecast_data(service, account_id, found.used, today) if ahead else None,
+    }
+
+
+def _forecast_data(service: Service, account_id: str, used: int, today: date) -> dict[str, object] | None:
+    """None where there is nothing to go by."""
+    first, until = day_start(today) - HISTORY_DAYS * DAY_US, first_day(Month(today.year, today.month).next())
+    billable = service.store.billable_days(account_id, first, day_start(today) + DAY_US)
+    found = forecast(billable, today, until)
+    if found is None:
+        return None
+    return {
+        "used": used + found.more,
+        "low": None if found.low is None else used + found.low,
+        "high": None if found.high is None else used + found.high,
+        "history_days": found.history_days,
+        "judged": found.judged,
     }

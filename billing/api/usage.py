@@ -116,8 +116,21 @@ def account_preview(
     return answer(preview(door.service.engine, door.service.store, account_id, wanted))
 
 
+class QuotaForecastAnswer(BaseModel):
+    """Billable runs by the end of the month; `low` and `high` hold it four times of five, and are null where
+    the history is too short. `judged`: of how many days in the past the same rule was compared with what
+    came."""
+
+    used: int
+    low: int | None
+    high: int | None
+    history_days: int
+    judged: int
+
+
 class QuotaAnswer(BaseModel):
-    """`free_left` is null where free runs never end. `left`: whether the next run is free or committed."""
+    """`free_left` is null where free runs never end. `left`: whether the next run is free or committed.
+    `forecast` is null where it was not asked for, and where there is nothing to go by."""
 
     account: str
     month: str
@@ -126,6 +139,7 @@ class QuotaAnswer(BaseModel):
     free_left: int | None
     committed_left: int
     left: bool
+    forecast: QuotaForecastAnswer | None
 
 
 @router.get(
@@ -133,12 +147,17 @@ class QuotaAnswer(BaseModel):
     summary="Whether there is a free or committed run left",
     responses=good(QuotaAnswer) | KEYED | errors(404),
 )
-def quota(door: TheDoor, caller: Reader, account_id: AccountPath) -> Response:
+def quota(
+    door: TheDoor,
+    caller: Reader,
+    account_id: AccountPath,
+    forecast: Annotated[bool, Query(description="Also what is expected by the end of the month.")] = False,
+) -> Response:
     """For gating, before a run is started: what is left now of this month's free runs, and of the committed
     runs that can be used today. `used` are the month's billable runs. Nothing is reserved; usage is never
     blocked."""
     check_account(caller, account_id)
-    return answer(quota_now(door.service, account_id))
+    return answer(quota_now(door.service, account_id, ahead=forecast))
 
 
 def _period(door: Door, month: str | None, from_: str | None, to: str | None) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from billing.api.usage import QuotaAnswer
 from metering.period import parse_instant
 from tests.billing.api.client import Client, assert_problem
@@ -22,6 +24,7 @@ def test_what_is_left_of_the_month(client: Client) -> None:
         "free_left": 10_000,
         "committed_left": 0,
         "left": True,
+        "forecast": None,
     }
     client.world.send(
         runs(10_000), runs(5, prefix="f", state="FAILED"), runs(5, prefix="s", day="2026-09-30")
@@ -33,6 +36,26 @@ def test_what_is_left_of_the_month(client: Client) -> None:
     assert client.post("/v1/corrections", json=wrong).json()["corrected"] == 3
     answered = client.get("/v1/accounts/acme/quota").json()
     assert (answered["used"], answered["free_left"], answered["left"]) == (9_997, 3, True)
+
+
+def test_what_is_expected_is_told_on_demand(client: Client) -> None:
+    """Ten runs a day for six weeks, and four on the day itself: 10 + 4 this month, of which 6 of today and 20
+    of the last two days are to come. It is what the summary says."""
+    client.world.instant = parse_instant("2026-10-29T12:00:00Z")
+    client.post("/v1/accounts", json={"id": "acme", "billing_from": "2026-10"})
+    days = [str(date(2026, 9, 17) + timedelta(number)) for number in range(42)]
+    client.world.send(*(runs(10, prefix=day, day=day) for day in days), runs(4, prefix="t", day="2026-10-29"))
+    answered = client.get("/v1/accounts/acme/quota?forecast=true").json()
+    assert_shape(QuotaAnswer, answered)
+    assert answered["used"] == 284
+    assert answered["forecast"] == {
+        "used": 310, "low": 310, "high": 310, "history_days": 42, "judged": 19
+    }  # fmt: skip
+    said = client.get("/v1/accounts/acme/summary").json()["forecast"]
+    assert said["billable"] == {"expected": 310, "low": 310, "high": 310}
+    assert (said["history_days"], said["judged"]) == (42, 19)
+    client.post("/v1/accounts", json={"id": "idle"})
+    assert client.get("/v1/accounts/idle/quota?forecast=true").json()["forecast"] is None
 
 
 def test_who_may_ask(client: Client) -> None:
