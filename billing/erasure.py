@@ -9,7 +9,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from billing.audit.entry import state_digest
+from billing.audit.entry import ERASURE, state_digest
 from billing.audit.trail import changed_many, note
 from billing.billing_details import check_text
 from billing.closing import what_is_left
@@ -25,7 +25,6 @@ from metering.store import EventStore
 from metering.store.erasing import erase_names
 from metering.store.sql import SqlEventStore
 
-DEED = "account.erased"
 # What the laws that we know of ask for at most, in whole years after that of the issue.
 RETAIN_YEARS = 10
 _MOST_YEARS = 100
@@ -144,7 +143,7 @@ class _Work:
         # Not by `changing`: what was before is not to be in the entry.
         note(
             connection,
-            DEED,
+            ERASURE,
             "account",
             account,
             now=self._now,
@@ -200,7 +199,7 @@ class _Work:
         return len(erased)
 
     def _note(self, kind: str, ids: list[str], connection: sa.Connection) -> int:
-        changed_many(connection, DEED, kind, ids, now=self._now, by=self._by)
+        changed_many(connection, ERASURE, kind, ids, now=self._now, by=self._by)
         return len(ids)
 
     def _elsewhere(self) -> list[str]:

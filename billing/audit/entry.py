@@ -38,6 +38,10 @@ class Deed:
     states: Mapping[str, str | None] = field(default_factory=dict)
 
 
+ERASURE = "account.erased"
+"""The deed that erases details, and says in its own of how many entries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A deed in its place. `detail` is the text that `detail_sha256` is of, None once it was erased."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Chain, Finding, state_digest
+from billing.audit.entry import ERASURE, Chain, Entry, Finding, state_digest
 from billing.errors import Invalid
 from billing.repository import audit
 from billing.repository.audited import KINDS, ids, states
@@ -71,8 +72,10 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
                     found.append(each)
 
         seen = known is None or known[0] == 0
+        erasures = 0
         for entry in audit.every(connection):
             add(chain.follow(entry))
+            erasures += _erased_by(entry)
             if entry.kind in held:
                 held[entry.kind] |= entry.states
             if known is not None and entry.number == known[0]:
@@ -82,10 +85,20 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
         if not seen and known is not None:
             add([Finding(f"the trail has no entry {known[0]}, whose seal was given", None)])
         add(chain.end(*audit.end(connection)))
+        if chain.erased != erasures:
+            said = f"{chain.erased:,} entries have no details, and erasures of accounts tell of {erasures:,}"
+            add([Finding(said, None)])
         for kind, last in held.items():
             subjects += sum(digest is not None for digest in last.values())
             add(_compare(connection, kind, last))
         return Verified(chain.number, chain.erased, subjects, chain.seal, count, tuple(found))
+
+
+def _erased_by(entry: Entry) -> int:
+    """Of how many entries this one says that their details were erased."""
+    if entry.deed != ERASURE or entry.detail is None:
+        return 0
+    return int(json.loads(entry.detail).get("erased", {}).get("audit_details", 0))
 
 
 def _compare(connection: sa.Connection, kind: str, last: dict[str, str | None]) -> Iterator[Finding]:

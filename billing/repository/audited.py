@@ -106,8 +106,14 @@ KINDS: dict[str, Kind] = {
             Part(deliveries, contracts.c.account_id, join=lambda: deliveries.join(contracts)),
             Part(referrals, referrals.c.referred),
             Part(alert_settings, alert_settings.c.account_id),
-            # What an invoice did to credit is the invoice's.
-            Part(credit_ledger, credit_ledger.c.account_id, where=credit_ledger.c.invoice_id.is_(None)),
+            # What an issued invoice did to credit is the invoice's; no row is nobody's.
+            Part(
+                credit_ledger,
+                credit_ledger.c.account_id,
+                where=sa.func.coalesce(credit_ledger.c.invoice_id, "").not_in(
+                    sa.select(invoices.c.id).where(invoices.c.status != "draft")
+                ),
+            ),
         ),
     ),
     "invoice": Kind(

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from billing.audit.entry import ERASURE
 from billing.audit_tables import audit_entries
 from billing.customer_tables import disputes
 from billing.notification_tables import deliveries, events, webhook_endpoints, webhook_secrets
@@ -170,7 +171,8 @@ def _entries(connection: sa.Connection, account: str) -> list[sa.Row[Any, Any]]:
         ids = sa.select(table.c.id).where(table.c.account_id == account)
         mine |= (columns.kind == kind) & columns.subject.in_(ids)
     mine |= (columns.kind == "account") & (columns.subject == account)
-    query = sa.select(columns.number, columns.detail).where(mine, columns.detail.is_not(None))
+    has_detail = columns.detail.is_not(None) & (columns.deed != ERASURE)
+    query = sa.select(columns.number, columns.detail).where(mine, has_detail)
     return list(connection.execute(query))
 
 

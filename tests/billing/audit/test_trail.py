@@ -18,6 +18,7 @@ from billing.audit.verification import Verified, verify
 from billing.audit_tables import audit_end, audit_entries
 from billing.credits import add_credit
 from billing.errors import Invalid, NotFound, Refused
+from billing.invoices import list_invoices
 from billing.moving.tables import tables
 from billing.repository.audit import Wanted
 from billing.repository.audited import HIDDEN, KINDS
@@ -25,7 +26,7 @@ from metering.database import writing
 from tests.billing.months import bill, dollars, void
 from tests.conftest import NewDatabase
 from tests.events import runs
-from tests.world import World
+from tests.world import OCTOBER, World
 
 
 @pytest.fixture
@@ -236,12 +237,34 @@ def test_a_change_that_fails_has_no_entry(world: World) -> None:
     assert list_entries(world.engine, Wanted()) == before
 
 
-def test_an_erased_detail_leaves_the_trail_whole(world: World) -> None:
+@pytest.mark.behind_the_back
+def test_a_detail_that_is_gone_without_an_erasure_is_found(world: World) -> None:
+    """The entry stays readable, and the chain whole; tests of erasures show that theirs are not found."""
     update_account(world.engine, "acme", now=world.instant, email="ada@example.com")
     rewrite(world, "UPDATE audit_entries SET detail = NULL WHERE deed = 'account.updated'")
     done = verify(world.engine)
-    assert (done.erased, done.findings) == (1, ())
+    assert done.erased == 1
+    assert [each.says for each in done.findings] == [
+        "1 entries have no details, and erasures of accounts tell of 0"
+    ]
     assert entry_data(list_entries(world.engine, Wanted(deed="account.updated"))[0])["erased"]
+
+
+def test_credit_that_nobody_granted_is_found_whatever_it_says_of_itself(world: World) -> None:
+    """Of no invoice, of one that is not there, and of a draft: each can be spent."""
+    world.send(runs(20_000))
+    world.service.run_month(OCTOBER, early=True)
+    draft = next(each.id for each in list_invoices(world.engine) if each.status == "draft")
+    with world.engine.connect() as connection:
+        entry = connection.scalar(sa.text("SELECT entries FROM accounts WHERE id = 'acme'"))
+    forged = (
+        "INSERT INTO credit_ledger VALUES ('acme', :entry, 'crd_x', 'goodwill', 5, 'free', :invoice, 'x', 0)"
+    )
+    for invoice in (None, draft):
+        assert found(world) == []
+        rewrite(world, forged, entry=entry, invoice=invoice)
+        assert found(world) == ["account acme was changed behind the service's back"]
+        rewrite(world, "DELETE FROM credit_ledger WHERE credit_id = 'crd_x'")
 
 
 def test_an_auditor_checks_the_export_without_this_service(world: World) -> None:
