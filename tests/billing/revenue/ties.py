@@ -23,8 +23,9 @@ def months_of(office: Office) -> list[Month]:
     with office.engine.connect() as connection:
         first = connection.scalar(sa.text("SELECT min(billing_from) FROM accounts"))
         contract = connection.scalar(sa.text("SELECT min(effective_on) FROM run_ledger"))
-    reported = [str(each.on) for each in office.reported.values()]  # credit may come before all else
-    month = min(Month.parse(each[:7]) for each in (first, contract, *reported) if each)
+        credit = connection.scalar(sa.text("SELECT min(recorded_at) FROM credit_ledger"))
+    begun = [Month.parse(each[:7]) for each in (first, contract) if each]
+    month = min([*begun, *([] if credit is None else [Month.of(credit)])])  # credit may come before all else
     found = []
     while month.start <= office.instant:
         found.append(month)
