@@ -4,7 +4,7 @@
 A commit that added to the counters itself would touch nearly two rows an event, and hold them against every
 other writer until it is on the disk. Many commits together touch less than one, and no writer waits for
 another's. Nobody is told too little meanwhile: the row is written with the runs, and who reads the counters
-reads it with them (`hours`, `days`, `months`).
+reads it with them (`counted`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _each(*names: str) -> str:
 
 
 def _with_changes(settled: str, changes: str, each: str) -> str:
-    return f"({settled} UNION ALL SELECT {changes} FROM usage_changes c, {each})"
+    return f"{settled} UNION ALL SELECT {changes} FROM usage_changes c, {each}"
 
 
 _HOURS = _with_changes(
@@ -67,9 +67,7 @@ _MONTHS = _with_changes(
 _COUNTED = {"hour": _HOURS, "day": _DAYS, "month": _MONTHS}
 # Its columns by name: those of the table are of the same types.
 _MONTHS_NOW = (
-    sa.text(_MONTHS[1:-1])
-    .columns(*(sa.column(each.name, each.type) for each in usage_months.c))
-    .subquery("u")
+    sa.text(_MONTHS).columns(*(sa.column(each.name, each.type) for each in usage_months.c)).subquery("u")
 )
 
 CHANGED_MONTHS = f"SELECT min(e.month), max(e.month) FROM usage_changes c, {_each('month')}"
@@ -79,7 +77,7 @@ CHANGED_MONTHS = f"SELECT min(e.month), max(e.month) FROM usage_changes c, {_eac
 def counted(dialect: str, unit: str) -> str:
     """For a `FROM`: the counters of this unit as they are now. A key may be there more than once, also with
     less than nothing: whoever reads adds up."""
-    return _COUNTED[unit] if dialect == "postgresql" else f"usage_{unit}s"
+    return f"({_COUNTED[unit]})" if dialect == "postgresql" else f"usage_{unit}s"
 
 
 def counted_months(dialect: str) -> sa.FromClause:
