@@ -30,6 +30,17 @@ collections = sa.Table(
     sa.Column("fetched_at", sa.BigInteger, nullable=False),
 )
 
+# What Stripe collected of an invoice: each time it became another sum, by how much (below 0: less), and
+# when we learned of it. They come to the invoice's `amount_paid`.
+invoice_payments = sa.Table(
+    "invoice_payments",
+    metadata,
+    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 # What Stripe has beside an invoice: refunds, disputes, and credit notes, ours (`credit_note_id`) and others.
 stripe_records = sa.Table(
     "stripe_records",

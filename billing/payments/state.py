@@ -136,7 +136,7 @@ def apply(
         if status in ("open", "paid") and invoice.status == "finalized" and _is_another(held, invoice):
             # Finalized there by hand before it was ours to the cent: its state is not that of our invoice.
             return True
-        invoices.update(connection, invoice_id, amount_paid=held.amount_paid)
+        collection.note_payment(connection, invoice_id, held.amount_paid, now)
         if status != "void":
             with change(
                 connection,

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.stripe_tables import collections, stripe_records
+from billing.stripe_tables import collections, invoice_payments, stripe_records
 from billing.tables import credit_notes, invoices
 
 
@@ -118,6 +118,27 @@ def put(connection: sa.Connection, invoice_id: str, held: Collection) -> None:
     connection.execute(collections.delete().where(collections.c.invoice_id == invoice_id))
     values = {"invoice_id": invoice_id, "version": next_version, **asdict(held)}
     connection.execute(collections.insert().values(**values))
+
+
+def note_payment(connection: sa.Connection, invoice_id: str, paid: int, now: int) -> None:
+    """Take over how much is paid of an invoice in all, in minor units, and note what is new. Whoever calls
+    has locked the invoice."""
+    before = connection.execute(
+        sa.select(invoices.c.amount_paid, sa.func.count(invoice_payments.c.number))
+        .join_from(invoices, invoice_payments, isouter=True)
+        .where(invoices.c.id == invoice_id)
+        .group_by(invoices.c.amount_paid)
+    ).one()
+    if paid == before.amount_paid:
+        return
+    connection.execute(invoices.update().where(invoices.c.id == invoice_id).values(amount_paid=paid))
+    values = {
+        "invoice_id": invoice_id,
+        "number": before[1] + 1,
+        "amount": paid - before.amount_paid,
+        "at": now,
+    }
+    connection.execute(invoice_payments.insert().values(**values))
 
 
 def records(connection: sa.Connection, invoice_id: str) -> list[Record]:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from billing.audit_tables import audit_entries
 from billing.repository.invoices import lines_of
 from billing.repository.parts import parts
-from billing.revenue.facts import CreditRow, Document, Note, Reversal, Status
-from billing.stripe_tables import collections, stripe_records
+from billing.revenue.facts import CreditRow, Document, Note, Payment, Reversal, Status
+from billing.stripe_tables import collections, invoice_payments, stripe_records
 from billing.tables import billing_runs, credit_ledger, credit_notes, invoices, outbox
 from metering.period import DAY_US, Month, day_of
 
@@ -57,10 +57,11 @@ def documents(connection: sa.Connection, ids: list[str]) -> dict[str, list[Docum
     notes = _by_invoice(_rows(connection, credit_notes, credit_notes.c.invoice_id, of))
     waiting = _waiting_notes(connection, of)
     credit = _by_invoice(_rows(connection, credit_ledger, credit_ledger.c.invoice_id, of))
+    payments = _by_invoice(_rows(connection, invoice_payments, invoice_payments.c.invoice_id, of))
     records = _by_invoice(_rows(connection, stripe_records, stripe_records.c.invoice_id, of))
     found: dict[str, list[Document]] = {account: [] for account in ids}
     for row in rows:
-        made = _Made(row, held.get(row.id), tuple(statuses[row.id]))
+        made = _Made(row, held.get(row.id), statuses[row.id])
         rows_of = [credit_row(each, row.number) for each in _ordered(credit[row.id], "entry")]
         document = Document(
             number=row.number,
@@ -75,12 +76,13 @@ def documents(connection: sa.Connection, ids: list[str]) -> dict[str, list[Docum
             issued_at=row.issued_at,
             due_on=day_of(made.due_at),
             tax=made.tax,
-            paid=row.amount_paid,
-            paid_at=made.paid_at,
+            payments=tuple(
+                Payment(each.number, each.amount, each.at) for each in _ordered(payments[row.id], "number")
+            ),
             replaces=row.replaces is not None,
             contract=row.contract_id,
             voided_at=row.voided_at,
-            statuses=made.statuses,
+            statuses=made.all_statuses,
             notes=tuple(
                 Note(n.number, n.amount, n.kind, n.issued_at, n.reason, n.id not in waiting)
                 for n in _ordered(notes[row.id], "entry")
@@ -106,7 +108,7 @@ class _Made:
 
     row: Any
     held: Any
-    statuses: tuple[Status, ...]
+    statuses: list[Status]
 
     @property
     def tax(self) -> int:
@@ -121,16 +123,12 @@ class _Made:
         return int(self.row.issued_at) + int(days) * DAY_US
 
     @property
-    def paid_at(self) -> int | None:
-        """When we learned that it is paid, by the trail; of what is older than the trail, or was paid in
-        part, when Stripe was last asked."""
-        if self.row.status == "paid" and (
-            paid := [each.at for each in self.statuses if each.status == "paid"]
-        ):
-            return paid[-1]
-        if not self.row.amount_paid:
-            return None
-        return int(self.row.issued_at if self.held is None else self.held.fetched_at)
+    def all_statuses(self) -> tuple[Status, ...]:
+        """As the trail says; of an invoice that is older than the trail, as Stripe was last asked."""
+        if self.statuses or self.row.status not in ("paid", "uncollectible"):
+            return tuple(self.statuses)
+        at = self.row.issued_at if self.held is None else self.held.fetched_at
+        return (Status(self.row.status, int(at)),)
 
 
 def credit_row(row: Any, number: str | None) -> CreditRow:

@@ -3,6 +3,7 @@
 ledger        the accounts of the journal, entries, and what is left on an account       (core)
 facts         what both are computed from                                                (core)
 recognition   what of a commitment is earned by the end of a month                       (core)
+receivable    what is owed of an invoice at any time                                    (core)
 documents     invoices, payments and credit as entries                                   (core)
 journal       all entries of a customer, in order                                        (core)
 report        the figures of a month, from the facts, and their ties to the journal      (core)

@@ -14,6 +14,7 @@ from datetime import date
 from billing.pricing.line import LineKind
 from billing.revenue.facts import CreditRow, Document
 from billing.revenue.ledger import Entry, Kind, LedgerAccount, postings
+from billing.revenue.receivable import settlement, stands_on, went_back_before, write_offs
 from metering.period import day_of
 
 _L = LedgerAccount
@@ -62,11 +63,11 @@ def document_entries(document: Document) -> Iterator[Entry]:
         pairs = (_L.RECEIVABLE, document.tax), (_L.TAX, -document.tax)
         yield from _entry(document, "tax", issued, Kind.TAX, f"Tax on invoice {number}", *pairs)
     for note in document.notes:
-        pairs = (_L.CREDIT_NOTES, note.amount), (_L.RECEIVABLE, -note.amount)
+        pairs = (_L.CREDIT_NOTES, note.amount), (stands_on(document, note.at), -note.amount)
         text = f"Credit note {note.number} on invoice {number}"
         yield from _entry(document, f"note/{note.number}", day_of(note.at), Kind.CREDIT_NOTE, text, *pairs)
     for row in document.given_back:
-        pairs = (_L.RECEIVABLE, row.amount), (_L.CUSTOMER_CREDIT, -row.amount)
+        pairs = (stands_on(document, row.at), row.amount), (_L.CUSTOMER_CREDIT, -row.amount)
         text = f"Given back as credit: {row.description}"
         yield from _entry(document, f"given-back/{row.id}", day_of(row.at), Kind.GIVEN_BACK, text, *pairs)
     yield from _paid(document)
@@ -75,7 +76,8 @@ def document_entries(document: Document) -> Iterator[Entry]:
         text = f"Void of invoice {number}"
         yield from _entry(document, "void", day_of(document.voided_at), Kind.VOID, text, *_undone(document))
     for each in document.reversals:
-        pairs = (_L.REFUNDS, each.amount), (_L.CASH, -each.amount)
+        ledger = _L.REFUNDS if went_back_before(document, each) else _L.STRIPE_BALANCE
+        pairs = (ledger, each.amount), (_L.CASH, -each.amount)
         text = f"{each.kind.capitalize()} of invoice {number}"
         yield from _entry(document, f"{each.kind}/{each.id}", day_of(each.at), Kind.REFUND, text, *pairs)
 
@@ -90,43 +92,6 @@ def credit_entries(account: str, currency: str, rows: tuple[CreditRow, ...]) -> 
             yield Entry(f"credit/{row.id}", on, Kind.CREDIT_GRANTED, account, currency, text, held)
 
 
-def left_open(document: Document, on: date) -> int:
-    """What a customer owed of an invoice at the end of a day, tax included; less than 0 where more was
-    credited than is given back yet."""
-    if day_of(document.issued_at) > on or _is_before(document.voided_at, on) or given_up(document, on):
-        return 0
-    paid = document.paid if _is_before(document.paid_at, on) else 0
-    settled = settlement(document)
-    return _owed(document, on) - paid - (settled[1] if settled is not None and settled[0] <= on else 0)
-
-
-def given_up(document: Document, on: date) -> bool:
-    """Whether it was uncollectible at the end of a day."""
-    known = [each.status for each in document.statuses if day_of(each.at) <= on]
-    return bool(known) and known[-1] == "uncollectible"
-
-
-def settlement(document: Document) -> tuple[date, int] | None:
-    """Of a paid invoice what was neither paid nor credited, and since when it is not owed: Stripe moved it
-    to the customer's balance there, or it is tax that went with a credit note."""
-    if document.status != "paid" or document.paid_at is None or not all(n.is_settled for n in document.notes):
-        return None
-    times = [
-        document.paid_at,
-        *(note.at for note in document.notes),
-        *(row.at for row in document.given_back),
-    ]
-    on = day_of(max(times))
-    amount = _owed(document, on) - document.paid
-    return (on, amount) if amount else None
-
-
-def _owed(document: Document, on: date) -> int:
-    noted = sum(note.amount for note in document.notes if day_of(note.at) <= on)
-    given_back = sum(row.amount for row in document.given_back if day_of(row.at) <= on)
-    return document.total + document.tax - noted + given_back
-
-
 def _not_earned(document: Document) -> Iterator[Pair]:
     for line in document.lines:
         if line.kind in CREDIT:
@@ -136,12 +101,13 @@ def _not_earned(document: Document) -> Iterator[Pair]:
 
 
 def _paid(document: Document) -> Iterator[Entry]:
-    if document.paid_at is None:
-        return
+    """The first payment is the invoice's `payment`, as if there were no other."""
     number = document.number
-    pairs = (_L.CASH, document.paid), (_L.RECEIVABLE, -document.paid)
-    on = day_of(document.paid_at)
-    yield from _entry(document, "payment", on, Kind.PAYMENT, f"Payment of invoice {number}", *pairs)
+    for each in document.payments:
+        id = "payment" if each.number == 1 else f"payment/{each.number}"
+        text = f"Payment of invoice {number}{' taken back' if each.amount < 0 else ''}"
+        pairs = (_L.CASH, each.amount), (stands_on(document, each.at), -each.amount)
+        yield from _entry(document, id, day_of(each.at), Kind.PAYMENT, text, *pairs)
     settled = settlement(document)
     if settled is not None:
         ledger = _L.TAX if document.tax and document.notes else _L.STRIPE_BALANCE
@@ -151,26 +117,25 @@ def _paid(document: Document) -> Iterator[Entry]:
 
 
 def _given_up(document: Document) -> Iterator[Entry]:
-    """Each time it became uncollectible, and was collected or voided after all."""
-    ends = [*document.statuses[1:], None]
-    for place, (status, after) in enumerate(zip(document.statuses, ends, strict=False), 1):
-        if status.status != "uncollectible":
-            continue
-        on = day_of(status.at)
-        pairs = (_L.BAD_DEBTS, _owed(document, on)), (_L.RECEIVABLE, -_owed(document, on))
+    for each in write_offs(document):
+        lost = (_L.BAD_DEBTS, each.lost), (_L.RECEIVABLE, -each.lost)
         text = f"Invoice {document.number} is uncollectible"
-        yield from _entry(document, f"write-off/{place}", on, Kind.WRITE_OFF, text, *pairs)
-        until = document.voided_at if after is None else after.at
-        if until is not None:
-            back = tuple((ledger, -amount) for ledger, amount in pairs)
+        on = day_of(each.at)
+        yield from _entry(document, f"write-off/{each.place}", on, Kind.WRITE_OFF, text, *lost)
+        if each.recovered_at is not None:
+            back = (_L.RECEIVABLE, each.recovered), (_L.BAD_DEBTS, -each.recovered)
             text = f"Invoice {document.number} is collectible after all"
-            yield from _entry(document, f"recovery/{place}", day_of(until), Kind.RECOVERY, text, *back)
+            on = day_of(each.recovered_at)
+            yield from _entry(document, f"recovery/{each.place}", on, Kind.RECOVERY, text, *back)
 
 
 def _undone(document: Document) -> list[Pair]:
-    """All of it, as of the day of the void, whenever it was earned. Credit goes by what was really returned
-    and withdrawn: what cannot be withdrawn, because it was spent, stays granted."""
+    """All of it, as of the day of the void, whenever it was earned. What was paid of it, and did not go back
+    yet, the customer has at Stripe. Credit goes by what was really returned and withdrawn: what cannot be
+    withdrawn, because it was spent, stays granted."""
+    back = sum(each.amount for each in document.reversals if went_back_before(document, each))
     pairs: list[Pair] = [(_L.RECEIVABLE, -document.total - document.tax), (_L.TAX, document.tax)]
+    pairs += [(_L.RECEIVABLE, document.paid), (_L.STRIPE_BALANCE, back - document.paid), (_L.REFUNDS, -back)]
     for note in document.notes:
         pairs += [(_L.RECEIVABLE, note.amount), (_L.CREDIT_NOTES, -note.amount)]
     pairs += [(EARNED[line.kind], line.amount) for line in document.lines if line.kind in EARNED]
@@ -196,7 +161,3 @@ def _entry(
             document=document.number,
             contract=document.contract,
         )
-
-
-def _is_before(instant: int | None, on: date) -> bool:
-    return instant is not None and day_of(instant) <= on

@@ -49,6 +49,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """What Stripe collected, from the day on which we learned of it; less than 0: what it took back."""
+
+    number: int
+    amount: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reversal:
     """Money that went back: a refund, or a dispute that was lost."""
 
@@ -60,8 +69,8 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An issued invoice. `total` is before tax; `tax` is what Stripe added, `paid` what it collected, tax
-    included. `replaces`: it was issued instead of a void one. `due_on` is the last day to pay on."""
+    """An issued invoice. `total` is before tax; `tax` is what Stripe added.
+    `replaces`: it was issued instead of a void one. `due_on` is the last day to pay on."""
 
     number: str
     account: str
@@ -75,8 +84,8 @@ class Document:
     issued_at: int
     due_on: date
     tax: int = 0
-    paid: int = 0
-    paid_at: int | None = None
+    # Tax included.
+    payments: tuple[Payment, ...] = ()
     replaces: bool = False
     contract: str | None = None
     voided_at: int | None = None
@@ -89,6 +98,10 @@ class Document:
     billable: int = 0
     drawn: int = 0
     not_billed: Mapping[str, int] | None = None
+
+    @property
+    def paid(self) -> int:
+        return sum(each.amount for each in self.payments)
 
 
 @dataclass(frozen=True, slots=True)

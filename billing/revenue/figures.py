@@ -14,11 +14,12 @@ from billing.pricing.catalogue import PlanVersion
 from billing.pricing.days import first_day
 from billing.pricing.line import LineKind
 from billing.pricing.rating import rate
-from billing.revenue.documents import EARNED, is_accrued, left_open, settlement
+from billing.revenue.documents import EARNED, is_accrued
 from billing.revenue.documents import earned as earned_of
 from billing.revenue.facts import AccountFacts, Close, Document
 from billing.revenue.journal import positions
 from billing.revenue.ledger import LedgerAccount
+from billing.revenue.receivable import left_open, settlement, went_back_before
 from metering.period import Month, day_of
 
 _L = LedgerAccount
@@ -127,9 +128,10 @@ class Figures:
                 self.counts["credit_notes"] += 1
                 self.sums["credit_notes"] += note.amount
                 self.earned[_L.CREDIT_NOTES] -= note.amount
-        if window.has(document.paid_at):
-            self.counts["payments"] += 1
-            self.sums["paid"] += document.paid
+        for payment in document.payments:
+            if window.has(payment.at):
+                self.counts["payments"] += 1
+                self.sums["paid"] += payment.amount
         settled = settlement(document)
         if settled is not None and window.has_day(settled[0]):
             self.sums["settled"] += settled[1]
@@ -137,7 +139,7 @@ class Figures:
             if window.has(each.at):
                 self.counts["reversals"] += 1
                 self.sums["reversals"] += each.amount
-                self.earned[_L.REFUNDS] -= each.amount
+                self.earned[_L.REFUNDS] -= each.amount * went_back_before(document, each)
         self._age(document)
 
     def _void(self, document: Document) -> None:
@@ -146,7 +148,10 @@ class Figures:
         self.sums["tax"] -= document.tax
         noted = sum(note.amount for note in document.notes)
         self.sums["voided_notes"] += noted
+        self.sums["voided_paid"] += document.paid
         self.earned[_L.CREDIT_NOTES] += noted
+        gone = [each.amount for each in document.reversals if went_back_before(document, each)]
+        self.earned[_L.REFUNDS] += sum(gone)
         self._earn(document, -1)
         # Credit that it carried over and that was spent cannot be withdrawn: it stays granted.
         carried = sum(

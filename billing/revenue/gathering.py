@@ -117,13 +117,13 @@ class _Reader:
             month = month.next()
 
     def _known(self, month: Month) -> Known | None:
-        """As the month's first invoice found things. An account that ran nothing has none: then as the first
-        billing run of the month did. None: as they are now."""
-        if month in self._billed:
-            return self._billed[month]
-        run = self._runs.get(month)
-        if run is None or self._days(month.start, month.end, run.cutoff):
-            return None
+        """As the month's first invoice found things. An account that ran nothing had none: then as the first
+        billing run of the month did, and an invoice of runs that came later changes nothing of it. None: as
+        they are now."""
+        billed, run = self._billed.get(month), self._runs.get(month)
+        is_first = run is not None and (billed is None or run.cutoff < billed.cutoff)
+        if run is None or not is_first or self._days(month.start, month.end, run.cutoff):
+            return billed
         later = [each.entry for each in self._history if each.recorded_at > run.started_at]
         return Known(run.cutoff, min(later, default=self._owner.entries + 1))
 

@@ -36,13 +36,17 @@ def _earned(facts: AccountFacts, commitment: Commitment) -> Iterator[Entry]:
     drawn = expired = 0
     for close in commitment.closes:
         of, parts = f"{commitment.contract}/{close.month}", {}
+        # An entry that may still change is not kept under the name of the one that will stay.
+        as_yet = "" if close.is_final else "/provisional"
         parts[Kind.DRAWN] = (_L.COMMITMENTS, close.drawn - drawn, "Committed runs drawn")
         parts[Kind.BREAKAGE] = (_L.BREAKAGE, close.expired - expired, "Committed runs expired")
         drawn, expired = close.drawn, close.expired
         for kind, (ledger, amount, text) in parts.items():
             if amount:
                 held = postings((_L.DEFERRED, amount), (ledger, -amount))
-                yield _entry(facts, commitment, f"{of}/{kind}", close.month.last_day, kind, text, held)
+                yield _entry(
+                    facts, commitment, f"{of}/{kind}{as_yet}", close.month.last_day, kind, text, held
+                )
     for each in commitment.deliveries:
         held = postings((_L.DEFERRED, each.price), (_L.SERVICES, -each.price))
         id, text = f"{commitment.contract}/service/{each.number}", f"Delivered: {each.description}"

@@ -24,11 +24,8 @@ def revenue_report(
 ) -> RevenueReport:
     """Of a month, or of what is over of it; what is open is as of the end of a day, by default its last.
     Raises Invalid for a month or a day that is still to come, NotFound for an account there is not."""
-    if account is not None:
-        show_account(service.engine, account)
+    _check(service, month, account)
     today = day_of(service.now())
-    if first_day(month) > today:
-        raise Invalid(f"{month} has not begun; report a month that has", field="month")
     last = min(month.last_day, today)
     if as_of is not None and not first_day(month) <= as_of <= today:
         raise Invalid(f"as_of must be from {first_day(month)} to {today}, not {as_of}", field="as_of")
@@ -45,10 +42,23 @@ def revenue_report(
 
 
 def journal_entries(service: Service, month: Month, *, account: str | None = None) -> Iterator[Entry]:
-    """The entries of a month, or of what is over of it: by account, in the order of their days."""
+    """The entries of a month, or of what is over of it: by account, in the order of their days. Raises
+    Invalid for a month that is still to come, NotFound for an account there is not."""
+    _check(service, month, account)
+    return _entries(service, month, account)
+
+
+def _entries(service: Service, month: Month, account: str | None) -> Iterator[Entry]:
     last = min(month.last_day, day_of(service.now()))
     for facts in every_account(service.engine, service.store, _whole(service, month), account):
         yield from (each for each in journal(facts) if first_day(month) <= each.on <= last)
+
+
+def _check(service: Service, month: Month, account: str | None) -> None:
+    if account is not None:
+        show_account(service.engine, account)
+    if first_day(month) > day_of(service.now()):
+        raise Invalid(f"{month} has not begun; report a month that has", field="month")
 
 
 def _whole(service: Service, month: Month) -> Month:

@@ -172,7 +172,7 @@ def _ties(found: Figures, made: _Journal) -> Iterator[Tie]:
     yield Tie("debits and credits of all entries", 0, made.all)
     invoiced = sums["invoiced_usage"] + sums["invoiced_contract"]
     yield Tie("invoices issued", invoiced, made.of(Kind.INVOICE, _L.RECEIVABLE))
-    voided = sums["voided"] - sums["voided_notes"]
+    voided = sums["voided"] - sums["voided_notes"] - sums["voided_paid"]
     tax = made.of(Kind.VOID, _L.TAX)
     yield Tie("invoices voided", -voided, made.of(Kind.VOID, _L.RECEIVABLE) + tax)
     yield Tie("tax on invoices", sums["tax"], -made.of(Kind.TAX, _L.TAX) - tax)

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from billing.pricing.contract import Contract, Grant, Instalments
 from billing.pricing.line import LineKind
 from billing.pricing.line import flat_line as flat
-from billing.revenue.facts import AccountFacts, Commitment, CreditRow, Delivery, Document, Note, Status
+from billing.revenue.facts import (
+    AccountFacts,
+    Commitment,
+    CreditRow,
+    Delivery,
+    Document,
+    Note,
+    Payment,
+    Reversal,
+    Status,
+)
 from billing.revenue.recognition import earned
 from metering.period import DAY_US, Month, day_start
 
@@ -40,11 +50,17 @@ def document(number: str, issued: str | date, lines: Mapping[LineKind, int], **m
 
 
 def paid(made: Document, day: date) -> Document:
-    """All that is due of it, on a day after its notes."""
-    due = made.total + made.tax - sum(each.amount for each in made.notes)
+    """All that is left of it, on a day after its notes."""
+    due = made.total + made.tax - sum(each.amount for each in made.notes) - made.paid
     return replace(
-        made, status="paid", paid=due, paid_at=at(day), statuses=(*made.statuses, Status("paid", at(day)))
+        collected(made, due, day), status="paid", statuses=(*made.statuses, Status("paid", at(day)))
     )
+
+
+def collected(made: Document, amount: int, day: date | str) -> Document:
+    """Another payment, if it is one of anything."""
+    new = Payment(len(made.payments) + 1, amount, at(day))
+    return replace(made, payments=(*made.payments, new) if amount else made.payments)
 
 
 amounts = st.integers(1, 1_000_000)
@@ -66,7 +82,10 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
         credit.append(CreditRow(f"crd{place}", "used", -used, at(issued), "used", number))
         each = document(number, issued, lines, tax=draw(st.sampled_from((0, 7))), month=month)
         later = issued + timedelta(draw(st.integers(0, 40)))
-        match draw(st.sampled_from(("open", "paid", "noted", "after", "given up", "saved", "void"))):
+        if draw(st.booleans()):
+            part = draw(st.integers(-each.total, each.total)) // 3
+            each = collected(each, part, issued)
+        match draw(st.sampled_from(("open", "paid", "noted", "after", "given up", "saved", "lost", "void"))):
             case "paid":
                 each = paid(each, later)
             case "noted" if each.total > 1:
@@ -81,11 +100,31 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
                 each = replace(each, status="uncollectible", statuses=(Status("uncollectible", at(later)),))
             case "saved":
                 each = paid(replace(each, statuses=(Status("uncollectible", at(issued)),)), later)
+            case "lost" if each.total > 1:
+                # Given up; then some of it is paid and credited, and perhaps all of it is paid or void.
+                given_up = Status("uncollectible", at(issued))
+                note = Note("CN4", each.total // 2, "usage", at(later), "x", is_settled=True)
+                each = replace(each, status="uncollectible", statuses=(given_up,), notes=(note,))
+                each = collected(each, draw(st.integers(0, each.total // 3)), later)
+                last = later + timedelta(draw(st.integers(0, 9)))
+                ends = draw(st.sampled_from(("", "paid", "void", "open")))
+                if ends == "paid":
+                    each = paid(each, last)
+                elif ends == "open":
+                    each = replace(each, status="open", statuses=(given_up, Status("open", at(last))))
+                elif ends == "void":
+                    back = CreditRow(f"crd{place}", "returned", used, at(last), "returned", number)
+                    credit.append(back)
+                    each = replace(each, status="void", voided_at=at(last), undone=(back,))
             case "void":
                 back = CreditRow(f"crd{place}", "returned", used, at(later), "returned", number)
                 credit.append(back)
                 note = Note("CN3", each.total // 2 + 1, "goodwill", at(issued), "x", is_settled=False)
+                times = draw(st.lists(st.integers(at(issued), at(later) + 20 * DAY_US), max_size=2))
+                gone = tuple(Reversal(f"re_{n}", "refund", 5, time) for n, time in enumerate(times))
+                each = collected(each, draw(st.integers(0, each.total // 3)), later)
                 each = replace(each, status="void", voided_at=at(later), undone=(back,), notes=(note,))
+                each = replace(each, reversals=gone)
                 made.append(replace(document(f"{number}b", later, lines, month=month), replaces=True))
                 credit.append(CreditRow(f"crd{place}", "used", -used, at(later), "used", f"{number}b"))
         made.append(each)

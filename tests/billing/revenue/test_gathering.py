@@ -9,15 +9,22 @@ import sqlalchemy as sa
 
 from billing.contracts import add_contract
 from billing.corrections import correct
+from billing.downgrade import take_back
+from billing.errors import Invalid
+from billing.invoices import list_invoices
+from billing.payments import state
+from billing.payments.stripe_objects import StripeInvoice
 from billing.repository import collection
 from billing.repository.collection import Collection, Record
+from billing.repository.invoices import Invoice
 from billing.revenue.gathering import every_account
 from billing.revenue.ledger import Kind, LedgerAccount
 from billing.revenue.operation import journal_entries, revenue_report
+from billing.schema import upgrade
 from metering.database import writing
-from metering.period import DAY_US, Month
+from metering.period import DAY_US, Month, parse_instant
 from tests.billing.exports.world import CONTRACT, busy_month
-from tests.billing.months import bill_all
+from tests.billing.months import bill, bill_all, dollars
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.world import OCTOBER, World
@@ -108,3 +115,108 @@ def test_a_month_that_was_not_billed_is_not_final(sqlite_databases: NewDatabase)
     assert settled.ok and settled.figures["USD"].contracts["globex-1"].drawn_runs == 320
     kinds = {each.kind for each in journal_entries(world.service, OCTOBER)}
     assert kinds == {Kind.DRAWN, Kind.BREAKAGE}
+
+
+def test_a_payment_is_of_the_day_on_which_it_was_learned_of(engine: sa.Engine) -> None:
+    """In parts of 3.00 and 4.00 of 10.00; asking Stripe again later moves none of them, and 1.00 that it
+    takes back is of its own day."""
+    world = dollars(engine)
+    world.send(runs(10))
+    invoice = bill(world)
+    days = {"2026-11-03": 300, "2026-11-10": 300, "2026-11-20": 700, "2026-12-01": 600, "2026-12-09": 600}
+    for day, amount in days.items():
+        stripe_says(world, invoice, day, "open", amount)
+    found = [
+        (str(each.on), each.id, each.postings[0].amount)
+        for month in (NOVEMBER, NOVEMBER.next())
+        for each in journal_entries(world.service, month)
+        if each.kind is Kind.PAYMENT
+    ]
+    number = invoice.number
+    assert found == [
+        ("2026-11-03", f"{number}/payment", 300),
+        ("2026-11-20", f"{number}/payment/2", 400),
+        ("2026-12-01", f"{number}/payment/3", 100),
+    ]
+    report = revenue_report(world.service, NOVEMBER, as_of=date(2026, 11, 12)).to_data()["currencies"][0]
+    assert (report["paid"], report["outstanding"]["total"]) == (
+        {"payments": 2, "amount": 700, "settled_at_stripe": 0, "refunds": 0},
+        700,
+    )
+
+
+def test_what_was_paid_before_payments_were_kept_is_one_payment(engine: sa.Engine) -> None:
+    """Of the day on which the invoice was paid; in part, of that on which Stripe was last asked."""
+    world = dollars(engine)
+    world.account("beta", plan="dollar")
+    world.send(runs(10), runs(20, account="beta"))
+    first, second = bill_all(world)
+    stripe_says(world, first, "2026-11-03", "open", 300)
+    for day in ("2026-11-10", "2026-12-01"):
+        stripe_says(world, first, day, "paid", 1000)
+    for day in ("2026-11-04", "2026-11-20"):
+        stripe_says(world, second, day, "open", 700)
+    take_back(engine, "0015", now=world.instant, may_lose=True)
+    upgrade(engine)
+    paid = [each for each in journal_entries(world.service, NOVEMBER) if each.kind is Kind.PAYMENT]
+    assert [(str(each.on), each.document, each.postings[0].amount) for each in paid] == [
+        ("2026-11-10", first.number, 1000),
+        ("2026-11-20", second.number, 700),
+    ]
+    stripe_says(world, second, "2026-12-05", "paid", 2000)
+    (last,) = (each for each in journal_entries(world.service, NOVEMBER.next()) if each.kind is Kind.PAYMENT)
+    assert (last.id, last.postings[0].amount) == (f"{second.number}/payment/2", 1300)
+
+
+def stripe_says(world: World, invoice: Invoice, day: str, status: str, amount: int) -> None:
+    """Stripe has collected so much of an invoice by a day."""
+    world.instant = parse_instant(f"{day}T12:00:00Z")
+    held = StripeInvoice(
+        id=f"in_{invoice.id}",
+        status=status,
+        number=invoice.number,
+        currency=invoice.currency,
+        total_excluding_tax=invoice.total,
+        amount_paid=amount,
+        amount_remaining=invoice.total - amount,
+        charge_automatically=False,
+        invoice_id=invoice.id,
+        hosted_invoice_url=None,
+        invoice_pdf=None,
+    )
+    seen = state.version(world.engine, invoice.id)
+    assert state.apply(world.engine, invoice.id, held, world.instant, seen=seen)
+
+
+def test_a_month_that_is_to_come_has_no_journal(busy: World) -> None:
+    with pytest.raises(Invalid, match="2027-03 has not begun"):
+        journal_entries(busy.service, Month(2027, 3))
+
+
+def test_what_may_still_change_is_not_named_as_what_will_stay(sqlite_databases: NewDatabase) -> None:
+    world = World(sqlite_databases())
+    world.account("globex", plan="standard", since="2026-10")
+    add_contract(world.engine, CONTRACT, by="o", now=world.instant)
+    world.send(runs(300, account="globex"))
+    before = set(entries(world, OCTOBER))
+    assert before == {f"globex-1/2026-10/{kind}/provisional" for kind in ("drawn", "breakage")}
+    bill_all(world)
+    assert set(entries(world, OCTOBER)) == {f"globex-1/2026-10/{kind}" for kind in ("drawn", "breakage")}
+
+
+def test_a_month_without_runs_stays_when_runs_come_after_it_was_billed(
+    sqlite_databases: NewDatabase,
+) -> None:
+    """Nothing ran in October, and all expired with it: 1,244.32 for 800 runs. 40 late runs are billed with an
+    invoice of October in December: November's report, which is then not billed yet, has the difference."""
+    world = World(sqlite_databases())
+    world.account("globex", plan="standard", since="2026-10")
+    add_contract(world.engine, CONTRACT, by="o", now=world.instant)
+    bill_all(world)
+    before = entries(world, OCTOBER)
+    assert before
+    world.send(runs(40, account="globex", prefix="late"))
+    bill_all(world)
+    assert [each.month for each in list_invoices(world.engine, account="globex") if each.kind == "usage"]
+    assert entries(world, OCTOBER) == before
+    assert revenue_report(world.service, OCTOBER).ok

@@ -12,7 +12,16 @@ from hypothesis import given
 
 from billing.pricing.contract import Contract, Grant, Instalments
 from billing.pricing.line import LineKind
-from billing.revenue.facts import AccountFacts, Close, Commitment, CreditRow, Document, Note, Status
+from billing.revenue.facts import (
+    AccountFacts,
+    Close,
+    Commitment,
+    CreditRow,
+    Document,
+    Note,
+    Reversal,
+    Status,
+)
 from billing.revenue.figures import Window
 from billing.revenue.journal import journal, positions
 from billing.revenue.ledger import Entry, LedgerAccount, balances
@@ -20,7 +29,7 @@ from billing.revenue.recognition import earned
 from billing.revenue.report import Reporting
 from metering.period import Month, day_of
 from tests.billing.pricing.data import STANDARD
-from tests.billing.revenue.books import END, MONTHS, at, books, document, paid
+from tests.billing.revenue.books import END, MONTHS, at, books, collected, document, paid
 
 L = LedgerAccount
 
@@ -38,11 +47,20 @@ def test_random_books(given_books: tuple[Contract, AccountFacts]) -> None:
     assert len({each.id for each in entries}) == len(entries)
     held = on(entries)
     live = [each for each in facts.documents if each.status in ("open", "paid")]
-    cash = sum(each.paid for each in live)
+    paid_of = sum(each.paid for each in live)
+    void = [each for each in facts.documents if each.status == "void"]
+    lost = [each for each in facts.documents if each.status == "uncollectible"]
+    back_of = sum(r.amount for each in facts.documents for r in each.reversals)
     noted = sum(n.amount for each in live for n in each.notes)
     back = sum(row.amount for each in live for row in each.given_back)
-    assert held[L.CASH] == cash
-    assert held[L.RECEIVABLE] == sum(each.total + each.tax for each in live) - cash - noted + back
+    assert held[L.CASH] == sum(each.paid for each in facts.documents) - back_of
+    assert held[L.RECEIVABLE] == sum(each.total + each.tax for each in live) - paid_of - noted + back
+    assert held[L.BAD_DEBTS] == sum(
+        each.total + each.tax - each.paid - sum(n.amount for n in each.notes) for each in lost
+    )
+    # What was paid of an invoice that became void is the customer's, but for what went back.
+    assert -held[L.STRIPE_BALANCE] == sum(each.paid for each in void) - back_of
+    assert held[L.REFUNDS] == 0, "of none but void invoices in these books"
     assert -held[L.CUSTOMER_CREDIT] == sum(row.amount for row in facts.credits)
     # Over its life a contract earns its price, and all that was invoiced of it.
     price = sum(each.price for each in contract.grants)
@@ -99,8 +117,8 @@ def as_of(facts: AccountFacts, until: date) -> AccountFacts:
             status="void" if there(each.voided_at) else status,
             statuses=statuses,
             voided_at=each.voided_at if there(each.voided_at) else None,
-            paid_at=each.paid_at if there(each.paid_at) else None,
-            paid=each.paid if there(each.paid_at) else 0,
+            payments=tuple(payment for payment in each.payments if there(payment.at)),
+            reversals=tuple(reversal for reversal in each.reversals if there(reversal.at)),
             notes=tuple(note for note in each.notes if there(note.at)),
             given_back=tuple(row for row in each.given_back if there(row.at)),
             undone=each.undone if there(each.voided_at) else (),
@@ -171,13 +189,58 @@ def test_a_void_is_booked_on_its_day_and_so_is_what_replaces_it() -> None:
 def test_small_amounts_and_tax_of_notes_are_settled_at_stripe() -> None:
     """0.30 that Stripe moved to the customer's balance, and 0.07 of tax that went with a note."""
     small = document("2026-10-000001", "2026-11-02", {LineKind.USAGE: 30}, status="paid")
-    small = replace(small, paid_at=at("2026-11-03"), statuses=(Status("paid", at("2026-11-03")),))
+    small = replace(small, statuses=(Status("paid", at("2026-11-03")),))
     note = Note("2026-11-CN-000001", 100, "goodwill", at("2026-11-05"), "slow", is_settled=True)
     taxed = document("2026-10-000002", "2026-11-02", {LineKind.USAGE: 1000}, tax=70, status="paid")
-    taxed = replace(taxed, notes=(note,), paid=963, paid_at=at("2026-11-09"))
+    taxed = collected(replace(taxed, notes=(note,)), 963, "2026-11-09")
+    taxed = replace(taxed, statuses=(Status("paid", at("2026-11-09")),))
     held = on(journal(AccountFacts("acme", "USD", (small, taxed))))
     assert held[L.RECEIVABLE] == 0
     assert (held[L.STRIPE_BALANCE], held[L.TAX], held[L.CASH]) == (30, -63, 963)
+
+
+def test_what_is_paid_in_part_is_booked_when_it_is() -> None:
+    """10.00: 4.00 in November, given up in December, 1.00 in January all the same; then the rest."""
+    made = document("2026-10-000001", "2026-11-02", {LineKind.USAGE: 1000})
+    made = collected(collected(made, 400, "2026-11-09"), 100, "2027-01-10")
+    made = replace(made, status="uncollectible", statuses=(Status("uncollectible", at("2026-12-20")),))
+    facts = AccountFacts("acme", "USD", (paid(made, date(2027, 2, 1)),))
+    assert shown(journal(facts))[4:] == [
+        "2026-11-09 payment Cash +4.00",
+        "2026-11-09 payment Accounts receivable -4.00",
+        "2026-12-20 write_off Bad debts +6.00",
+        "2026-12-20 write_off Accounts receivable -6.00",
+        "2027-01-10 payment Cash +1.00",
+        "2027-01-10 payment Bad debts -1.00",
+        "2027-02-01 payment Cash +5.00",
+        "2027-02-01 payment Accounts receivable -5.00",
+        "2027-02-01 recovery Accounts receivable +5.00",
+        "2027-02-01 recovery Bad debts -5.00",
+    ]
+    numbered = [each.id.partition("/")[2] for each in journal(facts)][2:]
+    assert numbered == ["payment", "write-off/1", "payment/2", "payment/3", "recovery/1"]
+
+
+def test_what_was_paid_of_a_void_invoice_is_the_customers() -> None:
+    """10.00, 4.00 of it paid, 1.00 of that refunded before the void, the rest after it: nothing is earned."""
+    made = collected(document("2026-10-000001", "2026-11-02", {LineKind.USAGE: 1000}), 400, "2026-11-03")
+    gone = [Reversal(id, "refund", amount, at(day)) for id, amount, day in (
+        ("re_1", 100, "2026-11-04"), ("re_2", 300, "2026-11-20"))]  # fmt: skip
+    made = replace(made, status="void", voided_at=at("2026-11-09"), reversals=tuple(gone))
+    entries = journal(AccountFacts("acme", "USD", (made,)))
+    assert shown(entries)[4:] == [
+        "2026-11-03 payment Cash +4.00",
+        "2026-11-03 payment Accounts receivable -4.00",
+        "2026-11-04 refund Refunds and chargebacks +1.00",
+        "2026-11-04 refund Cash -1.00",
+        "2026-11-09 void Usage revenue +10.00",
+        "2026-11-09 void Accounts receivable -6.00",
+        "2026-11-09 void Customer balances at Stripe -3.00",
+        "2026-11-09 void Refunds and chargebacks -1.00",
+        "2026-11-20 refund Customer balances at Stripe +3.00",
+        "2026-11-20 refund Cash -3.00",
+    ]
+    assert not any(on(entries).values())
 
 
 def test_a_grant_that_is_drawn_in_thirds_earns_its_price() -> None:

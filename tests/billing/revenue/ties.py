@@ -69,8 +69,16 @@ def compare_with_tables(office: Office, held: Counter[tuple[str, LedgerAccount]]
                          WHERE c.invoice_id = i.id AND c.kind = 'credit_note'), 0))
            FROM invoices i WHERE i.status IN ('finalized', 'open', 'paid')"""
     )
-    assert on[_L.RECEIVABLE] + on[_L.STRIPE_BALANCE] == owed
-    assert on[_L.CASH] == asked("SELECT sum(amount_paid) FROM invoices WHERE status <> 'void'")
+    void = asked("SELECT sum(amount_paid) FROM invoices WHERE status = 'void'")
+    assert on[_L.RECEIVABLE] + on[_L.STRIPE_BALANCE] == owed - void
+    lost = asked(
+        """SELECT sum(i.total - i.amount_paid
+             - coalesce((SELECT sum(n.amount) FROM credit_notes n WHERE n.invoice_id = i.id), 0))
+           FROM invoices i WHERE i.status = 'uncollectible'"""
+    )
+    assert on[_L.BAD_DEBTS] == lost
+    assert on[_L.CASH] == asked("SELECT sum(amount_paid) FROM invoices")
+    assert on[_L.CASH] == asked("SELECT sum(amount) FROM invoice_payments")
     assert -on[_L.CUSTOMER_CREDIT] == asked("SELECT sum(amount) FROM credit_ledger")
     assert on[_L.UNBILLED_USAGE] == 0, "all that is accrued was invoiced"
     line = """SELECT sum(l.amount) FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
