@@ -53,22 +53,25 @@ def check_month(service: Service, month: Month) -> MonthCheck:
     # Before the cutoff: what they say is held is then below it.
     sources = sources_by_account(service.engine, None)
     cutoff = service.store.cutoff().position
-    metered = service.store.counts_by_account(month.start, month.end)
-    with reading(service.engine) as connection:
-        known = accounts.ids(connection)
+    without_account = unassigned(service, month)
     starts, ends = alone(service.engine, service.now())
     return MonthCheck(
         month,
         incomplete(service.engine, sources, month, cutoff),
-        [
-            (account, counts.billable)
-            for account, counts in sorted(metered.items())
-            if account not in known and counts.total
-        ],
+        without_account,
         starts,
         ends,
         find_anomalies(service, month).signs,
     )
+
+
+def unassigned(service: Service, month: Month) -> list[tuple[str, int]]:
+    """Accounts that were metered and that billing does not know, with their billable runs."""
+    metered = service.store.counts_by_account(month.start, month.end)
+    with reading(service.engine) as connection:
+        known = accounts.ids(connection)
+    found = sorted(metered.items())
+    return [(name, counts.billable) for name, counts in found if name not in known and counts.total]
 
 
 @dataclass(frozen=True, slots=True)

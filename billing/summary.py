@@ -18,7 +18,7 @@ from billing.pricing.contract import Contract
 from billing.pricing.errors import PricingError
 from billing.pricing.money import format_amount, plain
 from billing.pricing.outlook import MonthEnd, Outlook, outlook
-from billing.repository import alerts, books, collection, plans
+from billing.repository import alerts, books, collection, credit_notes, plans
 from billing.repository.accounts import Account, is_after_closing
 from billing.repository.alerts import Alert
 from billing.repository.collection import Collection
@@ -45,16 +45,18 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class Due:
     """An issued invoice that is to be paid; `collected` is None before it is at Stripe. `amount` is what
-    remains to be paid, tax included where Stripe said so, in minor units."""
+    remains to be paid, tax included where Stripe said so, in minor units; `noted` is what credit notes take
+    off it that are not at Stripe yet."""
 
     invoice: Invoice
     collected: Collection | None
+    noted: int = 0
 
     @property
     def amount(self) -> int:
         if self.collected is not None:
-            return self.collected.amount_remaining
-        return self.invoice.total - self.invoice.amount_paid
+            return max(self.collected.amount_remaining - self.noted, 0)
+        return max(self.invoice.total - self.invoice.amount_paid - self.noted, 0)
 
     @property
     def pay_at(self) -> str | None:
@@ -204,6 +206,7 @@ def account_summary(service: Service, account_id: str) -> Summary:
         held = books.load(connection, account)
         chosen = alerts.settings(connection, account_id)
         collected = collection.not_collected(connection, account_id)
+        noted = credit_notes.waiting(connection, account_id)
     invoices = issued_invoices(service, account_id)
     wrong = None
     if month < account.billing_from:
@@ -239,7 +242,9 @@ def account_summary(service: Service, account_id: str) -> Summary:
         figures=tuple(figures),
         reached=_reached(service, account_id, [str(month), *([contract.id] if contract else [])]),
         due=tuple(
-            Due(each, collected.get(each.id)) for each in invoices if each.status in ("finalized", "open")
+            Due(each, collected.get(each.id), noted.get(each.id, 0))
+            for each in invoices
+            if each.status in ("finalized", "open")
         ),
         invoices=tuple(invoices),
         watermark=watermark,

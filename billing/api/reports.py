@@ -121,6 +121,9 @@ class RevenueAnswer(BaseModel):
     journal_entries: int
     not_invoiced: list[str]
     unsettled: list[str]
+    unassigned: list[dict[str, str | int]] = Field(
+        description="Accounts that billing does not know, with their billable runs: nobody's revenue yet."
+    )
     currencies: list[CurrencyAnswer]
 
 

@@ -48,6 +48,9 @@ def _print(data: Mapping[str, Any]) -> None:
         say(f"{data['month']}: there are no accounts")
     for account in data["not_invoiced"][:20]:
         say(f"not invoiced: {account} ran task runs in {data['month']}; bill it: billing run {data['month']}")
+    for each in data["unassigned"][:20]:
+        runs = f"{each['billable']:,} billable task runs"
+        say(f"unassigned: {each['account']} has {runs} and no account; they are in no figure above")
     for contract in data["unsettled"]:
         say(f"not final: contract {contract}; its figures stand once {data['month']} is billed")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from billing.repository.numbers import next_number
-from billing.tables import credit_notes
+from billing.tables import credit_notes, outbox
 from metering.period import Month
 
 KINDS = ("usage", "goodwill")
@@ -88,6 +88,17 @@ def usage_by_invoice(
     )
     if before is not None:
         query = query.where(credit_notes.c.entry < before)
+    return {row.invoice_id: int(row.amount) for row in connection.execute(query)}
+
+
+def waiting(connection: sa.Connection, account: str) -> dict[str, int]:
+    """What notes that are not done at Stripe yet take off an account's invoices, in minor units."""
+    query = (
+        sa.select(credit_notes.c.invoice_id, sa.func.sum(credit_notes.c.amount).label("amount"))
+        .join_from(credit_notes, outbox, outbox.c.credit_note_id == credit_notes.c.id)
+        .where(credit_notes.c.account_id == account, outbox.c.status != "done")
+        .group_by(credit_notes.c.invoice_id)
+    )
     return {row.invoice_id: int(row.amount) for row in connection.execute(query)}
 
 

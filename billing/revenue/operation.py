@@ -8,6 +8,7 @@ from datetime import date
 from billing.accounts import show_account
 from billing.app import Service
 from billing.errors import Invalid
+from billing.month_review import unassigned
 from billing.pricing.days import first_day
 from billing.repository import accounts, plans
 from billing.revenue.figures import Window
@@ -38,7 +39,8 @@ def revenue_report(
     is_over = last < today
     mine = [each for each in waiting if is_over and account in (None, each)]
     ran = service.store.accounts_with_runs(mine, month.start, month.end) if mine else set()
-    return reporting.report([each for each in mine if each in ran])
+    strangers = unassigned(service, month) if account is None else []
+    return reporting.report([each for each in mine if each in ran], strangers)
 
 
 def journal_entries(service: Service, month: Month, *, account: str | None = None) -> Iterator[Entry]:

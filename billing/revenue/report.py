@@ -58,13 +58,15 @@ class _Journal:
 
 @dataclass(frozen=True, slots=True)
 class RevenueReport:
-    """By currency. `not_invoiced`: accounts that ran something in the month and have no invoice of it."""
+    """By currency. `not_invoiced`: accounts that ran something in the month and have no invoice of it.
+    `unassigned`: those that billing does not know, with their billable runs: no revenue of anybody's."""
 
     window: Window
     figures: Mapping[str, Figures]
     ties: Mapping[str, tuple[Tie, ...]]
     entries: int
     not_invoiced: Sequence[str] = ()
+    unassigned: Sequence[tuple[str, int]] = ()
 
     @property
     def unsettled(self) -> list[str]:
@@ -88,6 +90,7 @@ class RevenueReport:
             "journal_entries": self.entries,
             "not_invoiced": list(self.not_invoiced),
             "unsettled": self.unsettled,
+            "unassigned": [{"account": account, "billable": runs} for account, runs in self.unassigned],
             "currencies": [self._data(code) for code in sorted(self.figures)],
         }
 
@@ -161,10 +164,12 @@ class Reporting:
         self._figures.setdefault(code, Figures(self._window)).add(facts, self._versions)
         self._journals.setdefault(code, _Journal()).add(facts, self._window)
 
-    def report(self, not_invoiced: Sequence[str] = ()) -> RevenueReport:
+    def report(
+        self, not_invoiced: Sequence[str] = (), unassigned: Sequence[tuple[str, int]] = ()
+    ) -> RevenueReport:
         ties = {code: tuple(_ties(each, self._journals[code])) for code, each in self._figures.items()}
         entries = sum(each.entries for each in self._journals.values())
-        return RevenueReport(self._window, self._figures, ties, entries, not_invoiced)
+        return RevenueReport(self._window, self._figures, ties, entries, not_invoiced, unassigned)
 
 
 def _ties(found: Figures, made: _Journal) -> Iterator[Tie]:

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from billing.contracts import load_contract_text
+from billing.credit_notes import credit_note
 from billing.invoices import preview
 from billing.summary import account_summary
 from metering.period import DAY_US, Month, parse_instant
@@ -58,3 +59,27 @@ def test_what_waits_to_be_paid_says_until_when(engine: sa.Engine) -> None:
     (due,) = account_summary(till.world.service, "acme").due
     assert due.collected is not None and due.collected.due_at is not None
     assert due.amount == due.collected.amount_remaining == 2500
+
+
+def test_what_a_note_takes_off_is_not_to_be_paid(engine: sa.Engine) -> None:
+    """At once, and once only: before the invoice is at Stripe, before the note is, and after."""
+    till = Till(engine)
+    world = till.world
+    number = till.invoice.number or ""
+
+    def give(amount: str) -> None:
+        credit_note(engine, number, amount, "goodwill", "x", by="o", now=world.instant)
+
+    def due() -> int:
+        (found,) = account_summary(world.service, "acme").due
+        return found.amount
+
+    assert due() == 2500
+    give("1.00")
+    assert due() == 2400
+    till.deliver()
+    assert due() == 2400
+    give("2.00")
+    assert due() == 2200
+    till.deliver()
+    assert due() == 2200

@@ -45,6 +45,7 @@ def test_both_engines_say_the_same(engine: sa.Engine) -> None:
     busy = busy_month(engine)
     report = revenue_report(busy.service, OCTOBER)
     assert report.ok
+    assert report.unassigned == [("stranger", 3)]
     dollars = report.to_data()["currencies"][1]
     assert dollars["revenue"]["total"] == 251 + 125 + 17_777
     later = revenue_report(busy.service, NOVEMBER).to_data()["currencies"][1]
