@@ -99,6 +99,22 @@ class Screen:
             )
         self._console.print(shown)
 
+    def revenue(self, found: Mapping[str, Any]) -> None:
+        """Of a report in one currency what was earned, what is deferred, and what was not billed."""
+        shown = table("", "amount", numbers=("amount",))
+        earned, deferred, given = found["revenue"], found["deferred"], found["not_billed"]
+        rows = [(name, amount) for name, amount in earned.items() if amount and name != "total"]
+        runs = sum(given["runs"].values())
+        rows += [
+            ("Revenue of the month", earned["total"]),
+            ("Deferred revenue: invoiced, and not drawn yet", deferred["deferred_revenue"]),
+            ("Drawn or delivered, and not invoiced yet", deferred["unbilled_commitments"]),
+            (f"Given away: {runs:,} runs that failed, were too short, …", given["total"]),
+        ]
+        for name, amount in rows:
+            shown.add_row(name, format_amount(amount, found["currency"]))
+        self._console.print(shown)
+
     def differences(self, report: Reconciliation) -> None:
         self._console.print(differences_table(report.differences))
 
@@ -114,6 +130,8 @@ class Screen:
             f"  {billing} invoices show {number}",
             f"  {billing} invoices runs {number} | sha256sum",
             f"  {billing} reconcile {month}",
+            f"  {billing} report revenue {month}",
+            f"  {billing} audit verify",
             f"  {billing} ingest {workspace.folder / f'{month}.ndjson.gz'}  # all duplicates",
             f"  {billing} serve",
             f"  {billing} operators link you --role admin  # the operator's console, while that serves",

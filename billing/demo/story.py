@@ -15,6 +15,7 @@ from billing.pricing.money import format_amount
 from billing.reconciliation.operation import reconcile
 from billing.reporting.proof import invoice_run_list, verify
 from billing.repository.invoices import Invoice
+from billing.revenue.operation import revenue_report
 from billing.run_report import RunReport
 from billing.summary import account_summary
 from metering.clock import now_instant
@@ -51,6 +52,7 @@ def tell(folder: Path, *, quiet: bool = False) -> dict[str, object]:
         figures["late"] = _late(demo, screen)
         unnoticed = next(each for each in report.invoices if each.account == UNNOTICED_ACCOUNT)
         figures["reconciled"] = _reconciled(demo, screen, unnoticed)
+        figures["revenue"] = _revenue(demo, screen)
         figures["so_far"] = _so_far(demo, screen)
         figures["link"] = demo.link(PAYING_ACCOUNT)
         screen.further(demo.workspace, demo.month, mine.number or mine.id, demo.link(PAYING_ACCOUNT))
@@ -241,6 +243,26 @@ def _reconciled(demo: DemoMonth, screen: Screen, unnoticed: Invoice) -> dict[str
     return {"before": before.to_data(), "after": after.to_data()}
 
 
+def _revenue(demo: DemoMonth, screen: Screen) -> dict[str, object]:
+    """What finance takes to its books."""
+    report = revenue_report(demo.service, demo.month)
+    assert report.ok, report.ties
+    data = report.to_data()
+    screen.section(
+        f"10  In the books: billing report revenue {demo.month}",
+        "What the month earned, whenever it is invoiced; what is paid for and still owed to customers; and",
+        "what billing success alone gave away:",
+    )
+    for each in data["currencies"]:
+        screen.revenue(each)
+    (ties,) = report.ties.values()
+    screen.text(
+        f"Each of {len(ties)} figures was added up from the documents and from the entries of the journal",
+        f"(billing export journal --month {demo.month}), and is the same to the cent.",
+    )
+    return data
+
+
 def _so_far(demo: DemoMonth, screen: Screen) -> dict[str, object]:
     """The month that is not over, as the customer's first page has it."""
     month = demo.month.next()
@@ -250,7 +272,7 @@ def _so_far(demo: DemoMonth, screen: Screen) -> dict[str, object]:
     ends = found.outlook
     assert ends is not None and ends.expected is not None and ends.low is not None and ends.high is not None
     screen.section(
-        f"10  {month} so far",
+        f"11  {month} so far",
         f"{name_of(PAYING_ACCOUNT)} has run {found.counts.billable:,} billable task runs this month, and "
         f"{found.counts.total - found.counts.billable:,} that cost",
         f"nothing: {found.money(ends.document.total)} so far. By the end of the month it will be "

@@ -146,6 +146,18 @@ def test_the_month_is_reconciled_and_the_lost_webhook_found(figures: dict[str, A
     assert after["differences"] == before["differences"][:2]
 
 
+def test_the_month_goes_to_the_books(figures: dict[str, Any], truth: Truth) -> None:
+    """What is earned is what the month's invoices come to, and the price of the runs that were drawn."""
+    (dollars,) = figures["revenue"]["currencies"]
+    issued = [each["total"] for each in figures["paid"]["invoices"]]
+    assert dollars["revenue"]["total"] == sum(issued) + 60_00
+    assert dollars["revenue"]["Commitment revenue"] == dollars["deferred"]["unbilled_commitments"] == 60_00
+    not_billed = sum(dollars["not_billed"]["runs"].values())
+    known = [runs for account, runs in truth.runs.items() if account != "orchard-school"]
+    assert not_billed == sum(sum(runs.values()) - runs["billable"] for runs in known)
+    assert figures["revenue"]["unassigned"][0]["account"] == "orchard-school"
+
+
 def test_the_customers_page_has_a_month_to_show(figures: dict[str, Any], truth: Truth) -> None:
     """Three weeks of it, beside the month before, and what it will come to."""
     so_far = figures["so_far"]
