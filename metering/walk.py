@@ -24,6 +24,8 @@ COVERAGE = 80
 _STRETCHES = 6
 # Few stretches say little of the edges: the edges are taken further out, the fewer there are.
 _CAUTION = 0.3
+# Of fewer ranges in the past it is not said how often they held.
+_LEAST_RANGES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,32 @@ class Past:
     off_percent: int
     ranges: int
     held: int
+
+    @property
+    def held_of_ten(self) -> int | None:
+        """None where too few days had a range to say."""
+        return None if self.ranges < _LEAST_RANGES else round(10 * self.held / self.ranges)
+
+    @property
+    def message(self) -> str:
+        """In a sentence or two."""
+        ahead = "the day" if self.ahead == 1 else f"the next {self.ahead} days"
+        asked = f"Asked on {self.asked:,} earlier days what {ahead} would bring"
+        off = f"{asked}, the forecast was off by {self.off_percent:,} % of usual use in the middle"
+        if self.held_of_ten is None:
+            return f"{off}. Too few of those days had a range of their own to say how often it held."
+        return f"{off}, and its range held what came {self.held_of_ten} times of 10."
+
+    def to_data(self) -> dict[str, object]:
+        """In the shape of JSON answers."""
+        return {
+            "asked": self.asked,
+            "days": self.ahead,
+            "off_percent": self.off_percent,
+            "ranges": self.ranges,
+            "held": self.held,
+            "message": self.message,
+        }
 
 
 class Walk:
