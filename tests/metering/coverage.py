@@ -1,8 +1,10 @@
 """How often what came lay within the range of the forecast, on made-up accounts that nothing was chosen by:
 
     python -m tests.metering.coverage
+    python -m tests.metering.coverage year
 
-Each account is asked on a day of a month what is still to come of it. The table is in docs/decisions/0033.
+Each account is asked on a day of a month what is still to come of it; or what a year brings. The tables
+are in docs/decisions/0033.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from random import Random
 from statistics import median
 from typing import NamedTuple
 
+from metering.far import far_forecast
 from metering.forecast import forecast
-from tests.metering.series import KINDS, Series, by_day
+from tests.metering.series import KINDS, Series, by_day, usual
 
 TODAY = date(2026, 10, 12)
 # The days of a month on which is asked; and how many whole months of history there are before it.
@@ -70,5 +73,24 @@ def main(seeds: int) -> None:
         print(f"| {kind} | {cells} | {100 * without / (without + len(found)):.0f} % |")
 
 
+def a_year(seeds: int) -> None:
+    print("| kind | in the range | the upper edge is so many times the lower |")
+    print("|---|---|---|")
+    for kind, series in (KINDS | {"growth of 1 % a week": usual(0.01)}).items():
+        held, wide = [], []
+        for seed in range(seeds):
+            for age in (90, 130, 200, 300, 390):
+                made = series(Random(f"a year {seed} {age}"), age + 365)
+                told = far_forecast(by_day(made[:age], TODAY), TODAY, TODAY + timedelta(365))
+                came = sum(made[age:])
+                if told is not None and told.low is not None and told.high is not None:
+                    low, high = sum(told.low.values()), sum(told.high.values())
+                    held.append(low <= came <= high)
+                    wide.append(high / max(low, 1))
+        times = median(wide)
+        shown = f"{times:.1f}" if times < 100 else "more than 100"
+        print(f"| {kind} | {100 * sum(held) / len(held):.0f} % | {shown} |")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    a_year(20) if sys.argv[1:] == ["year"] else main(40)
