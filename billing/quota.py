@@ -51,4 +51,5 @@ def _forecast_data(service: Service, account_id: str, used: int, today: date) ->
         "high": None if found.high is None else used + found.high,
         "history_days": found.history_days,
         "judged": found.judged,
+        "past": None if found.past is None else found.past.to_data(),
     }

@@ -184,6 +184,7 @@ def forecast_data(found: Outlook) -> dict[str, object] | None:
         "amount": _range_data(found, "total"),
         "history_days": found.forecast.history_days,
         "judged": found.forecast.judged,
+        "past": None if found.forecast.past is None else found.forecast.past.to_data(),
     }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from billing.exports.operation import Format, What, export, file_name, write_file
@@ -15,7 +16,9 @@ from billing.invoices import each_invoice
 from billing.reporting.proof import invoice_run_list
 from metering.period import DAY_US, Month
 from tests.billing.exports.world import busy_month
+from tests.billing.months import bill_all
 from tests.conftest import NewDatabase
+from tests.events import runs
 from tests.world import OCTOBER, World
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "close_a_month.ipynb"
@@ -40,12 +43,16 @@ def exports(sqlite_databases: NewDatabase, tmp_path_factory: pytest.TempPathFact
         _write(world, what, OCTOBER, "csv", folder)
     for month in (OCTOBER.previous(), OCTOBER, OCTOBER.next()):
         _write(world, "journal", month, "parquet", folder)
+    _write_run_lists(world, folder)
+    return folder
+
+
+def _write_run_lists(world: World, folder: Path) -> None:
     (folder / "runs").mkdir()
     for invoice in each_invoice(world.engine, month=OCTOBER):
         if invoice.kind == "usage" and invoice.number:
             with (folder / "runs" / f"{invoice.number}.csv").open("wb") as file:
                 file.writelines(invoice_run_list(world.engine, world.store, invoice.id))
-    return folder
 
 
 def _write(world: World, what: What, month: Month, form: Format, folder: Path) -> None:
@@ -71,7 +78,7 @@ def test_a_month_is_closed(exports: Path) -> None:
         "checked: 4 run lists have the digests and the counts of their invoices",
         "checked: 11 entries balance",
         "checked: the trial balance comes to nothing in each currency",
-        "checked: open invoices are what is on Accounts receivable",
+        "checked: 5 invoices are on Accounts receivable with their totals, and what was paid",
         "checked: 5 lines of revenue are those of the journal",
         "checked: 32 figures of the report tie to the journal",
     ]
@@ -87,6 +94,40 @@ def test_what_was_changed_stops_it(exports: Path) -> None:
     done = run(exports)
     place.write_text(held, "utf-8")
     assert done.returncode != 0 and "AssertionError" in done.stderr
+
+
+def test_an_invoice_that_is_not_in_the_journal_is_named(exports: Path) -> None:
+    """All of its entry is gone, so what is left still balances."""
+    number = pd.read_csv(exports / "invoices-2026-10.csv", dtype=str)["number"].dropna().iloc[0]
+    place = next(
+        each
+        for each in sorted(exports.glob("journal-*.parquet"))
+        if ((held := pd.read_parquet(each))["document"] == number).any()
+    )
+    before = place.read_bytes()
+    gone = held[(held["document"] == number) & (held["kind"] == "invoice")]["entry"]
+    assert len(gone)
+    held[~held["entry"].isin(gone)].to_parquet(place)
+    done = run(exports)
+    place.write_bytes(before)
+    assert done.returncode != 0 and "not in the journal with their totals" in done.stderr
+    assert number in done.stderr
+
+
+def test_a_month_without_receivables(sqlite_databases: NewDatabase, tmp_path: Path) -> None:
+    """Nobody had anything to pay: nothing is outstanding, and nothing is wrong."""
+    folder = tmp_path
+    world = World(sqlite_databases())
+    world.account("quiet", since="2026-10")
+    world.send(runs(2, account="quiet"))
+    bill_all(world, OCTOBER)
+    _write_run_lists(world, folder)
+    for what in ("usage", "invoices", "revenue"):
+        _write(world, what, OCTOBER, "csv", folder)
+    _write(world, "journal", OCTOBER, "parquet", folder)
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    assert "nothing is outstanding" in done.stdout
 
 
 def test_it_holds_no_outputs() -> None:

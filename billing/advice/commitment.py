@@ -24,7 +24,7 @@ from metering.outcome import Outcome
 from metering.period import Month
 from metering.usage import Counts
 
-# Shares of the last year's runs that are looked at where nothing is offered.
+# Shares of the last year's runs, and of those that are expected, that are looked at where nothing is offered.
 SHARES = (25, 50, 75, 90, 100, 110, 125)
 # Sizes are rounded up to so many runs.
 _ROUND = 1000
@@ -161,10 +161,19 @@ def scaled_to(usage: Mapping[date, int], runs: int) -> dict[date, int]:
     return {day: later - earlier for day, (earlier, later) in zip(days, pairwise(sums), strict=True)}
 
 
-def sizes(billable: int) -> list[int]:
-    """Quantities to look at, from the runs of a year.
+def sizes(billable: int, expected: int = 0) -> list[int]:
+    """Quantities to look at, from the runs of a year, and from those that are expected of the next where
+    these are others: a size that is within a tenth of one that is looked at already is left out.
 
     >>> sizes(10_500)
     [3000, 6000, 8000, 10000, 11000, 12000, 14000]
+    >>> sizes(10_500, 21_000)
+    [3000, 6000, 8000, 10000, 11000, 12000, 14000, 16000, 19000, 21000, 24000, 27000]
     """
-    return sorted({-(-billable * share // (100 * _ROUND)) * _ROUND for share in SHARES if billable})
+    past = _sizes_of(billable)
+    others = {each for each in _sizes_of(expected) if all(abs(each - size) * 10 > size for size in past)}
+    return sorted(past | others)
+
+
+def _sizes_of(billable: int) -> set[int]:
+    return {-(-billable * share // (100 * _ROUND)) * _ROUND for share in SHARES if billable}

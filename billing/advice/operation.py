@@ -26,23 +26,17 @@ from billing.pricing.money import EXACT, parse_amount, round_to_minor
 from billing.repository import plans
 from billing.terms import get_account
 from metering.database import reading
-from metering.forecast import HISTORY_DAYS, Forecast, forecast
+from metering.far import FAR_DAYS, Far, far_forecast
 from metering.period import DAY_US, Month, day_of, day_start
 
 TERM_MONTHS = 12
 MOST_OFFERS = 20
+BASIS = (
+    "the forecast: the level of the last three weeks, and a trend that the last eight agree on, which fades; "
+    "at the edges usage goes on to grow or fall as it did over the account's history"
+)
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,12})?", re.ASCII).fullmatch
 _RUNS = re.compile(r"[1-9][0-9]{0,12}", re.ASCII).fullmatch
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What is expected of the next months; `low` and `high` are None where the history is too short."""
-
-    expected: Mapping[date, int]
-    low: Mapping[date, int] | None
-    high: Mapping[date, int] | None
-    history_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ class Advice:
     agreed: Agreed
     past: tuple[Month, ...]
     next: tuple[Month, ...]
-    ahead: Ahead | None
+    ahead: Far | None
     offers: tuple[Advised, ...]
     past_billable: int
     past_on_demand: int
@@ -71,7 +65,7 @@ class Advice:
     def to_data(self) -> dict[str, Any]:
         """In the shape of JSON answers; amounts in minor units."""
         ahead = self.ahead
-        expected = None if ahead is None else ahead.expected
+        expected = None if ahead is None else ahead.days
         message = (
             "nothing ran in the last four weeks, so nothing is expected"
             if ahead is None
@@ -103,6 +97,7 @@ class Advice:
                     [(each.offer, each.expected) for each in self.offers if each.expected is not None], None
                 ),
             },
+            "basis": BASIS,
             "message": message,
             "offers": [_advised(each) for each in self.offers],
         }
@@ -118,9 +113,9 @@ def advise(
     plan: str | None = None,
 ) -> Advice:
     """What offers of committed runs, each like `1000000:2000.00`, would have been worth over the last twelve
-    whole months, and what is expected of the next twelve. Without offers some sizes are looked at, at
-    `unit_price` (major units a run) where it is given. `plan`: what prices on-demand usage, by default the
-    account's. Raises NotFound, Invalid."""
+    whole months, and what is expected of the next twelve. Without offers some sizes are looked at, of what
+    ran and of what is expected, at `unit_price` (major units a run) where it is given. `plan`: what prices
+    on-demand usage, by default the account's. Raises NotFound, Invalid."""
     month, today = Month.of(now), day_of(now)
     past, coming = _months(month, -TERM_MONTHS), _months(month.next(), TERM_MONTHS)
     with reading(service.engine) as connection:
@@ -135,16 +130,17 @@ def advise(
             f"plan {version.id} is priced in {version.currency}, not in {account.currency}", field="plan"
         )
     agreed = Agreed(account.id, account.currency, version, account.terms)
-    since = min(past[0].start, day_start(today) - HISTORY_DAYS * DAY_US)
+    since = min(past[0].start, day_start(today) - FAR_DAYS * DAY_US)
     usage = service.store.billable_days(account.id, since, day_start(today) + DAY_US)
-    ahead = _ahead(forecast(usage, today, first_day(coming[-1].next())), first_day(coming[0]))
+    ahead = _from(far_forecast(usage, today, first_day(coming[-1].next())), first_day(coming[0]))
     before = compare(agreed, past, usage, Offer(0, 0))
     made = [_read(each, account.currency) for each in offers[: MOST_OFFERS + 1]]
     if len(made) > MOST_OFFERS:
         raise Invalid(f"more than {MOST_OFFERS} offers; name fewer", field="offer")
     if not made:
         price = None if unit_price is None else _unit_price(unit_price)
-        made = [_sized(runs, price, account.currency) for runs in sizes(before.billable)]
+        expected = 0 if ahead is None else sum(ahead.days.values())
+        made = [_sized(runs, price, account.currency) for runs in sizes(before.billable, expected)]
     advised = tuple(_advise(agreed, past, coming, usage, ahead, each) for each in made)
     return Advice(agreed, past, coming, ahead, advised, before.billable, before.without)
 
@@ -161,7 +157,7 @@ def _months(month: Month, count: int) -> tuple[Month, ...]:
     return _months(month, -count)
 
 
-def _ahead(found: Forecast | None, start: date) -> Ahead | None:
+def _from(found: Far | None, start: date) -> Far | None:
     """From the start of the next months on."""
     if found is None:
         return None
@@ -169,10 +165,8 @@ def _ahead(found: Forecast | None, start: date) -> Ahead | None:
     def later(days: Mapping[date, int]) -> dict[date, int]:
         return {day: runs for day, runs in days.items() if day >= start}
 
-    if found.low is None or found.high is None:
-        return Ahead(later(found.days), None, None, found.history_days)
-    low, high = (later(found.spread(each)) for each in (found.low, found.high))
-    return Ahead(later(found.days), low, high, found.history_days)
+    low, high = (None if days is None else later(days) for days in (found.low, found.high))
+    return Far(later(found.days), low, high, found.history_days)
 
 
 def _advise(
@@ -180,7 +174,7 @@ def _advise(
     past: Sequence[Month],
     coming: Sequence[Month],
     usage: Mapping[date, int],
-    ahead: Ahead | None,
+    ahead: Far | None,
     offer: Offer,
 ) -> Advised:
     before = compare(agreed, past, usage, offer)
@@ -189,9 +183,9 @@ def _advise(
     low, high = (
         None if days is None else compare(agreed, coming, days, offer) for days in (ahead.low, ahead.high)
     )
-    expected = compare(agreed, coming, ahead.expected, offer)
-    percent = break_even_percent(agreed, coming, ahead.expected, offer)
-    runs = break_even_runs(agreed, coming, ahead.expected, offer)
+    expected = compare(agreed, coming, ahead.days, offer)
+    percent = break_even_percent(agreed, coming, ahead.days, offer)
+    runs = break_even_runs(agreed, coming, ahead.days, offer)
     return Advised(offer, before, expected, low, high, percent, runs)
 
 

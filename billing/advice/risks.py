@@ -19,12 +19,17 @@ from billing.repository import accounts, plans
 from metering.database import reading
 from metering.period import Month, day_of, day_start
 
+BASIS = (
+    "the pace of the last 30 days, as in the contract's report: no trend; "
+    "advice on a commitment goes by the forecast, which knows one"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """As of the end of a day, at the pace of the last 30. `unused` runs will expire, worth `unused_value` at
-    what they cost, with the edges of the range; `on_demand` runs are still to come that no grant covers,
-    which cost `on_demand_amount` by the plan alone. Amounts in minor units."""
+    """As of the end of a day, at the pace of the last 30, as in the contract's report. `unused` runs will
+    expire, worth `unused_value` at what they cost, with the edges of the range; `on_demand` runs are still to
+    come that no grant covers, which cost `on_demand_amount` by the plan alone. Amounts in minor units."""
 
     contract: Contract
     as_of: date
@@ -57,6 +62,7 @@ class Risk:
             "start": self.contract.start.isoformat(),
             "end": self.contract.end.isoformat(),
             "as_of": self.as_of.isoformat(),
+            "basis": BASIS,
             "risks": self.kinds,
             "expected_unused": self.unused,
             "expected_unused_range": [self.unused_low, self.unused_high],

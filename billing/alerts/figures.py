@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from billing.alerts.thresholds import Figure
 from billing.pricing.books import Books, DailyCounts, own_price
@@ -15,15 +15,16 @@ from billing.pricing.quota import allowance
 from billing.pricing.terms import Terms
 from metering.forecast import expected_days
 from metering.outcome import Outcome
+from metering.pace import TREND_DAYS
 from metering.period import Month
 from metering.usage import Counts
 
 
 def first_day_needed(terms: Terms, month: Month) -> date:
-    """The first day whose usage has a say in the figures of a month: the month before gives the pace, and a
-    contract is drawn from its start."""
+    """The first day whose usage has a say in the figures of a month: the weeks before it give the pace, and
+    a contract is drawn from its start."""
     contract = terms.contract(month)
-    before = first_day(month.previous())
+    before = first_day(month) - timedelta(TREND_DAYS)
     return before if contract is None else min(before, contract.start)
 
 

@@ -72,17 +72,21 @@ class AheadAnswer(BaseModel):
 
 
 class AdviceAnswer(BaseModel):
+    """`basis`: what is expected of the next months goes by this."""
+
     account: str
     currency: str
     plan: str
     past: PastAnswer
     next: AheadAnswer | None
+    basis: str
     message: str
     offers: list[OfferAnswer]
 
 
 class RiskAnswer(BaseModel):
-    """At the pace of the last 30 days; amounts in minor units. `risks`: `unused`, `exhausted`, `renewal`."""
+    """At the pace of the last 30 days, as `basis` says; amounts in minor units. `risks`: `unused`,
+    `exhausted`, `renewal`."""
 
     contract: str
     account: str
@@ -90,6 +94,7 @@ class RiskAnswer(BaseModel):
     start: str
     end: str
     as_of: str
+    basis: str
     risks: list[str]
     expected_unused: int
     expected_unused_range: list[int]

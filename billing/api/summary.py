@@ -11,7 +11,7 @@ from billing.api.auth import Reader, check_account
 from billing.api.door import TheDoor, answer
 from billing.api.openapi import KEYED, errors, good
 from billing.api.shapes import NotBilled
-from billing.api.usage import WatermarkAnswer
+from billing.api.usage import PastForecasts, WatermarkAnswer
 from billing.summary import account_summary
 
 router = APIRouter(prefix="/v1/accounts/{account_id}", tags=["usage"])
@@ -56,12 +56,13 @@ class RangeAnswer(BaseModel):
 
 class ForecastAnswer(BaseModel):
     """`billable` in task runs, `amount` in minor units: the total of the invoice. `judged`: at how many days
-    of the past the same rule was compared with what came."""
+    of the past the same rule was compared with what came, and `past` how it did; null without a range."""
 
     billable: RangeAnswer
     amount: RangeAnswer
     history_days: int
     judged: int
+    past: PastForecasts | None
 
 
 class LastMonth(BaseModel):

@@ -116,16 +116,31 @@ def account_preview(
     return answer(preview(door.service.engine, door.service.store, account_id, wanted))
 
 
+class PastForecasts(BaseModel):
+    """How the same rule did when it was `asked` at earlier days what the next `days` would bring.
+    `off_percent`: what it was off in the middle of them, up or down, in percent of usual use. `ranges`: how
+    many of them had a range by what was known then, and `held` how many of those held what came. `message`
+    says it in a sentence."""
+
+    asked: int
+    days: int
+    off_percent: int
+    ranges: int
+    held: int
+    message: str
+
+
 class QuotaForecastAnswer(BaseModel):
     """Billable runs by the end of the month; `low` and `high` hold it four times of five, and are null where
-    the history is too short. `judged`: of how many days in the past the same rule was compared with what
-    came."""
+    the history is too short, as is `past`. `judged`: at how many days of the past the same rule was compared
+    with what came."""
 
     used: int
     low: int | None
     high: int | None
     history_days: int
     judged: int
+    past: PastForecasts | None
 
 
 class QuotaAnswer(BaseModel):

@@ -15,7 +15,7 @@ from billing.backtest.solving import PRICE_PLACES, Solved, solve_free_runs, solv
 from billing.backtest.thresholds import other_rule, read_threshold
 from billing.errors import Invalid
 from billing.pricing.catalogue import Catalogue, PlanVersion
-from billing.pricing.errors import PricingError, VersionConflict
+from billing.pricing.errors import PricingError
 from billing.pricing.plan_file import parse_plan_file
 from billing.repository import plans
 from metering.database import reading
@@ -79,11 +79,15 @@ def draft_plans(
             f"of one draft it can be said whose place it takes, and these are {len(versions)}",
             field="instead_of",
         )
-    try:
-        catalogue.add(*versions)
-    except VersionConflict as error:
-        raise Invalid(str(error), field="version") from None
     drafts = tuple(Draft(each, instead_of or each.plan) for each in versions)
+    if (overlap := refuse_overlap(drafts)) is not None:
+        raise Invalid(overlap, field="plan")
+    for each in versions:
+        if each.id in catalogue and catalogue.get(each.id) != each:
+            raise Invalid(
+                f"{each.id} is loaded already, with other content; give the draft another version",
+                field="version",
+            )
     for draft in drafts:
         if not any(draft.instead_of in (held.plan, held.id) for held in catalogue):
             raise Invalid(
@@ -91,8 +95,6 @@ def draft_plans(
                 "accounts to compare",
                 field="instead_of",
             )
-    if (overlap := refuse_overlap(drafts)) is not None:
-        raise Invalid(overlap, field="plan")
     return drafts
 
 

@@ -92,6 +92,8 @@ def _print(data: Mapping[str, Any]) -> None:
     console().print(shown)
     say("Worth: the most it may cost before on-demand usage is the cheaper way. Pays from: this share of the")
     say("expected usage. Services are not in it.")
+    if ahead is not None:
+        say(f"What is expected goes by {data['basis']}.")
 
 
 def _cheapest(part: Mapping[str, Any], money: Any) -> str:
@@ -135,3 +137,4 @@ def _print_risks(risks: list[dict[str, Any]]) -> None:
             each["runs_out_on"] or "",
         )
     console().print(shown)
+    say(f"What is to come goes by {risks[0]['basis']}.")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from billing.cli.commands import command
 from billing.cli.output import console, heading, say, table
 from billing.cli.service import open_service
 from metering.period import Month
+
+if TYPE_CHECKING:
+    from billing.exports.table import Table
 
 # Accounts of a table; JSON and CSV have all.
 _SHOWN = 20
@@ -77,6 +80,10 @@ def _backtest(
         typer.Option(metavar="SECONDS", help="Then, only longer runs are billed; now it is 1."),
     ] = None,
     all_months: AllMonths = False,
+    csv_months: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a CSV with a row an account and month."),
+    ] = None,
     format: OutputFormat = Format.TABLE,
     as_json: AsJson = False,
 ) -> None:
@@ -101,12 +108,16 @@ def _backtest(
             unbilled=all_months,
             threshold=threshold,
         )
+    if csv_months is not None:
+        from billing.backtest.tables import month_table
+
+        _write_csv(month_table(report.rerated), csv_months)
     if as_json or format is Format.JSON:
         print(json.dumps(report.to_data(), indent=1))
     elif format is Format.CSV:
-        from billing.backtest.report import COLUMNS
+        from billing.backtest.tables import account_table
 
-        print_csv(COLUMNS, report.account_rows())
+        print_csv(account_table(report.account_rows()))
     else:
         _print(report.to_data(limit=_SHOWN))
 
@@ -121,14 +132,25 @@ def read_plan(file: Path) -> str:
         raise Invalid(f"{file.name} is not text in UTF-8; a plan file is JSON, YAML or TOML") from None
 
 
-def print_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Amounts are in minor units, as in JSON."""
+def print_csv(table: Table) -> None:
     from billing.exports.csv_file import csv_lines
-    from billing.exports.table import Kind, Table
 
-    kinds = {name: Kind.TEXT if name in ("account", "currency") else Kind.COUNT for name in columns}
-    for piece in csv_lines(Table("accounts", kinds, (tuple(row[name] for name in kinds) for row in rows))):
+    for piece in csv_lines(table):
         sys.stdout.write(piece.decode())
+
+
+def _write_csv(table: Table, file: Path) -> None:
+    """Raises Invalid where it cannot be written."""
+    from billing.errors import Invalid
+    from billing.exports.csv_file import csv_lines
+
+    try:
+        with file.open("wb") as out:
+            out.writelines(csv_lines(table))
+    except OSError as error:
+        raise Invalid(
+            f"{file} cannot be written: {error.strerror}; name another", field="csv_months"
+        ) from None
 
 
 def _print(data: Mapping[str, Any]) -> None:

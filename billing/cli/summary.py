@@ -68,8 +68,10 @@ def _notes(found: Summary) -> list[str]:
     if found.outlook is None:
         return [f"Not priced: {found.unpriced}."]
     last = found.comparison
+    ahead = found.outlook.forecast
     return [
         *_next_run(found, found.outlook),
+        *([] if ahead is None or ahead.past is None else [ahead.past.message]),
         f"{last.month} to the same hour: {last.last:,} billable runs.",
         *(f"To pay: {found.money(each.amount)} for {each.invoice.number}." for each in found.due),
     ]

@@ -59,14 +59,14 @@ def _whatif(
     if as_json or format is Format.JSON:
         print(json.dumps(found.to_data(), indent=1))
     elif format is Format.CSV:
-        from billing.backtest.report import COLUMNS
+        from billing.backtest.tables import account_table
 
         rows = (
-            {"threshold": each["threshold"], **{name: row[name] for name in COLUMNS}}
+            {"threshold": each["threshold"], **row}
             for each in found.to_data()["thresholds"]
             for row in each["accounts"]
         )
-        print_csv(("threshold", *COLUMNS), rows)
+        print_csv(account_table(rows, "threshold"))
     else:
         _print(found.to_data(limit=_SHOWN))
 

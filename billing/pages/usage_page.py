@@ -16,7 +16,7 @@ from billing.pages.timeline import Timeline, chart_of, parts_of, timeline
 from billing.pages.visit import Visit, secured
 from billing.pages.words import svg
 from billing.pricing.days import first_day
-from metering.forecast import HISTORY_DAYS, forecast
+from metering.forecast import HISTORY_DAYS, Forecast, forecast
 from metering.outcome import NOT_BILLED
 from metering.period import DAY_US, Month, day_of, day_start
 
@@ -26,7 +26,8 @@ _COUNTS: Columns = {"billable": Kind.COUNT, **{outcome.reason: Kind.COUNT for ou
 def show(visit: Visit) -> Response:
     span = _span(visit)
     today = day_of(visit.now)
-    shown = _timeline(visit, span)
+    ahead = _ahead(visit, span)
+    shown = _timeline(visit, span, ahead)
     parts = parts_of(visit.service.store, visit.account.id, span)
     largest = {of: max((each.counts.total for each in found), default=0) for of, found in parts.items()}
     return visit.page(
@@ -36,6 +37,7 @@ def show(visit: Visit) -> Response:
         earlier=span.previous,
         later=span.following if span.following.start <= visit.now else None,
         shown=shown,
+        past=None if ahead is None else ahead.past,
         chart=svg(bar_chart(chart_of(span, shown.rows, name="over-time", description=_says(shown)))),
         parts_by=parts,
         largest=largest,
@@ -62,16 +64,19 @@ def _span(visit: Visit) -> Span:
     return read_span(asked, day_of(visit.now))
 
 
-def _timeline(visit: Visit, span: Span) -> Timeline:
-    """With the forecast, where the month is the one that is running."""
-    store, today = visit.service.store, day_of(visit.now)
-    expected = None
-    if span.kind == "month" and span.month == Month.of(visit.now):
-        since = day_start(today) - HISTORY_DAYS * DAY_US
-        known = store.billable_days(visit.account.id, since, day_start(today) + DAY_US)
-        found = forecast(known, today, first_day(span.month.next()))
-        expected = None if found is None else found.days
-    return timeline(store, visit.account.id, span, visit.now, expected)
+def _ahead(visit: Visit, span: Span) -> Forecast | None:
+    """Of the month that is running."""
+    if span.kind != "month" or span.month != Month.of(visit.now):
+        return None
+    today = day_of(visit.now)
+    since = day_start(today) - HISTORY_DAYS * DAY_US
+    known = visit.service.store.billable_days(visit.account.id, since, day_start(today) + DAY_US)
+    return forecast(known, today, first_day(span.month.next()))
+
+
+def _timeline(visit: Visit, span: Span, ahead: Forecast | None) -> Timeline:
+    expected = None if ahead is None else ahead.days
+    return timeline(visit.service.store, visit.account.id, span, visit.now, expected)
 
 
 def _says(shown: Timeline) -> str:
@@ -100,7 +105,7 @@ def _runs_of(span: Span) -> dict[str, str] | None:
 
 
 def _timeline_table(visit: Visit, span: Span) -> Table:
-    shown = _timeline(visit, span)
+    shown = _timeline(visit, span, _ahead(visit, span))
 
     def rows() -> Iterator[tuple[object, ...]]:
         for row in shown.rows:

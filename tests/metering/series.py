@@ -64,7 +64,60 @@ def monthly(random: Random, days: int) -> list[int]:
     return [round(base * _noise(random, 0.2) * (times if day % 30 == at else 1)) for day in range(days)]
 
 
+def usual(growth: float, shape: Sequence[float] = (1, 1.1, 1.1, 1, 0.95, 0.35, 0.25)) -> Series:
+    """Days as they are in a week, with so much more from week to week, counted one by one."""
+
+    def made(random: Random, days: int) -> list[int]:
+        base, spread = random.choice([40, 500, 8_000]), random.uniform(0.05, 0.3)
+        return [
+            counted(random, base * (1 + growth) ** (day / 7) * shape[day % 7] * _noise(random, spread))
+            for day in range(days)
+        ]
+
+    return made
+
+
+def step(random: Random, days: int) -> list[int]:
+    """One step, to less than half or to a multiple: in the past, or in what is to come."""
+    made, at = usual(0)(random, days), random.randrange(10, days)
+    times = random.choice([0.4, 0.5, 2, 3])
+    return [round(runs * times) if day >= at else runs for day, runs in enumerate(made)]
+
+
+def batch(random: Random, days: int) -> list[int]:
+    """One batch a month, and nothing beside it."""
+    at, size = random.randrange(30), random.choice([1_000, 20_000])
+    return [round(size * _noise(random, 0.2)) if day % 30 == at else 0 for day in range(days)]
+
+
+def few(random: Random, days: int) -> list[int]:
+    """A few runs a day, by chance."""
+    mean = random.uniform(0.5, 6)
+    return [counted(random, mean * (0.3 if day % 7 > 4 else 1)) for day in range(days)]
+
+
+def counted(random: Random, mean: float) -> int:
+    """As many as come by chance where so many are usual."""
+    if mean > 50:
+        return max(0, round(random.gauss(mean, math.sqrt(mean))))
+    found, left = -1, 1.0
+    while left > math.exp(-mean) or found < 0:
+        left *= random.random()
+        found += 1
+    return found
+
+
 KINDS: dict[str, Series] = {
+    "flat": usual(0, (1,) * 7),
+    "weekday": usual(0),
+    "growth of 2 % a week": usual(0.02),
+    "growth of 5 % a week": usual(0.05),
+    "growth of 10 % a week": usual(0.10),
+    "decline of 5 % a week": usual(-0.05),
+    "decline of 10 % a week": usual(-0.10),
+    "one step": step,
+    "a few a day": few,
+    "one batch a month": batch,
     "weekly": weekly,
     "trending": trending,
     "bursty": bursty,

@@ -74,6 +74,31 @@ def test_sizes_where_nothing_is_offered(world: World) -> None:
     assert dear["past"]["cheapest"] is None
 
 
+def test_of_who_grows_the_next_year_is_looked_at_too(world: World) -> None:
+    """Two percent more every week: what comes of the next year, if it goes on, is within the range, and there
+    are sizes up to what is expected of it."""
+    world.account("grows", plan="standard")
+    sender = Sender("grows")
+    store = world.service.store
+    assert isinstance(store, QuantityStore)
+    for back in range(370, 0, -1):
+        store.receive(sender.new(grown(-back), TODAY - timedelta(back)), world.instant)
+    data = advise(world.service, "grows", now=world.instant).to_data()
+    past, ahead, runs = data["past"], data["next"], [each["runs"] for each in data["offers"]]
+    came = sum(grown((date(2026, 12, 1) - TODAY).days + number) for number in range(365))
+    assert ahead["low"] <= ahead["billable"] < came <= ahead["high"]
+    assert ahead["billable"] > 1.9 * past["billable"]
+    assert max(runs) > ahead["billable"] > 1.5 * past["billable"] and min(runs) < past["billable"] / 3
+    whole = next(each for each in data["offers"] if each["runs"] > ahead["billable"])
+    assert whole["next"]["high"]["runs_out_on"] < "2027-12"
+    assert whole["next"]["low"]["unused"] >= whole["next"]["unused"] > 0 == whole["next"]["high"]["unused"]
+    assert "trend" in data["basis"]
+
+
+def grown(day: int) -> int:
+    return round(5_000 * 1.02 ** (day / 7))
+
+
 def test_who_ran_nothing(world: World) -> None:
     data = advise(world.service, "idle", now=world.instant, offers=["1000:1.00"]).to_data()
     assert data["next"] is None and "nothing ran" in data["message"]
@@ -113,6 +138,7 @@ def test_contracts_by_risk(world: World) -> None:
         add_contract(world.engine, contract, by="operator", now=world.instant)
     found = [each.to_data() for each in contract_risks(world.service, now=world.instant)]
     acme, idle = found
+    assert "last 30 days" in acme["basis"]
     assert (acme["contract"], acme["risks"], acme["runs_out_on"]) == ("acme-c", ["exhausted"], "2027-02-11")
     assert acme["on_demand_amount"] > 0 and acme["expected_unused"] == 0
     assert (idle["risks"], idle["expected_unused"], idle["unused_value"]) == (["unused"], 100_000, 20_000)

@@ -99,6 +99,16 @@ def test_september_gives_the_pace_of_the_first_of_october_and_counts_for_nothing
     assert found["free_runs"] == Figure("free_runs", "2026-10", 10_000, 0, 18_600)
 
 
+def test_a_trend_is_expected_to_go_on() -> None:
+    """A tenth more each week for eight weeks: more than the last week had is expected of the next ones."""
+    first = first_day_needed(MONTHLY, OCTOBER)
+    assert (day("2026-10-01") - first).days == 56
+    known = {TODAY - timedelta(56 - n): round(1_000 * 1.1 ** (n // 7)) for n in range(56)}
+    found = figures({day: runs for day, runs in known.items() if day >= first})["free_runs"]
+    days = (day("2026-11-01") - TODAY).days
+    assert found.forecast is not None and found.forecast - found.actual > known[TODAY - timedelta(1)] * days
+
+
 def test_of_a_month_that_is_over_nothing_is_forecast() -> None:
     known = {day("2026-10-31"): 9_999}
     assert figures(known, today=day("2026-11-01"))["free_runs"].forecast is None

@@ -49,11 +49,16 @@ def test_what_is_expected_is_told_on_demand(client: Client) -> None:
     assert_shape(QuotaAnswer, answered)
     assert answered["used"] == 284
     assert answered["forecast"] == {
-        "used": 310, "low": 310, "high": 310, "history_days": 42, "judged": 19
+        "used": 310, "low": 310, "high": 310, "history_days": 42, "judged": 19,
+        "past": {"asked": 19, "days": 3, "off_percent": 0, "ranges": 0, "held": 0, "message": (
+            "Asked on 19 earlier days what the next 3 days would bring, the forecast was off by 0 % of usual "
+            "use in the middle. Too few of those days had a range of their own to say how often it held."
+        )},
     }  # fmt: skip
     said = client.get("/v1/accounts/acme/summary").json()["forecast"]
     assert said["billable"] == {"expected": 310, "low": 310, "high": 310}
     assert (said["history_days"], said["judged"]) == (42, 19)
+    assert said["past"] == answered["forecast"]["past"]
     client.post("/v1/accounts", json={"id": "idle"})
     assert client.get("/v1/accounts/idle/quota?forecast=true").json()["forecast"] is None
 

@@ -51,7 +51,22 @@ def test_the_month_so_far_and_what_it_will_come_to(client: Client) -> None:
                 "left": 88_000,
             },
         },
-        "forecast": {"billable": by_the_end, "amount": amounts, "history_days": 50, "judged": 26},
+        "forecast": {
+            "billable": by_the_end,
+            "amount": amounts,
+            "history_days": 50,
+            "judged": 26,
+            "past": {
+                "asked": 26,
+                "days": 4,
+                "off_percent": 0,
+                "ranges": 5,
+                "held": 5,
+                "message": "Asked on 26 earlier days what the next 4 days would bring, the forecast was "
+                "off by 0 % of usual use in the middle. Too few of those days had a range of their own to "
+                "say how often it held.",
+            },
+        },
         "last_month": {
             "month": "2026-09",
             "to": "2026-09-16T12:00:00Z",

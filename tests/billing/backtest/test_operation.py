@@ -191,7 +191,7 @@ def test_what_is_solved_keeps_revenue(world: World) -> None:
         ([DRAFT.replace('"flow"', '"new"')], {}, "nobody can be on plan 'new'"),
         ([DRAFT, DRAFT.replace('"draft"', '"other"')], {}, "compare them one after the other"),
         ([DRAFT, DRAFT.replace('"flow"', '"task"')], {"instead_of": "flow"}, "of one draft"),
-        ([DRAFT.replace('"draft"', '"v1"')], {}, "exists with other content"),
+        ([DRAFT.replace('"draft"', '"v1"')], {}, "loaded already, with other content"),
         ([DRAFT.replace('"0.2"', '"-1"')], {}, "negative"),
         ([DRAFT], {"solve": ["price:4"]}, "has no bracket 4"),
         ([DRAFT], {"solve": ["price"]}, "cannot be solved for"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metering import clock
-from metering.period import Month, format_instant
+from metering.period import DAY_US, HOUR_US, Month, format_instant
 from tests.billing.cli.conftest import Cli, event, lines
 
 
@@ -18,5 +18,19 @@ def test_the_month_so_far_for_people_and_for_programs(cli: Cli) -> None:
     assert "The next run costs 0 USD, and 9,995 runs until the next bracket." in shown
     data = cli.json("summary", "acme")
     assert (data["billable"], data["amount"], data["forecast"]) == (5, 0, None)
+    assert "earlier days" not in shown
     cli.done("accounts", "add", "later", "--billing-from", str(Month.of(now).next()))
     assert f"later is billed from {Month.of(now).next()} on" in cli.done("summary", "later").out
+
+
+def test_what_the_forecast_was_off_before(cli: Cli) -> None:
+    now = clock.now_instant()
+    cli.done("accounts", "add", "acme", "--plan", "starter", "--billing-from", str(Month.of(now)))
+    said = []
+    for back in range(60):
+        ended = {"ended_at": format_instant(now - back * DAY_US)}
+        said.append(event(back, **{"started_at": format_instant(now - back * DAY_US - HOUR_US)}, **ended))
+    cli.done("ingest", "-", stdin=lines(*said))
+    past = cli.json("summary", "acme")["forecast"]["past"]
+    assert past["asked"] > 20 and past["off_percent"] == 0 and past["held"] == past["ranges"]
+    assert past["message"] in " ".join(cli.done("summary", "acme").out.split())

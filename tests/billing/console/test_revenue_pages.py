@@ -38,6 +38,13 @@ def test_the_revenue_of_a_month(busy: Client) -> None:
     assert "globex-1" in page and "700 runs" in page
     wrong = finance.post(place, ("as_of", "soon"))
     assert wrong.status_code == 422 and "is not a date" in wrong.text
+    for bad in ("2026-09-30", "2036-10-31"):
+        wrong = finance.post(place, ("as_of", bad))
+        assert wrong.status_code == 422 and "must be from 2026-10-01 to" in wrong.text
+        assert "Everything ties" in text_of(wrong.text)  # the last report stays
+    assert "Everything ties" in text_of(viewer.get(place))
+    ahead = finance.post("months/2036-10/revenue", ("as_of", ""))
+    assert ahead.status_code == 422 and "2036-10 has not begun" in ahead.text
 
 
 def test_contracts_by_risk_and_advice(busy: Client) -> None:

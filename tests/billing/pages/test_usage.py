@@ -87,6 +87,9 @@ def test_the_running_month_is_compared_to_the_same_hour(client: Client) -> None:
     # 18 days to 14:00, in either month: every day's runs have ended by then.
     assert f"{18 * 290:,} billable to 18 Oct 2026, 14:00 UTC" in shown
     assert "12 days" not in shown and f"{12 * 290:,} more expected" in shown
+    past = client.get("/v1/accounts/acme/summary").json()["forecast"]["past"]
+    assert past["ranges"] > 10 and past["message"].endswith("its range held what came 10 times of 10.")
+    assert past["message"] in shown
     assert "Against October 2026 the same" in shown
     year = words(ask(client, "usage?year=2026").text)
     assert "Against 2025 none before" in year
@@ -126,6 +129,8 @@ def test_the_first_page_answers_the_five_questions(client: Client) -> None:
     expected = summary["forecast"]["billable"]
     assert expected == {"expected": 30 * 290, "low": 30 * 290, "high": 30 * 290}
     assert f"{30 * 290:,} expected, {30 * 290:,} to {30 * 290:,}" in shown
+    assert "before, it was off by 0 % in the middle, and the range held 10 times of 10" in shown
+    assert summary["forecast"]["past"]["message"] in shown
     assert f"{18 * 290:,} of 10,000 used this month" in shown
     assert "It is free , as are all up to 10,000 in a month" in shown
     assert "After 4,780 more, a run costs 0.0025 USD" in shown

@@ -60,7 +60,7 @@ def test_a_range_is_priced_at_both_ends() -> None:
     assert found.low is not None and found.expected is not None and found.high is not None
     assert found.low.billable < found.expected.billable < found.high.billable
     for end in (found.low, found.expected, found.high):
-        assert end.total == round((end.billable - 10_000) * 0.25)
+        assert end.total == (end.billable - 10_000 + 2) // 4  # half up
 
 
 def test_too_little_history_has_no_range_and_none_at_all_no_forecast() -> None:
