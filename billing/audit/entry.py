@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 # What stands before the first entry.
 NO_SEAL = "0" * 64
@@ -20,11 +20,25 @@ NO_SEAL = "0" * 64
 # The rows of a thing, by their place: `table/key` → column → value.
 State = Mapping[str, Mapping[str, Any]]
 
+# Of the state of a thing; None where there is none.
+Digest = str | None
+
+
+class Step(NamedTuple):
+    """What a change did to a thing: the digest of its state as it found it, and as it left it."""
+
+    was: Digest
+    now: Digest
+
+
+# What an entry says of a thing. The first entries ever said only what it was since.
+Said = Step | Digest
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What was done, before it has its place in the trail. `states`: of each thing that it changed the digest
-    of its state afterwards, None for one that is gone. `kind` says what things they are."""
+    of its state before and afterwards, None where there is none. `kind` says what things they are."""
 
     name: str
     kind: str
@@ -35,7 +49,7 @@ class Deed:
     at: int
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
-    states: Mapping[str, str | None] = field(default_factory=dict)
+    states: Mapping[str, Said] = field(default_factory=dict)
 
 
 ERASURE = "account.erased"
@@ -55,7 +69,7 @@ class Entry:
     subject: str
     account: str | None
     reason: str
-    states: Mapping[str, str | None]
+    states: Mapping[str, Said]
     detail: str | None
     detail_sha256: str
     seal: str = ""
@@ -132,7 +146,7 @@ def sealed(deeds: Iterable[Deed], number: int, previous: str, salt: str) -> Iter
         yield replace(entry, seal=previous)
 
 
-def state_digest(state: State) -> str | None:
+def state_digest(state: State) -> Digest:
     """None where there is nothing.
 
     >>> state_digest({}) is None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import ERASURE, Chain, Entry, Finding, state_digest
+from billing.audit.entry import ERASURE, Chain, Digest, Entry, Finding, Step
 from billing.errors import Invalid
 from billing.repository import audit
-from billing.repository.audited import KINDS, ids, states
+from billing.repository.audited import KINDS, digests, ids
 from metering.database import reading
 
 # Findings that are named; all are counted.
@@ -59,7 +59,7 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
     known = None if noted is None else parse_seal(noted)
     with reading(engine) as connection:
         chain = Chain()
-        held: dict[str, dict[str, str | None]] = {kind: {} for kind in KINDS}
+        held: dict[str, dict[str, Digest]] = {kind: {} for kind in KINDS}
         found: list[Finding] = []
         count = 0
         subjects = 0
@@ -77,7 +77,7 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
             add(chain.follow(entry))
             erasures += _erased_by(entry)
             if entry.kind in held:
-                held[entry.kind] |= entry.states
+                add(_follow(entry, held[entry.kind]))
             if known is not None and entry.number == known[0]:
                 seen = True
                 if entry.seal != known[1]:
@@ -101,19 +101,38 @@ def _erased_by(entry: Entry) -> int:
     return int(json.loads(entry.detail).get("erased", {}).get("audit_details", 0))
 
 
-def _compare(connection: sa.Connection, kind: str, last: dict[str, str | None]) -> Iterator[Finding]:
+def _follow(entry: Entry, last: dict[str, Digest]) -> Iterator[Finding]:
+    """Notes in `last` what the entry says, and finds what it found other than the entries before it left it:
+    it was changed in between, and the service has changed it since, too."""
+    for subject, said in entry.states.items():
+        if isinstance(said, Step):
+            what = _differs(last.get(subject), said.was)
+            if what is not None:
+                name = _name(entry.kind, subject)
+                says = f"{name} was {what} behind the service's back before entry {entry.number}"
+                yield Finding(says, entry.number, subject)
+        last[subject] = said.now if isinstance(said, Step) else said
+
+
+def _compare(connection: sa.Connection, kind: str, last: dict[str, Digest]) -> Iterator[Finding]:
     """Takes out of `last` what is there as the trail says."""
     for some in ids(connection, kind):
-        held = states(connection, kind, some)
-        for each in some:
-            said = last.pop(each, None)
-            if said is None:
-                yield Finding(f"{_name(kind, each)} was made behind the service's back", subject=each)
-            elif said != state_digest(held.get(each, {})):
-                yield Finding(f"{_name(kind, each)} was changed behind the service's back", subject=each)
+        for each, held in digests(connection, kind, some).items():
+            what = _differs(last.pop(each, None), held)
+            if what is not None:
+                yield Finding(f"{_name(kind, each)} was {what} behind the service's back", subject=each)
     for each, said in last.items():
         if said is not None:
             yield Finding(f"{_name(kind, each)} was removed behind the service's back", subject=each)
+
+
+def _differs(said: Digest, held: Digest) -> str | None:
+    """What became of a thing between what the trail says and what is held; None if nothing."""
+    if said == held:
+        return None
+    if said is None:
+        return "made"
+    return "removed" if held is None else "changed"
 
 
 def _name(kind: str, subject: str) -> str:

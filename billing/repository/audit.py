@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Entry
+from billing.audit.entry import Entry, Said, Step
 from billing.audit_tables import audit_end, audit_entries
 
 _PAGE = 1000
@@ -118,8 +118,12 @@ def _entry(row: sa.Row[Any]) -> Entry:
         row.subject,
         row.account_id,
         row.reason,
-        json.loads(row.states),
+        {subject: _said(held) for subject, held in json.loads(row.states).items()},
         row.detail,
         row.detail_sha256,
         row.seal,
     )
+
+
+def _said(held: Any) -> Said:
+    return Step(*held) if isinstance(held, list) else held
