@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR, actor
 from billing.audit.entry import Deed, Digest, Said, Step, difference, sealed
+from billing.errors import Refused
 from billing.repository import audit
 from billing.repository.audited import AT_ONCE, KINDS, digests, ids, lock, observed, shown
 from metering.database import at_the_end, writing
@@ -121,7 +122,8 @@ def note(
 
 def begin(connection: sa.Connection, now: int) -> None:
     """The first entries, of what was there before there was a trail. Nothing if there are any entries."""
-    if audit.end(connection).number:
+    last = audit.end(connection)
+    if last is None or last.number:
         return
     for kind in KINDS:
         for some in ids(connection, kind):
@@ -130,6 +132,11 @@ def begin(connection: sa.Connection, now: int) -> None:
 
 def _append(connection: sa.Connection, deed: Deed) -> None:
     last = audit.end(connection, lock=True)
+    if last is None:
+        raise Refused(
+            "the audit trail has lost its end, so nothing can be added to it: somebody wrote to the database."
+            " Restore the table audit_end from a backup, then: billing audit verify"
+        )
     (entry,) = sealed([deed], last.number, last.seal, secrets.token_hex(8))
     audit.add(connection, entry)
 
