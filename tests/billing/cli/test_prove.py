@@ -43,3 +43,13 @@ def test_damage_is_told_and_no_failure(cli_on_both: Cli, world: World) -> None:
         assert again.code == 1 and again.data, command
     assert "cannot be read (JSONDecodeError" in cli_on_both("prove", "--json").out
     assert "its states cannot be read" in cli_on_both("audit", "verify").out
+
+
+def test_what_is_kept_beside_is_proved_too(cli_on_both: Cli, world: World) -> None:
+    assert cli_on_both("prove", "--counters").code == 0
+    rewrite(world, "UPDATE invoice_numbers SET last = 2", "DELETE FROM run_buckets")
+    done = cli_on_both("prove", "--counters")
+    assert done.code == 1 and "task runs of " in done.out
+    missing = "there is no document 2026-10-000002: numbers have no gaps"
+    assert missing in done.out
+    assert missing in [each["says"] for each in cli_on_both("prove", "--json").data["findings"]]
