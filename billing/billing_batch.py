@@ -78,7 +78,7 @@ def _issue(connection: sa.Connection, drafted: Sequence[Invoice], now: int) -> N
     credit_use.record(connection, issued, now)
     outbox.add(connection, now, *(invoice.id for invoice in issued if invoice.total))
     tell_invoices(connection, "finalized", issued, now)
-    changed_many(connection, "invoice.issued", "invoice", [invoice.id for invoice in issued], now=now)
+    changed_many(connection, "invoice.issued", "invoice", [invoice.id for invoice in issued], now=now, was={})
 
 
 def _draft(engine: sa.Engine, ready: Sequence[Computed], report: RunReport) -> list[str]:

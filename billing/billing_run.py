@@ -32,6 +32,7 @@ from billing.notifications.telling import tell_invoices
 from billing.pricing.catalogue import Catalogue
 from billing.pricing.errors import PricingError
 from billing.repository import accounts, invoices, outbox, plans, runs
+from billing.repository.audited import digests
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
 from billing.run_report import RunReport, report_of
@@ -113,7 +114,9 @@ def _start(
         if account is not None and accounts.get(connection, account) is None:
             raise no_account(account)
         run = runs.start_or_resume(connection, fresh)
-        changed_many(connection, "billing_run.started", "billing_run", [run.id], now=now)
+        # One that is resumed is as it was.
+        was = {} if run.id == fresh.id else digests(connection, "billing_run", [run.id])
+        changed_many(connection, "billing_run.started", "billing_run", [run.id], now=now, was=was)
         return run
 
 
@@ -233,7 +236,7 @@ def finalize(engine: sa.Engine, invoice: Invoice, entries: int, now: int) -> boo
             outbox.add(connection, now, invoice.id)
         tell_invoices(connection, "finalized", [numbered], now)
         issued_by = invoice.approved_by
-        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now, by=issued_by)
+        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now, was={}, by=issued_by)
         return True
     return False
 

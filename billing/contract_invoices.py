@@ -67,7 +67,7 @@ def _invoice(engine: sa.Engine, contract_id: str, as_of: date, now: int) -> Invo
         numbered = invoices.give_number(connection, invoice)
         outbox.add(connection, now, invoice.id)
         tell_invoices(connection, "finalized", [numbered], now)
-        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now)
+        changed_many(connection, "invoice.issued", "invoice", [invoice.id], now=now, was={})
         return numbered
 
 

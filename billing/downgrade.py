@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import state_digest
+from billing.audit.entry import Digest
 from billing.audit.trail import changed_many
 from billing.audit_tables import audit_entries
 from billing.errors import Invalid, Refused
-from billing.repository.audited import AT_ONCE, KINDS, ids, states
+from billing.repository.audited import AT_ONCE, KINDS, digests, ids
 from billing.schema import back_one, held_revision, lock, migrations, to_head
 from metering.database import migrating
 
@@ -22,7 +22,7 @@ _COUNTED_AGAIN = frozenset(
 )
 
 # Of each thing of a kind the digest of what it is.
-_States = dict[str, dict[str, str | None]]
+_States = dict[str, dict[str, Digest]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,7 @@ def _all_states(connection: sa.Connection) -> _States:
     for kind in KINDS:
         found[kind] = {}
         for some in ids(connection, kind):
-            held = states(connection, kind, some)
-            found[kind] |= {each: state_digest(held.get(each, {})) for each in some}
+            found[kind] |= digests(connection, kind, some)
     return found
 
 
@@ -142,4 +141,4 @@ def _note(connection: sa.Connection, before: _States, now: int) -> None:
     for kind, held in before.items():
         changed = sorted(each for each, digest in held.items() if after[kind].get(each) != digest)
         for at in range(0, len(changed), AT_ONCE):
-            changed_many(connection, DEED, kind, changed[at : at + AT_ONCE], now=now)
+            changed_many(connection, DEED, kind, changed[at : at + AT_ONCE], now=now, was=held)

@@ -9,14 +9,14 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from billing.audit.entry import ERASURE, state_digest
+from billing.audit.entry import ERASURE, Digest, Step
 from billing.audit.trail import changed_many, note
 from billing.billing_details import check_text
 from billing.closing import what_is_left
 from billing.errors import Invalid, Refused
 from billing.moving.tables import tables
 from billing.repository import disputes, invoices, personal
-from billing.repository.audited import lock, state
+from billing.repository.audited import digests, lock, observed
 from billing.terms import get_account
 from metering.collecting import state as sources
 from metering.database import erasing, reading
@@ -119,6 +119,7 @@ class _Work:
         self._until: date | None = None
         self._values: set[str] = set()
         self._customer: str | None = None
+        self._was: dict[str, dict[str, Digest]] = {}
 
     def do(self, connection: sa.Connection) -> dict[str, int]:
         """In a transaction: all of it, or nothing. Answers how much of each kind. Raises Refused."""
@@ -128,6 +129,9 @@ class _Work:
         self._check(connection)
         self._customer = held.stripe_customer_id
         self._values = personal.names(connection, account)
+        before = observed(connection, "account", account)
+        for kind, ids in personal.things(connection, account).items():
+            self._was[kind] = digests(connection, kind, ids)
         counts = {
             "audit_details": personal.erase_details(connection, account, self._values),
             "invoices": self._erase_invoices(connection),
@@ -151,7 +155,7 @@ class _Work:
             account=account,
             reason=self._reason,
             detail={"erased": counts, "invoices_kept": sorted(self._kept.values())},
-            states={account: state_digest(state(connection, "account", account))},
+            states={account: Step(before.digest, observed(connection, "account", account).digest)},
         )
         return counts
 
@@ -199,7 +203,7 @@ class _Work:
         return len(erased)
 
     def _note(self, kind: str, ids: list[str], connection: sa.Connection) -> int:
-        changed_many(connection, ERASURE, kind, ids, now=self._now, by=self._by)
+        changed_many(connection, ERASURE, kind, ids, now=self._now, was=self._was[kind], by=self._by)
         return len(ids)
 
     def _elsewhere(self) -> list[str]:

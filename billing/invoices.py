@@ -37,8 +37,12 @@ def show_invoice(engine: sa.Engine, id_or_number: str, *, account: str | None = 
     with reading(engine) as connection:
         invoice = invoices.get(connection, id_or_number)
     if invoice is None or account not in (None, invoice.account):
-        raise NotFound(f"there is no invoice {id_or_number!r}; see: billing invoices list")
+        raise no_invoice(id_or_number)
     return invoice
+
+
+def no_invoice(id_or_number: str) -> NotFound:
+    return NotFound(f"there is no invoice {id_or_number!r}; see: billing invoices list")
 
 
 def list_invoices(

@@ -152,7 +152,7 @@ class Jobs:
                 jobs.finish(connection, DAILY, format_instant(now)[:10], now)
             with reading(self.service.engine) as connection:
                 trail = audit.end(connection)  # in a log that is kept elsewhere it proves what came before
-            log.info("audit trail", seal=f"{trail.number}:{trail.seal}")
+            log.info("audit trail", seal=None if trail is None else f"{trail.number}:{trail.seal}")
             warn_of_signs(self.service, Month.of(now))  # the last: it looks, and nothing waits for it
             return forgotten
 

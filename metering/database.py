@@ -157,6 +157,27 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield connection
 
 
+@contextmanager
+def reading_anything(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """The same, also where somebody wrote texts into an SQLite file that are none: what is not UTF-8 is kept
+    as surrogates."""
+    with reading(engine) as connection:
+        if engine.dialect.name != "sqlite":
+            yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
+            yield connection
+        finally:
+            driver.text_factory = str
+
+
+def is_no_text(error: BaseException) -> bool:
+    """Whether what was to be read is no text, though it is stored as one (SQLite)."""
+    return isinstance(error, sa.exc.DBAPIError) and "Could not decode to UTF-8" in str(error.orig)
+
+
 def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that may meet a row that is there: with `on_conflict_do_nothing` and `on_conflict_do_update`,
     which both engines say alike, and SQLAlchemy keeps with each."""

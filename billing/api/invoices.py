@@ -122,8 +122,8 @@ def invoices_pdf(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Resp
 def invoices_verify(door: TheDoor, caller: Reader, invoice_id: InvoicePath) -> Response:
     """As of the invoice's cutoff, with the plan version that priced it."""
     service = door.service
-    invoice = show_invoice(service.engine, invoice_id, account=caller.account)
-    return answer(verify(service.engine, service.store, invoice.id).to_data())
+    found = verify(service.engine, service.store, invoice_id, account=caller.account)
+    return answer(found.to_data())
 
 
 def _nothing(_item: object) -> str:

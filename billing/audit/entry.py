@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 # What stands before the first entry.
 NO_SEAL = "0" * 64
@@ -20,11 +20,25 @@ NO_SEAL = "0" * 64
 # The rows of a thing, by their place: `table/key` → column → value.
 State = Mapping[str, Mapping[str, Any]]
 
+# Of the state of a thing; None where there is none.
+Digest = str | None
+
+
+class Step(NamedTuple):
+    """What a change did to a thing: the digest of its state as it found it, and as it left it."""
+
+    was: Digest
+    now: Digest
+
+
+# What an entry says of a thing. The first entries ever said only what it was since.
+Said = Step | Digest
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What was done, before it has its place in the trail. `states`: of each thing that it changed the digest
-    of its state afterwards, None for one that is gone. `kind` says what things they are."""
+    of its state before and afterwards, None where there is none. `kind` says what things they are."""
 
     name: str
     kind: str
@@ -35,7 +49,7 @@ class Deed:
     at: int
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
-    states: Mapping[str, str | None] = field(default_factory=dict)
+    states: Mapping[str, Said] = field(default_factory=dict)
 
 
 ERASURE = "account.erased"
@@ -44,7 +58,8 @@ ERASURE = "account.erased"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A deed in its place. `detail` is the text that `detail_sha256` is of, None once it was erased."""
+    """A deed in its place. `detail` is the text that `detail_sha256` is of, None once it was erased. `states`
+    are None where what is stored cannot be read."""
 
     number: int
     at: int
@@ -55,7 +70,7 @@ class Entry:
     subject: str
     account: str | None
     reason: str
-    states: Mapping[str, str | None]
+    states: Mapping[str, Said] | None
     detail: str | None
     detail_sha256: str
     seal: str = ""
@@ -73,7 +88,7 @@ class Entry:
                 "subject": self.subject,
                 "account": self.account,
                 "reason": self.reason,
-                "states": dict(self.states),
+                "states": None if self.states is None else dict(self.states),
                 "detail_sha256": self.detail_sha256,
             }
         )
@@ -93,11 +108,56 @@ class Finding:
 
 def canonical(value: Any) -> str:
     """One line of JSON, the same for the same value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_odd)
+
+
+def _odd(value: object) -> dict[str, str]:
+    """Something that this service never writes, such as bytes in a column of texts."""
+    return {type(value).__name__: repr(value)}
 
 
 def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Also of a text that is none in UTF-8, as `metering.database.reading_anything` reads it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def readable(text: object) -> str:
+    """To be shown, whatever it is."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def said_in(detail: str | None) -> dict[str, Any] | None:
+    """What a detail says; None where it cannot be read."""
+    said = _parsed(detail)
+    return said if isinstance(said, dict) else None
+
+
+def parse_states(text: str) -> dict[str, Said] | None:
+    """None where it cannot be read."""
+    held = _parsed(text)
+    if not isinstance(held, dict):
+        return None
+    found: dict[str, Said] = {}
+    for subject, said in held.items():
+        digests = said if isinstance(said, list) else [said]
+        if not all(each is None or isinstance(each, str) for each in digests):
+            return None
+        if not isinstance(said, list):
+            found[subject] = said
+        elif len(said) == len(Step._fields):
+            found[subject] = Step(*said)
+        else:
+            return None
+    return found
+
+
+def _parsed(text: object) -> object:
+    if not isinstance(text, str):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def seal(previous: str, line: str) -> str:
@@ -132,7 +192,7 @@ def sealed(deeds: Iterable[Deed], number: int, previous: str, salt: str) -> Iter
         yield replace(entry, seal=previous)
 
 
-def state_digest(state: State) -> str | None:
+def state_digest(state: State) -> Digest:
     """None where there is nothing.
 
     >>> state_digest({}) is None
@@ -174,6 +234,8 @@ class Chain:
     def follow(self, entry: Entry) -> list[Finding]:
         """What is wrong with the next entry."""
         found: list[Finding] = []
+        if not isinstance(entry.number, int):
+            return [Finding(f"an entry of the trail has the number {readable(entry.number)!r}")]
         if entry.number != self.number + 1:
             missing = f"entry {self.number + 1}"
             if entry.number > self.number + 2:
@@ -181,9 +243,11 @@ class Chain:
             found.append(Finding(f"{missing} of the trail is missing", entry.number))
         if entry.detail is None:
             self.erased += 1
-        elif sha256(entry.detail) != entry.detail_sha256:
+        elif not isinstance(entry.detail, str) or sha256(entry.detail) != entry.detail_sha256:
             found.append(Finding(f"the detail of entry {entry.number} was edited", entry.number))
-        if seal(self.seal, entry.line()) != entry.seal and not found:
+        if entry.states is None:
+            found.append(Finding(f"entry {entry.number} was edited: its states cannot be read", entry.number))
+        elif seal(self.seal, entry.line()) != entry.seal and not found:
             found.append(Finding(f"entry {entry.number} was edited, or moved to this place", entry.number))
         self.number, self.seal = entry.number, entry.seal
         return found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Entry, canonical
+from billing.audit.entry import Entry, canonical, said_in
 from billing.errors import NotFound
 from billing.repository import audit
 from billing.repository.audit import Wanted
-from metering.database import reading
+from metering.database import reading, reading_anything
 from metering.period import format_instant
 
 
@@ -40,7 +39,9 @@ _VALUE = 100
 def entry_data(entry: Entry) -> dict[str, object]:
     """An entry in the shape of JSON answers. `before` and `after` hold the rows that changed, of each the
     columns that differ."""
-    said: dict[str, Any] = {} if entry.detail is None else json.loads(entry.detail)
+    said = {} if entry.detail is None else said_in(entry.detail)
+    if said is None:
+        said = {"unreadable": "the detail was edited; see: billing audit verify"}
     said.pop("salt", None)
     before, after = said.pop("before", None), said.pop("after", None)
     return {
@@ -51,7 +52,7 @@ def entry_data(entry: Entry) -> dict[str, object]:
         "deed": entry.deed,
         "kind": entry.kind,
         "subject": entry.subject or None,
-        "subjects": len(entry.states) or None,
+        "subjects": len(entry.states or ()) or None,
         "account": entry.account,
         "reason": entry.reason or None,
         "before": before,
@@ -87,7 +88,7 @@ def _short(value: object) -> str:
 def export_lines(engine: sa.Engine) -> Iterator[bytes]:
     """The whole trail as lines of JSON: `line` and `detail` are the texts that are sealed, byte by byte, so
     that whoever has the file can check it without this service."""
-    with reading(engine) as connection:
+    with reading_anything(engine) as connection:
         for entry in audit.every(connection):
             row = {
                 "number": entry.number,
@@ -96,4 +97,4 @@ def export_lines(engine: sa.Engine) -> Iterator[bytes]:
                 "detail_sha256": entry.detail_sha256,
                 "seal": entry.seal,
             }
-            yield canonical(row).encode() + b"\n"
+            yield canonical(row).encode("utf-8", "backslashreplace") + b"\n"

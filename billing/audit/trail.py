@@ -15,9 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR, actor
-from billing.audit.entry import Deed, difference, sealed, state_digest
+from billing.audit.entry import Deed, Digest, Said, Step, difference, sealed
+from billing.errors import Refused
 from billing.repository import audit
-from billing.repository.audited import AT_ONCE, KINDS, ids, lock, shown, state, states
+from billing.repository.audited import AT_ONCE, KINDS, digests, ids, lock, observed, shown
 from metering.database import at_the_end, writing
 
 BEGUN = "audit.begun"
@@ -57,12 +58,13 @@ def change(
     reason: str = "",
 ) -> Iterator[None]:
     """The same within the caller's transaction."""
-    before = state(connection, kind, subject) if lock(connection, kind, subject) else {}
+    lock(connection, kind, subject)
+    before = observed(connection, kind, subject)
     yield
-    after = state(connection, kind, subject)
-    if before != after:
+    after = observed(connection, kind, subject)
+    if before.state != after.state:
         whose = subject if kind == "account" else account
-        detail = _shown(kind, difference(before, after))
+        detail = _shown(kind, difference(before.state, after.state))
         note(
             connection,
             deed,
@@ -73,7 +75,7 @@ def change(
             account=whose,
             reason=reason,
             detail=detail,
-            states={subject: state_digest(after)},
+            states={subject: Step(before.digest, after.digest)},
         )
 
 
@@ -84,16 +86,16 @@ def changed_many(
     subjects: Sequence[str],
     *,
     now: int,
+    was: Mapping[str, Digest],
     by: str | None = None,
 ) -> None:
-    """One entry for things that were made together, within the caller's transaction: it says what each is
-    since, not what it was before."""
+    """One entry for things that were made or changed together, within the caller's transaction. `was`: their
+    `digests` from before; what is not in it was made now. The entry does not say what of them changed."""
     for at in range(0, len(subjects), AT_ONCE):
         some = subjects[at : at + AT_ONCE]
-        held = states(connection, kind, some)
-        digests = {each: state_digest(held.get(each, {})) for each in some}
+        steps = {each: Step(was.get(each), held) for each, held in digests(connection, kind, some).items()}
         detail = {"subjects": len(some)}
-        note(connection, deed, kind, "", now=now, by=by, detail=detail, states=digests)
+        note(connection, deed, kind, "", now=now, by=by, detail=detail, states=steps)
 
 
 def note(
@@ -107,7 +109,7 @@ def note(
     account: str | None = None,
     reason: str = "",
     detail: Mapping[str, Any] | None = None,
-    states: Mapping[str, str | None] | None = None,
+    states: Mapping[str, Said] | None = None,
 ) -> None:
     """An entry, at the end of the caller's transaction."""
     who = actor()
@@ -120,15 +122,21 @@ def note(
 
 def begin(connection: sa.Connection, now: int) -> None:
     """The first entries, of what was there before there was a trail. Nothing if there are any entries."""
-    if audit.end(connection).number:
+    last = audit.end(connection)
+    if last is None or last.number:
         return
     for kind in KINDS:
         for some in ids(connection, kind):
-            changed_many(connection, BEGUN, kind, some, now=now)
+            changed_many(connection, BEGUN, kind, some, now=now, was={})
 
 
 def _append(connection: sa.Connection, deed: Deed) -> None:
     last = audit.end(connection, lock=True)
+    if last is None:
+        raise Refused(
+            "the audit trail has lost its end, so nothing can be added to it: somebody wrote to the database."
+            " Restore the table audit_end from a backup, then: billing audit verify"
+        )
     (entry,) = sealed([deed], last.number, last.seal, secrets.token_hex(8))
     audit.add(connection, entry)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import ERASURE, Chain, Entry, Finding, state_digest
+from billing.audit.entry import ERASURE, Chain, Digest, Entry, Finding, Step, readable, said_in
 from billing.errors import Invalid
 from billing.repository import audit
-from billing.repository.audited import KINDS, ids, states
-from metering.database import reading
+from billing.repository.audited import KINDS, digests, ids
+from metering.database import reading_anything
 
 # Findings that are named; all are counted.
 NAMED = 100
+_NO_END = Finding("the trail has lost its end: the table audit_end is to have one row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
     """Go through the whole trail, and compare each thing that is audited with the last entry about it.
     `noted`: a seal that was kept elsewhere. Raises Invalid for one that can be none."""
     known = None if noted is None else parse_seal(noted)
-    with reading(engine) as connection:
+    with reading_anything(engine) as connection:
         chain = Chain()
-        held: dict[str, dict[str, str | None]] = {kind: {} for kind in KINDS}
+        held: dict[str, dict[str, Digest]] = {kind: {} for kind in KINDS}
         found: list[Finding] = []
         count = 0
         subjects = 0
@@ -77,44 +77,71 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
             add(chain.follow(entry))
             erasures += _erased_by(entry)
             if entry.kind in held:
-                held[entry.kind] |= entry.states
+                add(_follow(entry, held[entry.kind]))
             if known is not None and entry.number == known[0]:
                 seen = True
                 if entry.seal != known[1]:
                     add([Finding(f"entry {entry.number} has another seal than the one given", entry.number)])
         if not seen and known is not None:
             add([Finding(f"the trail has no entry {known[0]}, whose seal was given", None)])
-        add(chain.end(*audit.end(connection)))
+        last = audit.end(connection)
+        add([_NO_END] if last is None else chain.end(*last))
         if chain.erased != erasures:
-            said = f"{chain.erased:,} entries have no details, and erasures of accounts tell of {erasures:,}"
-            add([Finding(said, None)])
-        for kind, last in held.items():
-            subjects += sum(digest is not None for digest in last.values())
-            add(_compare(connection, kind, last))
+            says = f"{chain.erased:,} entries have no details, and erasures of accounts tell of {erasures:,}"
+            add([Finding(says, None)])
+        for kind, said in held.items():
+            subjects += sum(digest is not None for digest in said.values())
+            add(_compare(connection, kind, said))
         return Verified(chain.number, chain.erased, subjects, chain.seal, count, tuple(found))
 
 
 def _erased_by(entry: Entry) -> int:
     """Of how many entries this one says that their details were erased."""
-    if entry.deed != ERASURE or entry.detail is None:
-        return 0
-    return int(json.loads(entry.detail).get("erased", {}).get("audit_details", 0))
+    said = said_in(entry.detail) if entry.deed == ERASURE else None
+    erased = (said or {}).get("erased")
+    count = erased.get("audit_details") if isinstance(erased, dict) else None
+    return count if isinstance(count, int) else 0
 
 
-def _compare(connection: sa.Connection, kind: str, last: dict[str, str | None]) -> Iterator[Finding]:
+def _follow(entry: Entry, last: dict[str, Digest]) -> Iterator[Finding]:
+    """Notes in `last` what the entry says, and finds what it found other than the entries before it left it:
+    it was changed in between, and the service has changed it since, too."""
+    for subject, said in (entry.states or {}).items():
+        if isinstance(said, Step):
+            what = _differs(last.get(subject), said.was)
+            if what is not None:
+                yield _finding(entry.kind, subject, what, entry.number)
+        last[subject] = said.now if isinstance(said, Step) else said
+
+
+def _compare(connection: sa.Connection, kind: str, last: dict[str, Digest]) -> Iterator[Finding]:
     """Takes out of `last` what is there as the trail says."""
-    for some in ids(connection, kind):
-        held = states(connection, kind, some)
-        for each in some:
+    for page in ids(connection, kind):
+        some = [each for each in page if readable(each) == each]
+        for each in page:
+            if readable(each) != each:  # no text, and nothing can be asked about it
+                yield _finding(kind, each, "made")
+        for each, held in digests(connection, kind, some).items():
             said = last.pop(each, None)
             if said is None:
-                yield Finding(f"{_name(kind, each)} was made behind the service's back", subject=each)
-            elif said != state_digest(held.get(each, {})):
-                yield Finding(f"{_name(kind, each)} was changed behind the service's back", subject=each)
+                yield _finding(kind, each, "made")
+            elif said != held:
+                yield _finding(kind, each, "changed")
     for each, said in last.items():
         if said is not None:
-            yield Finding(f"{_name(kind, each)} was removed behind the service's back", subject=each)
+            yield _finding(kind, each, "removed")
 
 
-def _name(kind: str, subject: str) -> str:
-    return f"{kind.replace('_', ' ')} {subject}"
+def _finding(kind: str, subject: str, what: str, entry: int | None = None) -> Finding:
+    where = "" if entry is None else f" before entry {entry}"
+    says = f"{kind.replace('_', ' ')} {readable(subject)} was {what} behind the service's back{where}"
+    return Finding(says, entry, readable(subject))
+
+
+def _differs(said: Digest, held: Digest) -> str | None:
+    """What became of a thing between what the trail says and what is held; None if nothing."""
+    if said == held:
+        return None
+    if said is None:
+        return "made"
+    return "removed" if held is None else "changed"

@@ -42,15 +42,24 @@ def prove(
         str | None,
         typer.Option(metavar="NUMBER:SHA256", help="Of the audit trail, as you noted it."),
     ] = None,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Count all task runs again, one by one, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute every invoice again from its events, and check the audit trail against all that it tells of;
-    exit 1 if anything differs. For after a restore, a move or an upgrade."""
+    """Compute every invoice again from its events, and check the audit trail against all that it tells of,
+    numbers for gaps, that all that is owed is sent or was, and the record of corrections; exit 1 if anything
+    differs. For after a restore, a move or an upgrade."""
     from billing.reporting.everything import prove as prove_all
 
     with open_service() as service, progress("proving", unit="count") as show:
         done = prove_all(
-            service.engine, service.store, month=month, seal=seal, progress=lambda count: show(count, None)
+            service.engine,
+            service.store,
+            month=month,
+            seal=seal,
+            counters=counters,
+            progress=lambda count: show(count, None),
         )
     if as_json:
         print_json(done.to_data())
@@ -64,6 +73,8 @@ def prove(
             f" tell of, {done.trail.count:,} findings"
         )
         for finding in done.trail.findings:
+            say(f"  {finding.says}")
+        for finding in done.beside:
             say(f"  {finding.says}")
         say(f"seal {done.trail.entries}:{done.trail.seal}")
     if not done.ok:

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from billing.audit.entry import Finding
 from billing.audit.verification import Verified
 from billing.audit.verification import verify as verify_trail
-from billing.invoices import each_invoice
+from billing.errors import Refused
+from billing.reporting.beside import check
 from billing.reporting.proof import Verification, verify
+from billing.repository import invoice_ids
+from metering.database import reading, reading_anything
 from metering.period import Month
 from metering.store import EventStore
+from metering.store.recount import miscounts, unnamed_buckets
+from metering.store.sql import SqlEventStore
+
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """`invoices` were computed again, `differing` of them come to something else."""
+    """`invoices` were computed again, `differing` of them come to something else. `beside`: what is wrong
+    with what is kept beside them."""
 
     invoices: int
     differing: tuple[Verification, ...]
     trail: Verified
+    beside: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return not self.differing and not self.trail.count
+        return not self.differing and not self.trail.count and not self.beside
 
     def to_data(self) -> dict[str, object]:
         """In the shape of JSON answers."""
@@ -34,6 +44,7 @@ class Proved:
             "invoices": self.invoices,
             "differing": [each.to_data() for each in self.differing],
             "audit": self.trail.to_data(),
+            "findings": [each.to_data() for each in self.beside],
         }
 
 
@@ -43,16 +54,46 @@ def prove(
     *,
     month: Month | None = None,
     seal: str | None = None,
+    counters: bool = False,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Proved:
     """Every invoice, or those of a month, computed again from the events as of its cutoff, and the audit
-    trail. `progress` is told how many invoices are done. Raises Invalid for a seal that can be none."""
+    trail and what is kept beside. `counters`: all task runs are counted again as well, and
+    the counters compared with them. `progress` is told how many invoices are done. Raises Invalid for a seal
+    that can be none, Refused where events are in ClickHouse and the counters are asked for."""
+    if counters and not isinstance(store, SqlEventStore):
+        raise Refused("events are in ClickHouse, which counts by itself: there are no counters to compare")
     trail = verify_trail(engine, seal)
-    invoices, differing = 0, []
-    for invoice in each_invoice(engine, month=month):
-        found = verify(engine, store, invoice.id)
+    count, differing = 0, []
+    for invoice_id in _each_id(engine, month):
+        found = verify(engine, store, invoice_id)
         if not found.ok:
             differing.append(found)
-        invoices += 1
-        progress(invoices)
-    return Proved(invoices, tuple(differing), trail)
+        count += 1
+        progress(count)
+    with reading_anything(engine) as connection:
+        beside = list(check(connection))
+    if counters:
+        beside += _miscounted(engine, store)
+    return Proved(count, tuple(differing), trail, tuple(beside))
+
+
+def _miscounted(engine: sa.Engine, store: EventStore) -> Iterator[Finding]:
+    if unnamed := unnamed_buckets(engine):
+        yield Finding(f"task runs of {unnamed} buckets are found by nobody: run_buckets does not name them")
+    for each in miscounts(engine, store):
+        which = ", ".join(f"usage_{unit}s" for unit in each.units)
+        says = f"the counters of {each.account} for {each.month} are not what its task runs come to: {which}"
+        yield Finding(says, subject=each.account)
+
+
+def _each_id(engine: sa.Engine, month: Month | None) -> Iterator[str]:
+    """Only the ids: what else is stored of an invoice may be damaged, and each is proved by itself."""
+    last = None
+    while True:
+        with reading(engine) as connection:
+            page = invoice_ids.ids(connection, month=month, after=last, limit=_PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        last = page[-1]

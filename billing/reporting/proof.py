@@ -6,21 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+import structlog
 
+from billing.audit.entry import readable
 from billing.billing_month import counts_data
 from billing.contract_invoices import invoiced_amounts
-from billing.errors import Invalid
-from billing.invoices import show_invoice
+from billing.errors import BillingError, Invalid
+from billing.invoices import no_invoice, show_invoice
 from billing.pricing.books import first_month, month_basis
 from billing.pricing.contract_invoice import due_lines
 from billing.pricing.invoice import compose
-from billing.repository import books, plans
+from billing.repository import books, invoice_ids, plans
 from billing.repository.invoices import Invoice
 from billing.terms import get_account
-from metering.database import reading
+from metering.database import is_no_text, reading
 from metering.period import day_of
 from metering.run_list import month_usage, run_list
 from metering.store import EventStore
+
+log = structlog.get_logger()
 
 _BLOCK_BYTES = 64 << 10
 
@@ -88,10 +92,43 @@ def sendable(lines: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(held)
 
 
-def verify(engine: sa.Engine, store: EventStore, id_or_number: str) -> Verification:
+# What it comes to where something that is stored is not what this service writes. A database, or an event
+# store, that does not answer is none of them.
+_DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, BillingError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+
+
+def verify(
+    engine: sa.Engine, store: EventStore, id_or_number: str, *, account: str | None = None
+) -> Verification:
     """Recompute an invoice from the events as of its cutoff, and from the account's books as it found them:
-    terms, other documents, credit. Raises NotFound."""
-    invoice = show_invoice(engine, id_or_number)
+    terms, other documents, credit. One of which something cannot be read differs. Of one account only, where
+    given. Raises NotFound."""
+    with reading(engine) as connection:
+        found = invoice_ids.find(connection, id_or_number)
+    if found is None or account not in (None, found.account):
+        raise no_invoice(id_or_number)
+    try:
+        return _verify(engine, store, found.id)
+    except sa.exc.DBAPIError as error:
+        if not is_no_text(error):
+            raise
+        return _unreadable(found.id, error)
+    except _DAMAGED as error:
+        return _unreadable(found.id, error)
+
+
+def _unreadable(invoice_id: str, error: Exception) -> Verification:
+    says = " ".join(readable(getattr(error, "orig", error)).split())
+    log.warning("an invoice cannot be computed again", invoice=invoice_id, exc_info=error)
+    stored = f"the invoice, or what it is computed from, cannot be read ({type(error).__name__}: {says})"
+    return Verification(invoice_id, (Difference("document", stored, None),))
+
+
+def _verify(engine: sa.Engine, store: EventStore, invoice_id: str) -> Verification:
+    invoice = show_invoice(engine, invoice_id)
     if invoice.cutoff is None:
         return _verify_contract_invoice(engine, invoice)
     with reading(engine) as connection:

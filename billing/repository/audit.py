@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Entry
+from billing.audit.entry import Entry, parse_states
 from billing.audit_tables import audit_end, audit_entries
 
 _PAGE = 1000
@@ -33,11 +33,12 @@ class End(NamedTuple):
     seal: str
 
 
-def end(connection: sa.Connection, *, lock: bool = False) -> End:
-    """With `lock`, nobody else adds entries before this transaction ends."""
+def end(connection: sa.Connection, *, lock: bool = False) -> End | None:
+    """With `lock`, nobody else adds entries before this transaction ends. None where somebody removed it, or
+    added another."""
     query = sa.select(audit_end.c.entries, audit_end.c.seal)
-    row = connection.execute(query.with_for_update() if lock else query).one()
-    return End(row.entries, row.seal)
+    rows = connection.execute(query.with_for_update() if lock else query).all()
+    return End(rows[0].entries, rows[0].seal) if len(rows) == 1 else None
 
 
 def add(connection: sa.Connection, entry: Entry) -> None:
@@ -65,6 +66,16 @@ def add(connection: sa.Connection, entry: Entry) -> None:
 def every(connection: sa.Connection) -> Iterator[Entry]:
     """All entries in their order, some thousand at a time."""
     query = sa.select(audit_entries).order_by(audit_entries.c.number)
+    for page in connection.execute(query, execution_options={"yield_per": _PAGE}).partitions():
+        for row in page:
+            yield _entry(row)
+
+
+def of_kind(connection: sa.Connection, kind: str) -> Iterator[Entry]:
+    """Those of a kind by what they are of and when, some thousand at a time."""
+    columns = audit_entries.c
+    query = sa.select(audit_entries).where(columns.kind == kind)
+    query = query.order_by(columns.subject, columns.at, columns.number)
     for page in connection.execute(query, execution_options={"yield_per": _PAGE}).partitions():
         for row in page:
             yield _entry(row)
@@ -118,7 +129,7 @@ def _entry(row: sa.Row[Any]) -> Entry:
         row.subject,
         row.account_id,
         row.reason,
-        json.loads(row.states),
+        parse_states(row.states),
         row.detail,
         row.detail_sha256,
         row.seal,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from billing.audit.entry import State
+from billing.audit.entry import Digest, State, state_digest
 from billing.customer_tables import dispute_runs, disputes, link_secrets, sellers
 from billing.notification_tables import alert_settings, webhook_endpoints, webhook_secrets
 from billing.operator_tables import operator_sessions, proposals
@@ -216,8 +216,39 @@ def states(connection: sa.Connection, kind: str, ids: Ids) -> dict[str, dict[str
     return found
 
 
-def state(connection: sa.Connection, kind: str, subject: str) -> State:
-    return states(connection, kind, [subject]).get(subject, {})
+class Observed(NamedTuple):
+    """A thing as it is found. `digest` is what the trail says of it: None where it is not there, or not
+    audited as yet, such as a draft."""
+
+    state: State
+    digest: Digest
+
+
+def observed(connection: sa.Connection, kind: str, subject: str) -> Observed:
+    return _observed(connection, kind, [subject])[subject]
+
+
+def digests(connection: sa.Connection, kind: str, ids: Ids) -> dict[str, Digest]:
+    """What the trail says of some things, each as it is now."""
+    found: dict[str, Digest] = {}
+    for at in range(0, len(ids), AT_ONCE):
+        some = _observed(connection, kind, ids[at : at + AT_ONCE])
+        found |= {each: held.digest for each, held in some.items()}
+    return found
+
+
+def _observed(connection: sa.Connection, kind: str, ids: Ids) -> dict[str, Observed]:
+    root = KINDS[kind]
+    held = states(connection, kind, ids)
+    audited: set[str] = set(ids)
+    if root.where is not None:
+        query = sa.select(root.id).where(root.where, root.id.in_(list(ids)))
+        audited = set(connection.scalars(query))
+    found = {}
+    for each in ids:
+        state = held.get(each, {})
+        found[each] = Observed(state, state_digest(state) if each in audited else None)
+    return found
 
 
 def shown(kind: str, held: State) -> dict[str, dict[str, Any]]:
@@ -232,16 +263,22 @@ def shown(kind: str, held: State) -> dict[str, dict[str, Any]]:
     }
 
 
-def lock(connection: sa.Connection, kind: str, subject: str) -> bool:
-    """Nobody else changes the thing before this transaction ends: so what was before is what this changes.
-    Of an invoice the account comes first, as everywhere. False if there is no such thing yet."""
+def lock(connection: sa.Connection, kind: str, subject: str) -> None:
+    """Nobody else changes the thing, or makes it, before this transaction ends: so what was before is what
+    this changes. Of an invoice the account comes first, as everywhere."""
     if kind == "invoice":
         owner = sa.select(invoices.c.account_id).where(invoices.c.id == subject).scalar_subquery()
         query = sa.select(accounts.c.id).where(accounts.c.id == owner)
         connection.execute(query.with_for_update(key_share=True)).all()
     root = KINDS[kind]
     rows = sa.select(sa.literal(1)).select_from(root.root).where(root.id == subject)
-    return bool(connection.execute(rows.with_for_update(key_share=True)).all())
+    rows = rows.with_for_update(key_share=True)
+    if connection.execute(rows).all() or connection.dialect.name != "postgresql":
+        return
+    # There is no row to lock as yet: who makes one of this name comes after who made it just now.
+    name = sa.func.hashtextextended(f"{kind}/{subject}", 0)
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
+    connection.execute(rows).all()
 
 
 def ids(connection: sa.Connection, kind: str) -> Iterator[list[str]]:

@@ -44,6 +44,14 @@ def invoices_of(connection: sa.Connection, account: str) -> list[sa.Row[Any]]:
     return list(connection.execute(query))
 
 
+def things(connection: sa.Connection, account: str) -> dict[str, list[str]]:
+    """What belongs to an account and has entries of its own in the trail: ids by kind."""
+    found = {}
+    for kind, table in _THINGS:
+        found[kind] = list(connection.scalars(sa.select(table.c.id).where(table.c.account_id == account)))
+    return found
+
+
 def unsent(connection: sa.Connection, account: str) -> bool:
     """Whether something is still to be done at Stripe about an invoice of the account."""
     mine = sa.select(invoices.c.id).where(invoices.c.account_id == account)

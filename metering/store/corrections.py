@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -77,6 +77,12 @@ def history(connection: sa.Connection, account: str, cutoff: int) -> dict[bytes,
     return found
 
 
+def recorded_at(connection: sa.Connection, account: str, at: int) -> list[Recorded]:
+    """What was recorded of an account at an instant, in its order."""
+    query = _record().where(accounts.c.account == account, corrections.c.recorded_at == at)
+    return _rows(connection, query)
+
+
 def recorded(
     engine: sa.Engine,
     *,
@@ -88,19 +94,26 @@ def recorded(
 ) -> list[Recorded]:
     """Corrections after a position and place, in the order in which they were recorded: all, or those of an
     account, of a run, recorded in a month."""
-    columns = (corrections.c.position, corrections.c.place, accounts.c.account, corrections.c.run_key)
-    said = (corrections.c.action, corrections.c.reason, corrections.c.author, corrections.c.recorded_at)
-    query = sa.select(*columns, *said).join(accounts, accounts.c.id == corrections.c.account_id)
-    query = query.where(sa.tuple_(corrections.c.position, corrections.c.place) > after)
+    query = _record().where(sa.tuple_(corrections.c.position, corrections.c.place) > after)
     if account is not None:
         query = query.where(accounts.c.account == account)
     if task_run_id is not None:
         query = query.where(corrections.c.run_key == run_key.encode(task_run_id))
     if month is not None:
         query = query.where(corrections.c.recorded_at >= month.start, corrections.c.recorded_at < month.end)
-    query = query.order_by(corrections.c.position, corrections.c.place).limit(limit)
     with reading(engine) as connection:
-        return [
-            Recorded(position, place, name, run_key.decode(bytes(key)), _ACTIONS[action], *rest)
-            for position, place, name, key, action, *rest in connection.execute(query)
-        ]
+        return _rows(connection, query.limit(limit))
+
+
+def _record() -> sa.Select[Any]:
+    columns = (corrections.c.position, corrections.c.place, accounts.c.account, corrections.c.run_key)
+    said = (corrections.c.action, corrections.c.reason, corrections.c.author, corrections.c.recorded_at)
+    query = sa.select(*columns, *said).join(accounts, accounts.c.id == corrections.c.account_id)
+    return query.order_by(corrections.c.position, corrections.c.place)
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
+    return [
+        Recorded(position, place, name, run_key.decode(bytes(key)), _ACTIONS[action], *rest)
+        for position, place, name, key, action, *rest in connection.execute(query)
+    ]

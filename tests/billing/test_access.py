@@ -27,7 +27,7 @@ from billing.audit.reading import entry_data, list_entries
 from billing.audit.verification import verify
 from billing.errors import BillingError, Invalid, NotFound, Refused
 from billing.repository.audit import Wanted
-from billing.repository.audited import state
+from billing.repository.audited import observed
 from billing.repository.keys import ApiKey
 from metering.database import reading
 from metering.period import DAY_US, HOUR_US, parse_instant
@@ -203,7 +203,7 @@ def test_what_was_sealed_before_keys_could_end_still_stands(sqlite_databases: Ne
     world = World(sqlite_databases())
     key = create_key(world.engine, "read", None, world.instant).key
     with reading(world.engine) as connection:
-        held = state(connection, "key", key.id)
+        held = observed(connection, "key", key.id).state
     assert held[f"api_keys/{key.id}"].keys() == {
         "id", "prefix", "secret_sha256", "scope", "account_id", "created_at", "revoked_at",
     }  # fmt: skip

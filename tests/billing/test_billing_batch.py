@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from billing import accounts as operations
 from billing import closing, contracts, credits, grandfathering, programs, voids
+from billing.audit.trail import changing
 from billing.billing_batch import bill_batch, finalize_many
 from billing.billing_month import Computed
 from billing.billing_run import compute
@@ -226,7 +227,8 @@ class Read:
         self.run = BillingRun(
             "run", OCTOBER, None, False, cutoff.position, cutoff.committed_at, world.instant
         )
-        with writing(world.engine) as connection:
+        started = changing(world.engine, "billing_run.started", "billing_run", "run", now=world.instant)
+        with started as connection:
             runs.start_or_resume(connection, self.run)
         with reading(world.engine) as connection:
             asked = Asked(self.run, plans.catalogue(connection), world.instant)

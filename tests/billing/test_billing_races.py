@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from billing.audit.trail import changing
 from billing.billing_run import finalize
 from billing.credits import add_credit
 from billing.invoices import list_invoices, show_invoice
@@ -15,7 +16,7 @@ from billing.repository import accounts
 from billing.repository import runs as billing_runs
 from billing.repository.invoices import Invoice
 from billing.repository.runs import BillingRun
-from metering.database import reading, writing
+from metering.database import reading
 from metering.period import HOUR_US
 from tests.events import runs
 from tests.world import OCTOBER, World
@@ -70,8 +71,10 @@ def test_a_run_that_resumes_adjusts_earlier_months_as_of_its_own_cutoff(world: W
     world.service.run_month(OCTOBER.previous())
     world.send(runs(400, day="2026-09-11", prefix="late"), runs(10_400))
     cutoff = world.store.cutoff()
-    with writing(world.engine) as connection:
-        begun = BillingRun("run_0", OCTOBER, None, False, cutoff.position, cutoff.committed_at, world.instant)
+    begun = BillingRun("run_0", OCTOBER, None, False, cutoff.position, cutoff.committed_at, world.instant)
+    with changing(
+        world.engine, "billing_run.started", "billing_run", begun.id, now=world.instant
+    ) as connection:
         billing_runs.start_or_resume(connection, begun)
     world.send(runs(800, day="2026-09-12", prefix="later"), runs(400, prefix="later-too"))
     report = world.service.run_month(OCTOBER)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 import billing.tables
 from billing.approvals import approve_month
+from billing.audit.trail import changing
 from billing.billing_run import run_month
 from billing.completeness import account_watermark
 from billing.invoices import list_invoices
@@ -125,7 +126,8 @@ def test_what_was_said_after_the_cutoff_does_not_count_for_a_run_that_resumes(wo
     """It was cut short when the source was not complete; what completes it lies beyond its cutoff."""
     say(world, OCTOBER.start)
     first = run(world)
-    with writing(world.engine) as connection:
+    cut = changing(world.engine, "billing_run.cut", "billing_run", first.id, now=world.instant)
+    with cut as connection:
         connection.execute(sa.text("UPDATE billing_runs SET finished_at = NULL"))
     world.send(runs(2, day="2026-10-31", prefix="late"))
     say(world, OCTOBER.end)

@@ -88,6 +88,7 @@ def test_invoices_that_have_nothing_to_credit(world: World) -> None:
         give(world, bill(world, NOVEMBER), "1")
 
 
+@pytest.mark.behind_the_back
 def test_the_invoice_of_a_contract_takes_goodwill_alone(world: World) -> None:
     world.send(runs(5))
     made = bill(world)

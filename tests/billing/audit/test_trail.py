@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,20 +270,23 @@ def test_credit_that_nobody_granted_is_found_whatever_it_says_of_itself(world: W
         rewrite(world, "DELETE FROM credit_ledger WHERE credit_id = 'crd_x'")
 
 
-def test_an_auditor_checks_the_export_without_this_service(world: World) -> None:
-    """The lines of docs/audit.md."""
-    import hashlib
-
+def test_an_auditor_checks_the_export_without_this_service(world: World, tmp_path: Path) -> None:
+    """By the lines of docs/audit.md."""
+    page = Path(__file__).parents[3] / "docs" / "audit.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     world.send(runs(3))
-    bill(world)
-    seal = "0" * 64
-    for raw in export_lines(world.engine):
-        row = json.loads(raw)
-        line = json.loads(row["line"])
-        seal = hashlib.sha256(f"{seal}\n{row['line']}".encode()).hexdigest()
-        assert row["seal"] == seal
-        assert hashlib.sha256(row["detail"].encode()).hexdigest() == line["detail_sha256"]
-    assert seal == verify(world.engine).seal
+    void(world, bill(world))
+    lines = b"".join(export_lines(world.engine))
+
+    def check() -> str:
+        (tmp_path / "audit.ndjson").write_bytes(lines)
+        run = [sys.executable, "-c", code]
+        done = subprocess.run(run, check=False, cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    assert check() == f"the trail holds, up to {verify(world.engine).seal}\n"
+    lines = lines.replace(b"wrong plan", b"right plan")
+    assert "AssertionError" in check()
 
 
 def test_every_table_of_what_was_agreed_or_billed_is_audited() -> None:

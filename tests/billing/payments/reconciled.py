@@ -11,6 +11,7 @@ from billing.audit.trail import changed_many
 from billing.payments.stripe_gateway import StripeGateway
 from billing.payments.stripe_sandbox import RunningSandbox
 from billing.reconciliation.operation import Reconciliation, reconcile
+from billing.repository.audited import digests
 from billing.repository.invoices import Invoice
 from billing.tables import accounts, credit_ledger, invoices
 from billing.tables import outbox as intents
@@ -94,6 +95,7 @@ def second_invoice(client: stripe.StripeClient, made: Invoice, *, finalize: bool
 def set_books(world: World, **values: Any) -> None:
     """What our invoices say, as if the service had written it."""
     with writing(world.engine) as connection:
-        connection.execute(invoices.update().values(**values))
         ids = list(connection.scalars(sa.select(invoices.c.id)))
-        changed_many(connection, "invoice.issued", "invoice", ids, now=world.instant)
+        was = digests(connection, "invoice", ids)
+        connection.execute(invoices.update().values(**values))
+        changed_many(connection, "invoice.issued", "invoice", ids, now=world.instant, was=was)

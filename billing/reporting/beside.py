@@ -1,0 +1,108 @@
+"""What is kept beside invoices and the trail, and follows from them: numbers without gaps, what is to be
+sent, and the record of corrections, of which the trail has who and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from billing.audit.actor import OPERATOR
+from billing.audit.entry import Entry, Finding, readable, said_in, sha256
+from billing.repository import audit
+from billing.tables import credit_notes, invoice_numbers, invoices, outbox
+from metering.outcome import Action
+from metering.store.corrections import recorded_at
+
+_DEEDS = {"runs.reversed": Action.REVERSE, "runs.restored": Action.RESTORE}
+
+
+def check(connection: sa.Connection) -> Iterator[Finding]:
+    yield from _numbers(connection)
+    yield from _intents(connection)
+    yield from _corrections(connection)
+
+
+def _numbers(connection: sa.Connection) -> Iterator[Finding]:
+    """Of each prefix all numbers up to the last that was taken, each once."""
+    last: Counter[str] = Counter()
+    both = sa.union_all(
+        sa.select(invoices.c.number).where(invoices.c.number.is_not(None)), sa.select(credit_notes.c.number)
+    ).subquery()
+    # Longer ones come later, once there are a million of a month.
+    query = sa.select(both.c.number).order_by(sa.func.length(both.c.number), both.c.number)
+    for number in connection.execute(query, execution_options={"yield_per": 1000}).scalars():
+        prefix, _, place = str(number).rpartition("-")
+        if not prefix or not place.isascii() or not place.isdecimal():
+            yield Finding(f"a document has the number {readable(number)!r}, which none can have")
+            continue
+        expected, found = last[prefix] + 1, int(place)
+        if found < expected:
+            yield Finding(f"{readable(number)} is the number of two documents", subject=readable(number))
+        elif found > expected:
+            yield Finding(_missing(prefix, expected, found - 1))
+        last[prefix] = found
+    held = {row.prefix: row.last for row in connection.execute(sa.select(invoice_numbers))}
+    for prefix in sorted({*last, *held}):
+        taken, counted = last[prefix], held.get(prefix, 0)
+        if counted > taken:
+            yield Finding(_missing(prefix, taken + 1, counted))
+        elif counted < taken:
+            yield Finding(f"{prefix} has a document {taken:06d}, and the next would get {counted + 1:06d}")
+
+
+def _missing(prefix: str, first: int, last: int) -> str:
+    if first == last:
+        return f"there is no document {readable(prefix)}-{first:06d}: numbers have no gaps"
+    return f"there are no documents {readable(prefix)}-{first:06d} to {last:06d}: numbers have no gaps"
+
+
+def _intents(connection: sa.Connection) -> Iterator[Finding]:
+    """Whatever is owed is sent, or was: there is an intent for it, which is never removed."""
+    sent = sa.select(outbox.c.id)
+    owed = sa.select(invoices.c.id, invoices.c.number).where(
+        invoices.c.status.not_in(("draft", "void")), invoices.c.total != 0, invoices.c.id.not_in(sent)
+    )
+    given = sa.select(credit_notes.c.id, credit_notes.c.number).where(credit_notes.c.id.not_in(sent))
+    for what, query in (("invoice", owed), ("credit note", given)):
+        for row in connection.execute(query.order_by(sa.text("2"))):
+            says = (
+                f"nothing says that {what} {readable(row.number)} is to be sent, or was: its intent is gone"
+            )
+            yield Finding(says, subject=readable(row.id))
+
+
+def _corrections(connection: sa.Connection) -> Iterator[Finding]:
+    """What the record says of who corrected task runs, when and why is what the entries say."""
+    together: list[Entry] = []
+    for entry in audit.of_kind(connection, "runs"):
+        if together and (entry.at, entry.subject) != (together[0].at, together[0].subject):
+            yield from _corrected(connection, together)
+            together = []
+        together.append(entry)
+    if together:
+        yield from _corrected(connection, together)
+
+
+def _corrected(connection: sa.Connection, entries: list[Entry]) -> Iterator[Finding]:
+    """Entries of one account and instant, mostly one."""
+    rows = recorded_at(connection, entries[0].subject, entries[0].at)
+    for entry in entries:
+        alike = [each for each in entries if (each.deed, each.reason) == (entry.deed, entry.reason)]
+        said = [said_in(each.detail) for each in alike]
+        wanted = [each["runs"] for each in said if each is not None and isinstance(each.get("runs"), int)]
+        if len(wanted) < len(alike):
+            continue  # it was erased, or is a finding by itself: there is nothing to compare with
+        authors = {OPERATOR, *(each.by for each in alike)}
+        action = _DEEDS.get(entry.deed)
+        mine = [row for row in rows if (row.action, row.reason) == (action, entry.reason)]
+        runs = sha256("".join(f"{row.task_run_id}\n" for row in mine))
+        is_same = len(alike) > 1 or runs == (said[0] or {}).get("sha256")
+        if len(mine) != sum(wanted) or not is_same or not authors.issuperset(row.author for row in mine):
+            yield Finding(
+                f"the record of corrections is not what entry {entry.number} says: who corrected which task"
+                " runs, and why",
+                entry.number,
+                readable(entry.subject),
+            )

@@ -1,0 +1,165 @@
+"""What is kept beside invoices: numbers, what is to be sent, who corrected what, and the counters."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from billing.accounts import add_account
+from billing.corrections import correct
+from billing.credit_notes import credit_note
+from billing.errors import Refused
+from billing.invoices import list_invoices
+from billing.reporting.everything import prove
+from tests.billing.months import dollars, void
+from tests.conftest import NewDatabase
+from tests.events import event, runs
+from tests.stores import Stores
+from tests.world import OCTOBER, World
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> World:
+    return made(engine)
+
+
+def made(engine: sa.Engine) -> World:
+    """Three invoices of a month, one of them void, with credit notes; corrections; runs of the next month."""
+    world = dollars(engine)
+    for account in ("beta", "gamma"):
+        add_account(engine, account, now=world.instant, currency="USD", plan="dollar", billing_from=OCTOBER)
+    world.send(runs(9), runs(4, account="beta"), runs(5, account="gamma"))
+    world.send([event("run-0000001", state="FAILED")], runs(3, prefix="n", day="2026-11-01"))
+    world.service.run_month(OCTOBER)
+    first, second, _ = list_invoices(engine)
+    for amount in ("1", "2"):
+        credit_note(engine, first.id, amount, "goodwill", "sorry", by="operator", now=world.instant)
+    void(world, second)
+    corrected(world, ["run-0000002", "run-0000003"], "reverse", "twice", "ann")
+    corrected(world, ["run-0000003"], "restore", "once", "operator")
+    world.instant += 1
+    corrected(world, ["run-0000004", "run-0000005", "none"], "reverse", "twice", "key key_1")
+    world.send(runs(2, prefix="late"))
+    return world
+
+
+def corrected(world: World, ids: list[str], action: str, reason: str, author: str) -> None:
+    correct(world.engine, world.store, "acme", ids, action, reason, author=author, now=world.instant)
+
+
+def rewrite(world: World, statement: str) -> None:
+    """Behind the service's back."""
+    with world.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def found(world: World, *, counters: bool = False) -> list[str]:
+    return [each.says for each in prove(world.engine, world.store, counters=counters).beside]
+
+
+NUMBERS = [
+    (
+        "UPDATE invoice_numbers SET last = 5 WHERE prefix = '2026-10'",
+        "there are no documents 2026-10-000004 to 000005: numbers have no gaps",
+    ),
+    (
+        "UPDATE invoice_numbers SET last = 2 WHERE prefix = '2026-10'",
+        "2026-10 has a document 000003, and the next would get 000003",
+    ),
+    (
+        "DELETE FROM invoice_numbers WHERE prefix = '2026-11-CN'",
+        "2026-11-CN has a document 000002, and the next would get 000001",
+    ),
+    (
+        "UPDATE invoices SET number = '2026-10-000007' WHERE number = '2026-10-000002'",
+        "there is no document 2026-10-000002: numbers have no gaps",
+    ),
+    (
+        "UPDATE invoices SET number = '2026-10-0000002' WHERE number = '2026-10-000003'",
+        "2026-10-0000002 is the number of two documents",
+    ),
+    (
+        "UPDATE invoices SET number = 'none' WHERE number = '2026-10-000003'",
+        "a document has the number 'none', which none can have",
+    ),
+    (
+        "UPDATE credit_notes SET number = '2026-11-CN-000003' WHERE number = '2026-11-CN-000001'",
+        "there is no document 2026-11-CN-000001: numbers have no gaps",
+    ),
+]
+INTENTS = [
+    (
+        "DELETE FROM outbox WHERE kind = 'credit_note' AND id = "
+        "(SELECT id FROM credit_notes WHERE number = '2026-11-CN-000002')",
+        "nothing says that credit note 2026-11-CN-000002 is to be sent, or was: its intent is gone",
+    ),
+    (
+        "DELETE FROM outbox WHERE id = (SELECT id FROM invoices WHERE number = '2026-10-000003')",
+        "nothing says that invoice 2026-10-000003 is to be sent, or was: its intent is gone",
+    ),
+]
+CORRECTIONS = [
+    "UPDATE task_run_corrections SET author = 'bob' WHERE author = 'ann'",
+    "UPDATE task_run_corrections SET reason = 'asked' WHERE reason = 'once'",
+    "UPDATE task_run_corrections SET recorded_at = 1 WHERE author = 'key key_1'",
+    "UPDATE task_run_corrections SET place = place + 7, author = 'key key_2' WHERE author = 'key key_1'",
+    "DELETE FROM task_run_corrections WHERE author = 'ann' AND place = 0",
+]
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize(("statement", "says"), NUMBERS + INTENTS)
+def test_numbers_have_no_gaps_and_what_is_owed_is_sent(world: World, statement: str, says: str) -> None:
+    assert prove(world.engine, world.store, counters=True).ok
+    rewrite(world, statement)
+    assert says in found(world)
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize("statement", CORRECTIONS)
+def test_the_record_of_corrections_is_what_the_trail_says(world: World, statement: str) -> None:
+    assert found(world) == []
+    rewrite(world, statement)
+    (says,) = found(world)
+    assert says.startswith("the record of corrections is not what entry ")
+
+
+COUNTERS = [
+    ("UPDATE usage_hours SET quantity = quantity + 1", "usage_hours"),
+    ("DELETE FROM usage_days", "usage_days"),
+    ("DELETE FROM usage_months", "usage_months"),
+    ("UPDATE usage_months SET outcome = outcome + 10", "usage_months"),
+]
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize(("statement", "says"), COUNTERS)
+def test_counters_are_what_the_task_runs_come_to(world: World, statement: str, says: str) -> None:
+    world.store.settle()  # type: ignore[attr-defined]
+    assert found(world, counters=True) == []
+    rewrite(world, statement)
+    assert found(world) == []  # only where it is asked for
+    months = [("acme", "2026-10"), ("beta", "2026-10"), ("gamma", "2026-10"), ("acme", "2026-11")]
+    assert found(world, counters=True) == [
+        f"the counters of {account} for {month} are not what its task runs come to: {says}"
+        for account, month in months
+    ]
+
+
+@pytest.mark.behind_the_back
+def test_task_runs_that_nobody_would_find_are_found(world: World) -> None:
+    rewrite(world, "DELETE FROM run_buckets")
+    assert found(world, counters=True)[0].startswith("task runs of ")
+
+
+@pytest.mark.behind_the_back
+def test_what_was_put_off_counts(postgres_databases: NewDatabase) -> None:
+    world = made(postgres_databases())
+    assert found(world, counters=True) == []
+    rewrite(world, "DELETE FROM usage_changes")
+    assert "the counters of acme" in found(world, counters=True)[0]
+
+
+def test_of_events_in_clickhouse_there_are_no_counters(clickhouse_stores: Stores, engine: sa.Engine) -> None:
+    with pytest.raises(Refused, match="events are in ClickHouse"):
+        prove(engine, clickhouse_stores.new(), counters=True)
