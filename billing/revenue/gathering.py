@@ -101,6 +101,7 @@ class _Reader:
         self._billed = billed
         self._runs = runs
         self._terms: dict[int | None, Terms] = {}
+        self._known = dict(self._all_known())
 
     def closes(self, contract: Contract, until: Month) -> Iterator[Close]:
         """Of each month from the start of the term on. The last is that of the term, or, where terms changed
@@ -109,14 +110,29 @@ class _Reader:
         last = min(until, max(contract.months[-1], changed))
         month = contract.months[0]
         while month <= last:
-            known = self._known(month)
+            known = self._known_at(month)
             held = self._contract(contract.id, None if known is None else known.entry)
             cutoff = None if known is None else known.cutoff
             usage = {} if held is None else self._usage(held, month, cutoff)
             yield earned(held, usage, month, is_final=known is not None)
             month = month.next()
 
-    def _known(self, month: Month) -> Known | None:
+    def _known_at(self, month: Month) -> Known | None:
+        """None: not billed, nor is any month after it. What a later month said was earned until its end holds
+        for this one, too: else what is learned of this one after that would change the later one."""
+        found = [known for each, known in self._known.items() if each >= month]
+        if not found:
+            return None
+        return Known(min(each.cutoff for each in found), min(each.entry for each in found))
+
+    def _all_known(self) -> Iterator[tuple[Month, Known]]:
+        begin = min(each.months[0] for each in self._owner.terms.contracts)
+        for month in sorted({*self._billed, *self._runs}):
+            known = self._as_billed(month) if month >= begin else None
+            if known is not None:
+                yield month, known
+
+    def _as_billed(self, month: Month) -> Known | None:
         """As the month's first invoice found things. An account that ran nothing had none: then as the first
         billing run of the month did, and an invoice of runs that came later changes nothing of it. None: as
         they are now."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 import sqlalchemy as sa
 
-from billing.contracts import add_contract
+from billing.contracts import add_contract, amend_contract
 from billing.corrections import correct
 from billing.downgrade import take_back
 from billing.errors import Invalid
@@ -220,4 +221,21 @@ def test_a_month_without_runs_stays_when_runs_come_after_it_was_billed(
     bill_all(world)
     assert [each.month for each in list_invoices(world.engine, account="globex") if each.kind == "usage"]
     assert entries(world, OCTOBER) == before
+    assert revenue_report(world.service, OCTOBER).ok
+
+
+def test_a_month_that_was_never_billed_is_what_the_next_one_said_of_it(sqlite_databases: NewDatabase) -> None:
+    """November is billed and October is not; then the contract is cut to October: what November said of both
+    stays, and the difference is a later month's."""
+    world = World(sqlite_databases())
+    world.account("globex", plan="standard", since="2026-10")
+    grants = tuple(replace(each, expires_on=date(2026, 12, 1)) for each in CONTRACT.grants)
+    contract = replace(CONTRACT, end=date(2026, 12, 1), grants=grants)
+    add_contract(world.engine, contract, by="o", now=world.instant)
+    bill_all(world, NOVEMBER)
+    before = entries(world, NOVEMBER)
+    assert list(before) == ["globex-1/2026-11/breakage"]
+    world.instant += DAY_US
+    amend_contract(world.engine, contract.id, end=date(2026, 11, 1), amend=True, by="o", now=world.instant)
+    assert (entries(world, OCTOBER), entries(world, NOVEMBER)) == ({}, before)
     assert revenue_report(world.service, OCTOBER).ok
