@@ -1,17 +1,21 @@
 """The engine of both houses: SQLite by default, PostgreSQL for production.
 
 SQLite runs with a write-ahead log and `synchronous=FULL`: a commit is on disk when it returns, readers
-never wait, and a second process waits for the lock instead of failing.
+never wait, and a second process waits for the lock instead of failing. Each transaction begins, and is
+acknowledged, only while its file is where it was opened.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from metering.database_file import DatabaseFile, DatabaseReplaced
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_TIMEOUT_MS = 60_000
@@ -43,13 +47,23 @@ def make_engine(url: str) -> sa.Engine:
         )
     # What a statement that failed was about is nothing for the log: it may be a secret, or a customer's.
     timeout = {"timeout": BUSY_TIMEOUT_MS / 1000}
-    engine = sa.create_engine(parsed, connect_args=timeout, hide_parameters=True)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    file = DatabaseFile(parsed.database)
+    engine = sa.create_engine(
+        parsed, connect_args=timeout, hide_parameters=True, execution_options={"file": file}
+    )
+    # Before it connects, or SQLite would make an empty file where one was removed.
+    sa.event.listen(engine, "do_connect", lambda *_: file.check())
+    sa.event.listen(engine, "connect", functools.partial(_prepare_sqlite, file))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(file: DatabaseFile, connection: Any, _record: object) -> None:
+    try:
+        file.opened()
+    except DatabaseReplaced:
+        connection.close()
+        raise
     # The driver's own transaction handling would begin late and commit early; we say BEGIN ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -70,13 +84,21 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A writer takes the lock at once: a transaction that reads first and writes later cannot wait for
     # another writer, it can only fail.
+    _check_file(connection)
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _check_file(connection: sa.Connection) -> None:
+    file: DatabaseFile | None = connection.get_execution_options().get("file")
+    if file is not None:
+        file.check()
+
+
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that writes; commits at the end, rolls back on any error."""
+    """A transaction that writes; commits at the end, rolls back on any error. Raises DatabaseReplaced, also
+    where it was committed to a file that nobody will read."""
     last: list[Callable[[sa.Connection], None]] = []
     with engine.connect() as connection:
         connection.execution_options(write=True, last=last)
@@ -85,6 +107,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             for each in last:
                 each(connection)
             last.clear()  # what it holds is not to wait for the connection to be forgotten
+        _check_file(connection)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from billing.api.problems import ProblemError
 from billing.moving.closing import left_for
 from billing.schema import is_current
 from metering.database import reading
+from metering.database_file import DatabaseReplaced
 from metering.store.clickhouse.errors import EventsUnavailable
 from metering.store.clickhouse.home import complaint
 from metering.store.sql import SqlEventStore
@@ -63,6 +64,8 @@ def _database(door: Door) -> str:
     try:
         with reading(door.service.engine) as connection:
             connection.execute(sa.text("SELECT 1"))
+    except DatabaseReplaced as error:
+        return str(error)
     except sa.exc.SQLAlchemyError:
         _log.exception("the database cannot be reached")
         return "cannot be reached; see the log"
@@ -76,14 +79,14 @@ def _schema(door: Door) -> str:
         with reading(door.service.engine) as connection:
             place = left_for(connection)
         return f"moved to {place}; set BILLING_DATABASE_URL to it" if place else "ok"
-    except sa.exc.SQLAlchemyError:
+    except (DatabaseReplaced, sa.exc.SQLAlchemyError):
         return "cannot be read"
 
 
 def _events(door: Door) -> str:
     try:
         return complaint(door.service.engine, door.service.store) or "ok"
-    except (EventsUnavailable, sa.exc.SQLAlchemyError):
+    except (EventsUnavailable, DatabaseReplaced, sa.exc.SQLAlchemyError):
         _log.exception("the events cannot be reached")
         return "cannot be reached; see the log"
 

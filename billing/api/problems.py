@@ -30,6 +30,7 @@ from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, Try
 from billing.pricing.errors import PricingError
 from metering.collecting.errors import PrefectError
 from metering.database import may_not_write, says_full
+from metering.database_file import DatabaseReplaced
 from metering.store.clickhouse.errors import EventsUnavailable
 
 _log = logging.getLogger("billing.api")
@@ -151,6 +152,8 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
             request_id=request_id,
             headers={"Retry-After": RETRY_SECONDS},
         )
+    if isinstance(error, DatabaseReplaced):
+        return problem(503, str(error), request_id=request_id, headers={"Retry-After": RETRY_SECONDS})
     if isinstance(error, _UNREACHABLE) or is_closed(error) or may_not_write(error):
         return problem(
             503,
@@ -164,7 +167,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every error of a route as a problem."""
     ours = (ProblemError, BillingError, PricingError, PaymentError, PrefectError)
-    for kind in (*ours, sa.exc.SQLAlchemyError, EventsUnavailable):
+    for kind in (*ours, sa.exc.SQLAlchemyError, EventsUnavailable, DatabaseReplaced):
         app.add_exception_handler(kind, _operation_failed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
