@@ -89,6 +89,53 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+@contextmanager
+def _anew_if_read_only(engine: sa.Engine) -> Iterator[None]:
+    """A connection that was made while the database could only be read never writes, whatever becomes of the
+    database; and on SQLite others of the process do not while it is open. So all are made anew."""
+    try:
+        yield
+    except Exception as error:
+        if may_not_write(error):
+            engine.dispose()
+        raise
+
+
+def may_write(engine: sa.Engine) -> bool:
+    """Whether a transaction that writes could begin, if not at once: not in a file or on a mount that can
+    only be read, nor on a standby. Raises what the database raises where it cannot be asked."""
+    try:
+        return _may_write(engine)
+    except sa.exc.DBAPIError as error:
+        if may_not_write(error):
+            return False
+        raise
+
+
+def _may_write(engine: sa.Engine) -> bool:
+    with _anew_if_read_only(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            said = connection.scalar(sa.text("SELECT current_setting('transaction_read_only')"))
+            return bool(said == "off")
+        file: DatabaseFile = connection.get_execution_options()["file"]
+        if not file.may_be_written:
+            return False
+        connection.execution_options(write=True)
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            with connection.begin() as transaction:
+                # Of what can only be read, SQLite says so at the first statement that writes, and not before.
+                connection.exec_driver_sql("PRAGMA user_version=1")
+                transaction.rollback()
+        except sa.exc.OperationalError as error:
+            if _code(error) != "SQLITE_BUSY":  # somebody writes
+                raise
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return True
+
+
 def _check_file(connection: sa.Connection) -> None:
     file: DatabaseFile | None = connection.get_execution_options().get("file")
     if file is not None:
@@ -100,7 +147,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that writes; commits at the end, rolls back on any error. Raises DatabaseReplaced, also
     where it was committed to a file that nobody will read."""
     last: list[Callable[[sa.Connection], None]] = []
-    with engine.connect() as connection:
+    with _anew_if_read_only(engine), engine.connect() as connection:
         connection.execution_options(write=True, last=last)
         with connection.begin():
             yield connection
@@ -162,7 +209,7 @@ def says_full(error: BaseException) -> bool:
 
 def may_not_write(error: BaseException) -> bool:
     """Whether the database can be read and not written: a standby, or one that somebody closed."""
-    return _code(error) in ("SQLITE_READONLY", "25006")
+    return _code(error) == "25006" or _code(error).startswith("SQLITE_READONLY")
 
 
 def _code(error: BaseException) -> str:

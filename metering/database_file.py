@@ -3,10 +3,13 @@ takes its place, what has it open goes on writing to it, and nobody will ever re
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import sqlalchemy as sa
 
-class DatabaseReplaced(RuntimeError):  # noqa: N818 - reads as what happened
+
+class DatabaseReplaced(sa.exc.SQLAlchemyError):
     """The file of the database is not where it was opened any more."""
 
     def __init__(self) -> None:
@@ -34,6 +37,13 @@ class DatabaseFile:
         """Raises DatabaseReplaced; says nothing of a file that was never opened."""
         if self._opened is not None and self._there() != self._opened:
             raise DatabaseReplaced
+
+    @property
+    def may_be_written(self) -> bool:
+        """Whether permissions and mounts let it, with the log beside it."""
+        beside = [Path(f"{self._path}{suffix}") for suffix in ("-wal", "-shm")]
+        needed = {each if each.exists() else each.parent for each in (self._path, *beside)}
+        return all(os.access(each, os.W_OK) for each in needed)
 
     def _there(self) -> tuple[int, int] | None:
         """Device and inode; while it is open, no other file can have the same."""

@@ -22,7 +22,7 @@ from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
 from metering.bodies import Asked, Read
-from metering.database import says_full
+from metering.database import may_not_write, says_full
 from metering.database_file import DatabaseReplaced
 from metering.ingestion import IngestReport, Overloaded
 from metering.pairing.half import Half
@@ -238,7 +238,8 @@ def _not_kept(error: Exception) -> ProblemError:
         why = f": {error}"
     else:
         full = ": the disk of the database is full" if says_full(error) else ""
-        why = f"{full}; send the batch again in a moment"
+        closed = ": the database may only be read" if may_not_write(error) else ""
+        why = f"{full or closed}; send the batch again in a moment"
     return ProblemError(
         503,
         f"the events could not be kept{why}",

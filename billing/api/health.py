@@ -13,7 +13,7 @@ from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
 from billing.moving.closing import left_for
 from billing.schema import is_current
-from metering.database import reading
+from metering.database import may_write, reading
 from metering.database_file import DatabaseReplaced
 from metering.store.clickhouse.errors import EventsUnavailable
 from metering.store.clickhouse.home import complaint
@@ -47,9 +47,8 @@ async def healthz() -> Response:
     responses=good(Ready) | errors(503),
 )
 def readyz(door: TheDoor) -> Response:
-    """The database is reachable, its schema current, the writer of events alive, and so is ClickHouse where
-    it keeps the events. If not, the problem's
-    `checks` say which."""
+    """The database is reachable and may be written, its schema current, the writer of events alive, and so is
+    ClickHouse where it keeps the events. If not, the problem's `checks` say which."""
     checks = {"database": _database(door), "schema": _schema(door), "writer": _writer(door)}
     if not isinstance(door.service.store, SqlEventStore):
         checks["events"] = _events(door)
@@ -62,8 +61,8 @@ def readyz(door: TheDoor) -> Response:
 
 def _database(door: Door) -> str:
     try:
-        with reading(door.service.engine) as connection:
-            connection.execute(sa.text("SELECT 1"))
+        if not may_write(door.service.engine):
+            return "may only be read; let the service write it"
     except DatabaseReplaced as error:
         return str(error)
     except sa.exc.SQLAlchemyError:
@@ -79,14 +78,14 @@ def _schema(door: Door) -> str:
         with reading(door.service.engine) as connection:
             place = left_for(connection)
         return f"moved to {place}; set BILLING_DATABASE_URL to it" if place else "ok"
-    except (DatabaseReplaced, sa.exc.SQLAlchemyError):
+    except sa.exc.SQLAlchemyError:
         return "cannot be read"
 
 
 def _events(door: Door) -> str:
     try:
         return complaint(door.service.engine, door.service.store) or "ok"
-    except (EventsUnavailable, DatabaseReplaced, sa.exc.SQLAlchemyError):
+    except (EventsUnavailable, sa.exc.SQLAlchemyError):
         _log.exception("the events cannot be reached")
         return "cannot be reached; see the log"
 

@@ -167,7 +167,7 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every error of a route as a problem."""
     ours = (ProblemError, BillingError, PricingError, PaymentError, PrefectError)
-    for kind in (*ours, sa.exc.SQLAlchemyError, EventsUnavailable, DatabaseReplaced):
+    for kind in (*ours, sa.exc.SQLAlchemyError, EventsUnavailable):
         app.add_exception_handler(kind, _operation_failed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
