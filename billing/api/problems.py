@@ -191,7 +191,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     elif status == 405:
         return _no_such_method(request, _methods(request))
     elif status == 400:  # the framework's word for bytes that it could not make a text of
-        status, detail, field = 422, "the body is not JSON in UTF-8", "body"
+        status, detail, field = 422, "the body is not JSON in UTF-8; send it in UTF-8", "body"
     return problem(status, detail, request_id=request_id_of(request), field=field, headers=error.headers)
 
 

@@ -150,6 +150,7 @@ class Console:
             ],
             exception_handlers={HTTPException: _no_such_page},
         )
+        self.app.router.redirect_slashes = False  # to an address with the host that the request names
         self.app.state.forget_keys = forget_keys
 
     def close(self) -> None:

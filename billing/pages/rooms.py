@@ -70,7 +70,7 @@ def make_pages(service: Service) -> Starlette:
         says = _SENTENCES.get(error.status_code, error.detail)
         return _problem(service, request, error.status_code, says)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/style.css", stylesheet),
             Route("/charts.js", charts),
@@ -82,6 +82,8 @@ def make_pages(service: Service) -> Starlette:
         ],
         exception_handlers={HTTPException: no_such_page},
     )
+    app.router.redirect_slashes = False  # to an address with the host that the request names
+    return app
 
 
 def _endpoint(service: Service, page: Page) -> Callable[[Request], Awaitable[Response]]:
