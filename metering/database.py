@@ -1,17 +1,21 @@
 """The engine of both houses: SQLite by default, PostgreSQL for production.
 
 SQLite runs with a write-ahead log and `synchronous=FULL`: a commit is on disk when it returns, readers
-never wait, and a second process waits for the lock instead of failing.
+never wait, and a second process waits for the lock instead of failing. Each transaction begins, and is
+acknowledged, only while its file is where it was opened.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from metering.database_file import DatabaseFile, DatabaseReplaced
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_TIMEOUT_MS = 60_000
@@ -43,13 +47,23 @@ def make_engine(url: str) -> sa.Engine:
         )
     # What a statement that failed was about is nothing for the log: it may be a secret, or a customer's.
     timeout = {"timeout": BUSY_TIMEOUT_MS / 1000}
-    engine = sa.create_engine(parsed, connect_args=timeout, hide_parameters=True)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    file = DatabaseFile(parsed.database)
+    engine = sa.create_engine(
+        parsed, connect_args=timeout, hide_parameters=True, execution_options={"file": file}
+    )
+    # Before it connects, or SQLite would make an empty file where one was removed.
+    sa.event.listen(engine, "do_connect", lambda *_: file.check())
+    sa.event.listen(engine, "connect", functools.partial(_prepare_sqlite, file))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(file: DatabaseFile, connection: Any, _record: object) -> None:
+    try:
+        file.opened()
+    except DatabaseReplaced:
+        connection.close()
+        raise
     # The driver's own transaction handling would begin late and commit early; we say BEGIN ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -70,21 +84,77 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A writer takes the lock at once: a transaction that reads first and writes later cannot wait for
     # another writer, it can only fail.
+    _check_file(connection)
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 @contextmanager
+def _anew_if_read_only(engine: sa.Engine) -> Iterator[None]:
+    """A connection that was made while the database could only be read never writes, whatever becomes of the
+    database; and on SQLite others of the process do not while it is open. So all are made anew."""
+    try:
+        yield
+    except Exception as error:
+        if may_not_write(error):
+            engine.dispose()
+        raise
+
+
+def may_write(engine: sa.Engine) -> bool:
+    """Whether a transaction that writes could begin, if not at once: not in a file or on a mount that can
+    only be read, nor on a standby. Raises what the database raises where it cannot be asked."""
+    try:
+        return _may_write(engine)
+    except sa.exc.DBAPIError as error:
+        if may_not_write(error):
+            return False
+        raise
+
+
+def _may_write(engine: sa.Engine) -> bool:
+    with _anew_if_read_only(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            said = connection.scalar(sa.text("SELECT current_setting('transaction_read_only')"))
+            return bool(said == "off")
+        file: DatabaseFile = connection.get_execution_options()["file"]
+        if not file.may_be_written:
+            return False
+        connection.execution_options(write=True)
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            with connection.begin() as transaction:
+                # Of what can only be read, SQLite says so at the first statement that writes, and not before.
+                connection.exec_driver_sql("PRAGMA user_version=1")
+                transaction.rollback()
+        except sa.exc.OperationalError as error:
+            if _code(error) != "SQLITE_BUSY":  # somebody writes
+                raise
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return True
+
+
+def _check_file(connection: sa.Connection) -> None:
+    file: DatabaseFile | None = connection.get_execution_options().get("file")
+    if file is not None:
+        file.check()
+
+
+@contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that writes; commits at the end, rolls back on any error."""
+    """A transaction that writes; commits at the end, rolls back on any error. Raises DatabaseReplaced, also
+    where it was committed to a file that nobody will read."""
     last: list[Callable[[sa.Connection], None]] = []
-    with engine.connect() as connection:
+    with _anew_if_read_only(engine), engine.connect() as connection:
         connection.execution_options(write=True, last=last)
         with connection.begin():
             yield connection
             for each in last:
                 each(connection)
             last.clear()  # what it holds is not to wait for the connection to be forgotten
+        _check_file(connection)
 
 
 @contextmanager
@@ -139,7 +209,7 @@ def says_full(error: BaseException) -> bool:
 
 def may_not_write(error: BaseException) -> bool:
     """Whether the database can be read and not written: a standby, or one that somebody closed."""
-    return _code(error) in ("SQLITE_READONLY", "25006")
+    return _code(error) == "25006" or _code(error).startswith("SQLITE_READONLY")
 
 
 def _code(error: BaseException) -> str:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from billing.api import (
     account_credit,
@@ -123,6 +125,7 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
         openapi_tags=TAGS,
         docs_url=None,  # the pages of FastAPI load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to an address with the host that the request names
         lifespan=lifespan,
     )
     app.state.door, app.state.console = door, console
@@ -136,5 +139,10 @@ def make_app(service: Service, schedule: Schedule | None = None) -> FastAPI:
         app.include_router(noun.router)
     app.mount(PLACE.rstrip("/"), make_pages(service))
     app.mount(CONSOLE.rstrip("/"), console.app)
+    app.add_route(CONSOLE.rstrip("/"), _onto_the_first_page, include_in_schema=False)
     complete(app)
     return app
+
+
+async def _onto_the_first_page(_request: Request) -> Response:
+    return RedirectResponse(CONSOLE.lstrip("/"), 307)

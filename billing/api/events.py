@@ -22,7 +22,8 @@ from billing.api.problems import RETRY_SECONDS, ProblemError
 from billing.errors import Invalid
 from billing.repository.keys import ApiKey
 from metering.bodies import Asked, Read
-from metering.database import says_full
+from metering.database import may_not_write, says_full
+from metering.database_file import DatabaseReplaced
 from metering.ingestion import IngestReport, Overloaded
 from metering.pairing.half import Half
 from metering.sources import (
@@ -233,9 +234,14 @@ async def _keep_halves(door: Door, halves: Sequence[Half]) -> Sequence[bool]:
 
 def _not_kept(error: Exception) -> ProblemError:
     _log.exception("events could not be kept")
-    why = ": the disk of the database is full" if says_full(error) else ""
+    if isinstance(error, DatabaseReplaced):
+        why = f": {error}"
+    else:
+        full = ": the disk of the database is full" if says_full(error) else ""
+        closed = ": the database may only be read" if may_not_write(error) else ""
+        why = f"{full or closed}; send the batch again in a moment"
     return ProblemError(
         503,
-        f"the events could not be kept{why}; send the batch again in a moment",
+        f"the events could not be kept{why}",
         headers={"Retry-After": RETRY_SECONDS},
     )

@@ -13,7 +13,8 @@ from billing.api.openapi import errors, good
 from billing.api.problems import ProblemError
 from billing.moving.closing import left_for
 from billing.schema import is_current
-from metering.database import reading
+from metering.database import may_write, reading
+from metering.database_file import DatabaseReplaced
 from metering.store.clickhouse.errors import EventsUnavailable
 from metering.store.clickhouse.home import complaint
 from metering.store.sql import SqlEventStore
@@ -46,9 +47,8 @@ async def healthz() -> Response:
     responses=good(Ready) | errors(503),
 )
 def readyz(door: TheDoor) -> Response:
-    """The database is reachable, its schema current, the writer of events alive, and so is ClickHouse where
-    it keeps the events. If not, the problem's
-    `checks` say which."""
+    """The database is reachable and may be written, its schema current, the writer of events alive, and so is
+    ClickHouse where it keeps the events. If not, the problem's `checks` say which."""
     checks = {"database": _database(door), "schema": _schema(door), "writer": _writer(door)}
     if not isinstance(door.service.store, SqlEventStore):
         checks["events"] = _events(door)
@@ -61,8 +61,10 @@ def readyz(door: TheDoor) -> Response:
 
 def _database(door: Door) -> str:
     try:
-        with reading(door.service.engine) as connection:
-            connection.execute(sa.text("SELECT 1"))
+        if not may_write(door.service.engine):
+            return "may only be read; let the service write it"
+    except DatabaseReplaced as error:
+        return str(error)
     except sa.exc.SQLAlchemyError:
         _log.exception("the database cannot be reached")
         return "cannot be reached; see the log"

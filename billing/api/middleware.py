@@ -17,6 +17,7 @@ from billing.api.headers import secure, securing
 from billing.api.nesting import is_deeper
 from billing.api.problems import problem, problem_of
 from billing.audit.actor import NOBODY, act
+from metering.sources.document import is_other_than_utf_8
 
 # Documents are small; events come through a route that bounds its body by itself.
 MAX_DOCUMENT_BYTES = 1 << 20
@@ -100,7 +101,7 @@ def _too_large(most: int) -> str:
     return f"the body is larger than {most} bytes; send less"
 
 
-class _TooDeep(HTTPException):
+class _WrongBody(HTTPException):
     field = "body"
 
 
@@ -118,8 +119,12 @@ def _bounded(receive: Receive, most: int, is_json: bool) -> Receive:
             raise HTTPException(413, _too_large(most))
         if is_json:
             parts.append(part)
-            if not message.get("more_body") and is_deeper(b"".join(parts), MOST_NESTED):
-                raise _TooDeep(422, f"the body is nested more than {MOST_NESTED} deep; send it flatter")
+            if not message.get("more_body"):
+                text = b"".join(parts)
+                if is_other_than_utf_8(text):
+                    raise _WrongBody(422, "the body is not JSON in UTF-8; send it in UTF-8")
+                if is_deeper(text, MOST_NESTED):
+                    raise _WrongBody(422, f"the body is nested more than {MOST_NESTED} deep; send it flatter")
         return message
 
     return bounded

@@ -30,6 +30,7 @@ from billing.payments.errors import BadWebhook, NeedsOperator, PaymentError, Try
 from billing.pricing.errors import PricingError
 from metering.collecting.errors import PrefectError
 from metering.database import may_not_write, says_full
+from metering.database_file import DatabaseReplaced
 from metering.store.clickhouse.errors import EventsUnavailable
 
 _log = logging.getLogger("billing.api")
@@ -151,6 +152,8 @@ def problem_of(error: Exception, request_id: str | None) -> Response:
             request_id=request_id,
             headers={"Retry-After": RETRY_SECONDS},
         )
+    if isinstance(error, DatabaseReplaced):
+        return problem(503, str(error), request_id=request_id, headers={"Retry-After": RETRY_SECONDS})
     if isinstance(error, _UNREACHABLE) or is_closed(error) or may_not_write(error):
         return problem(
             503,
@@ -188,7 +191,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     elif status == 405:
         return _no_such_method(request, _methods(request))
     elif status == 400:  # the framework's word for bytes that it could not make a text of
-        status, detail, field = 422, "the body is not JSON in UTF-8", "body"
+        status, detail, field = 422, "the body is not JSON in UTF-8; send it in UTF-8", "body"
     return problem(status, detail, request_id=request_id_of(request), field=field, headers=error.headers)
 
 

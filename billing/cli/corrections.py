@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from billing.cli.commands import command, noun
 from billing.cli.errors import LOOK
 from billing.cli.options import OPERATOR, AccountArgument, AccountFilter, AsJson, MonthFilter
 from billing.cli.output import console, note, print_json, print_json_rows, progress, say, table
-from billing.cli.service import open_service
+from billing.cli.service import open_service, this_operator
 from metering.period import format_instant
 
 group = noun("The record of corrections: task runs that were reversed or restored by hand.")
@@ -46,7 +45,7 @@ def correct(
         ),
     ] = None,
     author: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who says so; by default the user of this machine.")
+        str | None, typer.Option(metavar="NAME", help="Who says so; by default the operator at this machine.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +70,7 @@ def correct(
             "task_run_ids": named,
             "action": action,
             "reason": reason,
-            "author": author if author is not None else _user(),
+            "author": author if author is not None else this_operator(),
         }
         done = perform(service, CORRECT, asked, by=OPERATOR, progress=show)
         if isinstance(done, Proposal):
@@ -110,13 +109,6 @@ def _ids(lines: Iterable[str]) -> list[str]:
     except csv.Error as error:
         raise typer.BadParameter(f"the file of --runs is no list of task runs: {error}") from None
     return [line.strip() for line in text if line.strip()]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return OPERATOR
 
 
 @command(group, "list", example="billing corrections list --account acme --month 2026-11")

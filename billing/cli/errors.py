@@ -92,12 +92,14 @@ def _of_ours(error: Exception) -> Problem | None:
     from billing.pricing.errors import PricingError
     from metering.collecting.errors import NoAddress, PrefectError
     from metering.database import DatabaseUrlError
+    from metering.database_file import DatabaseReplaced
     from metering.sources import UndecodableBody
     from metering.store.clickhouse.errors import CopyDiffers, CopyRefused, EventsUnavailable, EventsUrlError
 
     if isinstance(error, NoAddress):
         return Problem(_line(error), USAGE)
-    if isinstance(error, UndecodableBody | PaymentError | PrefectError | CopyDiffers | MoveDiffers):
+    to_look_at = UndecodableBody | PaymentError | PrefectError | CopyDiffers | MoveDiffers | DatabaseReplaced
+    if isinstance(error, to_look_at):
         return Problem(_line(error), LOOK)
     if isinstance(error, BillingError | PricingError | DatabaseUrlError):
         return Problem(_line(error), USAGE)

@@ -29,13 +29,16 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         import uvicorn
 
         from billing.api import make_app
+        from billing.api.headers import securing
+        from billing.api.wire import bounded
         from billing.jobs import Schedule, next_billing_run
 
         schedule = Schedule(service) if service.settings.schedule == "on" else None
         config = uvicorn.Config(
             make_app(service, schedule),
             loop="auto",
-            http="auto",
+            http=bounded(securing(service.settings.public_url)),
+            ws="none",
             access_log=False,
             log_level="warning",
             server_header=False,

@@ -31,13 +31,13 @@ def open_service(*, schema: bool = True) -> Iterator[Service]:
             if service.engine.dialect.name == "sqlite" and not Path(url.database or "").exists():
                 raise SchemaMissing(f"there is no database {url.database} yet; run: billing init")
             service.require_schema()
-        with acting(_user()):
+        with acting(this_operator()):
             yield service
     finally:
         service.store.close()
 
 
-def _user() -> str:
+def this_operator() -> str:
     """The operator at the command line, by the name that the machine knows them by."""
     from billing.audit.actor import OPERATOR
 

@@ -40,6 +40,7 @@ from billing.errors import BillingError, Invalid, NotFound, Refused, sentence
 from billing.operators import Role, may, session_of
 from billing.payments.errors import PaymentError
 from billing.pricing.errors import PricingError
+from metering.database_file import DatabaseReplaced
 
 _log = logging.getLogger("billing.console")
 
@@ -149,6 +150,7 @@ class Console:
             ],
             exception_handlers={HTTPException: _no_such_page},
         )
+        self.app.router.redirect_slashes = False  # to an address with the host that the request names
         self.app.state.forget_keys = forget_keys
 
     def close(self) -> None:
@@ -193,6 +195,8 @@ class Console:
             if room.method != "GET" and not hmac.compare_digest(sent, visit.csrf.encode()):
                 return _problem(visit, 403, "This form is not of your session. Nothing was done; try again.")
             return _shown(visit, room)
+        except DatabaseReplaced as error:
+            return html_page(request, "console_problem.html", 503, says=sentence(error))
         except Exception:
             _log.exception("a page failed, request %s", getattr(request.state, "request_id", None))
             says = "Something went wrong here. Try again in a moment."

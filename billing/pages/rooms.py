@@ -22,6 +22,7 @@ from billing.pages import dispute_pages, explain_page, invoice_page, runs_page, 
 from billing.pages.visit import FormFields, Visit, html_page, script, secured, style
 from billing.repository import accounts
 from metering.database import reading
+from metering.database_file import DatabaseReplaced
 
 _log = logging.getLogger("billing.pages")
 
@@ -69,7 +70,7 @@ def make_pages(service: Service) -> Starlette:
         says = _SENTENCES.get(error.status_code, error.detail)
         return _problem(service, request, error.status_code, says)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/style.css", stylesheet),
             Route("/charts.js", charts),
@@ -81,6 +82,8 @@ def make_pages(service: Service) -> Starlette:
         ],
         exception_handlers={HTTPException: no_such_page},
     )
+    app.router.redirect_slashes = False  # to an address with the host that the request names
+    return app
 
 
 def _endpoint(service: Service, page: Page) -> Callable[[Request], Awaitable[Response]]:
@@ -122,10 +125,11 @@ def _answer(service: Service, page: Page, request: Request, form: FormFields) ->
     except BillingError as error:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         return _problem(service, request, status, sentence(error), inside=True)
-    except Exception:
+    except Exception as error:
         # The address is a secret: the log names the page alone.
         _log.exception("a page failed, request %s", getattr(request.state, "request_id", None))
-        return _problem(service, request, 500, "Something went wrong here. Try again in a moment.")
+        status = 503 if isinstance(error, DatabaseReplaced) else 500
+        return _problem(service, request, status, "Something went wrong here. Try again in a moment.")
 
 
 _EXPIRED = "This link has expired. Links last for a limited time; ask the sender for a new one."

@@ -56,6 +56,11 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def is_other_than_utf_8(text: bytes) -> bool:
+    """Whether a JSON text is in UTF-16 or UTF-32, as it may not be (RFC 8259, 8.1)."""
+    return b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
 def parse(text: bytes) -> Any:
     """Read one JSON value. Raises JsonError, also for nesting that no event has."""
     try:
@@ -86,6 +91,8 @@ def elements(body: bytes, framing: Framing) -> Iterator[Any]:
     try:
         document = parse(body)
     except JsonError as error:
+        if is_other_than_utf_8(body):
+            raise UndecodableBody("the body is not JSON in UTF-8; send it in UTF-8") from None
         raise UndecodableBody(f"the body is not valid JSON: {error}") from None
     if isinstance(document, dict):
         yield document

@@ -39,6 +39,11 @@ class SqliteDriver:
             raw.create_function("note_held", 3, connection.info[_NOTED].note)
         self._noted: _Noted = connection.info[_NOTED]
 
+    def close(self) -> None:
+        """Its last statement is forgotten: SQLite keeps a connection open for as long as there is one, and an
+        error that was raised in here may be held for long."""
+        self._cursor.close()
+
     def together(self) -> AbstractContextManager[object]:
         return nullcontext()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import sqlalchemy as sa
 
@@ -47,8 +48,11 @@ class Writer:
         else:
             # What can be made before the database is ours is made before.
             made = None if missing else batch_of(columns, _numbers(columns.places, numbers, NOTHING))
-            with self._turn, writing(self._engine) as connection:
-                driver = SqliteDriver(connection)
+            with (
+                self._turn,
+                writing(self._engine) as connection,
+                closing(SqliteDriver(connection)) as driver,
+            ):
                 learned = self._names.learn(missing, driver) if missing else NOTHING
                 batch = made or batch_of(columns, _numbers(columns.places, numbers, learned))
                 label_of = functools.partial(self._label, learned)
@@ -77,8 +81,8 @@ class Writer:
         if self._engine.dialect.name == "postgresql":
             with writing(self._engine) as connection:
                 return Correcting(PostgresDriver(connection), label_of, account_id).run(keys, asked, now)
-        with self._turn, writing(self._engine) as connection:
-            return Correcting(SqliteDriver(connection), label_of, account_id).run(keys, asked, now)
+        with self._turn, writing(self._engine) as connection, closing(SqliteDriver(connection)) as driver:
+            return Correcting(driver, label_of, account_id).run(keys, asked, now)
 
     def _learn(self, missing: set[Place]) -> Known:
         """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's

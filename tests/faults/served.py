@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -53,11 +53,14 @@ class Answer(NamedTuple):
 
 
 class Served:
-    def __init__(self, url: str, key: str, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, url: str, key: str, folder: Path, *, under: Sequence[str] = (), **settings: str
+    ) -> None:
+        """`under` is a command that starts another."""
         self._key = key
         self._log = (folder / "served.log").open("a+b")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "billing.cli", "serve", "--port", "0"],
+            [*under, sys.executable, "-m", "billing.cli", "serve", "--port", "0"],
             env=environment(BILLING_DATABASE_URL=url, **settings),
             cwd=folder,
             stdout=self._log,

@@ -91,11 +91,14 @@ def test_a_database_that_may_not_be_written(server: Postgres, service: Service, 
     read_only("on")
     refused = served.post(2)
     assert refused.status == 503 and "could not be kept" in refused.detail
+    ready = served.ask("GET", "/readyz")
+    assert ready.status == 503 and "may only be read" in ready.detail
     headers = {"Authorization": f"Bearer {first.secret}", "Content-Type": "application/json"}
     assert served.ask("GET", "/v1/accounts", None, headers).status == 200
     added = served.ask("POST", "/v1/accounts", '{"id": "acme"}', headers)
     assert (added.status, "cannot be used right now" in added.detail) == (503, True)
     read_only("off")
+    assert served.ask("GET", "/readyz").status == 200
     assert served.send(2)
     assert_kept(service.store, {1, 2})
     admin.dispose()

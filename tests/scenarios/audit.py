@@ -18,7 +18,8 @@ from billing.repository.invoices import Invoice
 from billing.run_balance import record_contract_runs, usage_of_term
 from metering.database import reading
 from metering.period import day_of
-from tests import recomputed
+from metering.store.sql import SqlEventStore
+from tests import checked_by_customer, recomputed
 from tests.billing.revenue.ties import check_revenue
 from tests.scenarios.office import Office
 
@@ -37,6 +38,8 @@ def audit(office: Office) -> None:
             found = verify(office.engine, office.store, invoice.id)
             assert found.ok, f"{invoice.number}: {found.to_data()}"
             recomputed.check(explain_invoice(office.engine, office.store, invoice.id).to_data())
+            has_events = isinstance(office.store, SqlEventStore)
+            checked_by_customer.check(office.engine, office.store, invoice, with_runs=has_events)
     for account in list_accounts(office.engine):
         check_credit_ledger(office, account.id, [each for each in made if each.account == account.id])
         for contract in account.terms.contracts:

@@ -95,6 +95,20 @@ def test_a_body_that_is_too_deep_is_refused(client: Client, method: str, path: s
                 assert_problem(answer, 422, field="body", says="more than 64 deep")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(("method", "path"), [*BODIES, ("POST", "/v1/events")])
+def test_json_is_utf_8(client: Client, method: str, path: str, encoding: str) -> None:
+    """RFC 8259, 8.1; whatever the Content-Type says of it."""
+    body = json.dumps({"id": "umbrella", "account": "acme"}).encode(encoding)
+    for kind in ("application/json", f"application/json; charset={encoding}"):
+        answer = client.ask(method, path.format(**OTHERS), content=body, headers={"Content-Type": kind})
+        if path == "/v1/stripe/webhook":
+            assert answer.status_code == 503  # there is no Stripe, and nothing is read
+        elif answer.status_code not in (404, 409):  # of a route that has no use for its body
+            assert_problem(answer, 422, field="body", says="the body is not JSON in UTF-8")
+    assert client.get("/v1/accounts/umbrella").status_code == 404
+
+
 @pytest.mark.parametrize("suffix", ["yaml", "toml"])
 def test_nor_does_a_file_that_is_too_deep_or_laughs_do_anything(client: Client, suffix: str) -> None:
     deep = ("[" * 20_000 + "]" * 20_000).encode()
@@ -237,6 +251,21 @@ def test_pages_keep_their_own_headers(client: Client) -> None:
         for name in headers:
             assert len(headers.get_list(name)) == 1, name
     assert "immutable" in client.get("/c/style.css", key=None).headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "place", ["/v1/accounts/", "/healthz/", "/console", "/console/accounts/", "/c", "/c/x"]
+)
+def test_nobody_is_sent_to_a_host_that_the_request_names(client: Client, place: str) -> None:
+    for asked in (place, place + "?next=1"):
+        answer = client.get(asked, key=None, headers={"Host": "evil.example"}, follow_redirects=False)
+        assert "evil.example" not in str(answer.headers) + answer.text
+        if answer.is_redirect:
+            # Relative to where it was asked for, so that it holds behind whatever proxy.
+            assert answer.headers["location"] == place.rpartition("/")[2] + "/"
+        else:
+            assert answer.status_code in (403, 404)
+    assert client.get("/console", key=None, follow_redirects=False).is_redirect
 
 
 def test_browsers_stay_with_https_where_that_is_used(sqlite_databases: NewDatabase) -> None:

@@ -34,9 +34,11 @@ def test_named_runs(month: Cli) -> None:
     }  # fmt: skip
     assert billable(month) == 4
     found = month.json("corrections", "list", "--account", "acme")
+    # As the audit trail names whoever is at the command line.
+    me = f"operator {getpass.getuser()}"
     assert [(each["task_run_id"], each["action"], each["author"]) for each in found] == [
-        ("run-0", "reverse", getpass.getuser()),
-        ("run-1", "reverse", getpass.getuser()),
+        ("run-0", "reverse", me),
+        ("run-1", "reverse", me),
         ("run-0", "restore", "ann"),
     ]
     assert month.json("corrections", "list", "--run", "run-1") == found[1:2]
