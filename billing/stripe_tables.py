@@ -57,6 +57,20 @@ stripe_records = sa.Table(
 )
 sa.Index("stripe_records_by_invoice", stripe_records.c.invoice_id)
 
+# Money that went back, of the records above: each time it became another sum, by how much (below 0: a refund
+# failed after all), and when we learned of it.
+invoice_reversals = sa.Table(
+    "invoice_reversals",
+    metadata,
+    sa.Column("record_id", sa.Text, sa.ForeignKey("stripe_records.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("invoice_id", sa.Text, sa.ForeignKey("invoices.id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+sa.Index("invoice_reversals_by_invoice", invoice_reversals.c.invoice_id)
+
 stripe_events = sa.Table(
     "stripe_events",
     metadata,

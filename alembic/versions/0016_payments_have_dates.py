@@ -1,4 +1,5 @@
-"""Payments: what Stripe collected of an invoice, and when we learned of it, each time it became another sum."""
+"""Payments: what Stripe collected of an invoice, and when we learned of it, each time it became another sum; and
+the same of what went back: refunds, and disputes that were lost."""
 
 from __future__ import annotations
 
@@ -21,6 +22,26 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"]),
         sa.PrimaryKeyConstraint("invoice_id", "number"),
     )
+    op.create_table(
+        "invoice_reversals",
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"]),
+        sa.ForeignKeyConstraint(["record_id"], ["stripe_records.id"]),
+        sa.PrimaryKeyConstraint("record_id", "number"),
+    )
+    op.create_index("invoice_reversals_by_invoice", "invoice_reversals", ["invoice_id"])
+    # When we learned of them was not kept: they are of the day on which they began.
+    op.execute(
+        """INSERT INTO invoice_reversals
+           SELECT r.id, 1, r.invoice_id, r.kind, r.amount, r.created_at FROM stripe_records r
+           WHERE (r.kind = 'refund' AND r.status IN ('succeeded', 'pending', 'requires_action'))
+              OR (r.kind = 'dispute' AND r.status = 'lost')"""
+    )
     # What was paid before is one payment: of the day on which we learned that the invoice is paid; of what
     # was paid in part, or is older than the trail, of the day on which Stripe was last asked.
     op.execute(
@@ -35,5 +56,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """When each part of an invoice was paid is not known any more; how much is paid of it is."""
+    """When each part of an invoice was paid, or went back, is not known any more; how much it is, is."""
+    op.drop_index("invoice_reversals_by_invoice", table_name="invoice_reversals")
+    op.drop_table("invoice_reversals")
     op.drop_table("invoice_payments")

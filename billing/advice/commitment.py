@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from itertools import accumulate, pairwise
 
 from billing.pricing.adjustment import priced
@@ -110,15 +111,19 @@ def break_even_percent(
     if offer.price is None:
         return None
 
-    def pays(percent: int) -> bool:
-        saving = compare(agreed, months, scaled(usage, percent), offer).saving
-        return saving is not None and saving >= 0
+    @cache
+    def saving(percent: int) -> int:
+        return compare(agreed, months, scaled(usage, percent), offer).saving or 0
 
-    # A saving grows slowly: it is looked for in steps, and then in between.
-    reached = next((percent for percent in range(_STEP, _MOST_PERCENT + 1, _STEP) if pays(percent)), None)
-    if reached is None:
-        return None
-    return next(percent for percent in range(reached - _STEP + 1, reached + 1) if pays(percent))
+    # A saving grows slowly, and is looked for in steps. Beyond what is committed usage is dear again, and the
+    # saving may fall: around a step that is more than those beside it each percent is looked at.
+    for percent in range(_STEP, _MOST_PERCENT + 1, _STEP):
+        before, after = saving(percent - _STEP), saving(percent + _STEP)
+        is_peak = before <= saving(percent) >= after
+        for each in range(percent - _STEP + 1, min(percent + (_STEP if is_peak else 1), _MOST_PERCENT + 1)):
+            if (is_peak or saving(percent) >= 0) and saving(each) >= 0:
+                return each
+    return None
 
 
 def break_even_runs(

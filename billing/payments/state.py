@@ -121,7 +121,7 @@ def apply(
             return False
         before = collection.get(connection, invoice_id)
         collection.put(connection, invoice_id, _collection(held, failure, now))
-        collection.put_records(connection, invoice_id, map(_record, records or ()))
+        collection.put_records(connection, invoice_id, map(_record, records or ()), now)
         if invoice.status == "void":
             return True
         invoices.update(

@@ -131,13 +131,15 @@ def ids(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(sa.select(accounts.c.id)))
 
 
-def to_be_run(connection: sa.Connection, month: Month) -> set[str]:
-    """The ids of the accounts that are billed in a month and have no usage invoice of it, be it void."""
+def to_be_run(connection: sa.Connection, month: Month, *, even_void: bool = True) -> set[str]:
+    """The ids of the accounts that are billed in a month and have no usage invoice of it, be it void; of
+    those that have no other, too, if not `even_void`."""
+    none = ("draft",) if even_void else ("draft", "void")
     invoiced = sa.exists().where(
         invoices.c.account_id == accounts.c.id,
         invoices.c.month == str(month),
         invoices.c.kind == "usage",
-        invoices.c.status != "draft",
+        invoices.c.status.not_in(none),
     )
     open_then = accounts.c.closed_on.is_(None) | (accounts.c.closed_on >= first_day(month).isoformat())
     query = sa.select(accounts.c.id).where(accounts.c.billing_from <= str(month), open_then, ~invoiced)

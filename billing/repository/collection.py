@@ -8,8 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.stripe_tables import collections, invoice_payments, stripe_records
+from billing.stripe_tables import collections, invoice_payments, invoice_reversals, stripe_records
 from billing.tables import credit_notes, invoices
+
+# A refund that failed, or was taken back, went nowhere; of disputes only those count that are lost.
+_GONE = {"refund": ("succeeded", "pending", "requires_action"), "dispute": ("lost",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +152,28 @@ def records(connection: sa.Connection, invoice_id: str) -> list[Record]:
     return [Record(**{name: row._mapping[name] for name in names}) for row in rows]
 
 
-def put_records(connection: sa.Connection, invoice_id: str, found: Iterable[Record]) -> None:
-    """Take over what Stripe has; nothing there is ever deleted. Whoever calls has locked the invoice."""
+def put_records(connection: sa.Connection, invoice_id: str, found: Iterable[Record], now: int) -> None:
+    """Take over what Stripe has, and note what of it is new of money that went back; nothing there is ever
+    deleted. Whoever calls has locked the invoice."""
     for each in found:
         known = sa.select(credit_notes.c.id).where(credit_notes.c.id == each.credit_note_id)
         ours = connection.scalar(known) if each.credit_note_id else None
         values = asdict(each) | {"invoice_id": invoice_id, "credit_note_id": ours}
-        connection.execute(stripe_records.delete().where(stripe_records.c.id == each.id))
-        connection.execute(stripe_records.insert().values(**values))
+        change = stripe_records.update().where(stripe_records.c.id == each.id).values(**values)
+        if connection.execute(change).rowcount == 0:
+            connection.execute(stripe_records.insert().values(**values))
+        if each.kind in _GONE:
+            _note_reversal(connection, invoice_id, each, now)
+
+
+def _note_reversal(connection: sa.Connection, invoice_id: str, each: Record, now: int) -> None:
+    columns = invoice_reversals.c
+    noted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(columns.amount), 0))
+    before, sum_before = connection.execute(noted.where(columns.record_id == each.id)).one()
+    amount = (each.amount if each.status in _GONE[each.kind] else 0) - int(sum_before)
+    if amount:
+        new = {"number": before + 1, "kind": each.kind, "amount": amount, "at": now}
+        connection.execute(invoice_reversals.insert().values(record_id=each.id, invoice_id=invoice_id, **new))
 
 
 def _collection(row: sa.Row[Any]) -> Collection:

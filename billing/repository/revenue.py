@@ -15,13 +15,11 @@ from billing.audit_tables import audit_entries
 from billing.repository.invoices import lines_of
 from billing.repository.parts import parts
 from billing.revenue.facts import CreditRow, Document, Note, Payment, Reversal, Status
-from billing.stripe_tables import collections, invoice_payments, stripe_records
+from billing.stripe_tables import collections, invoice_payments, invoice_reversals
 from billing.tables import billing_runs, credit_ledger, credit_notes, invoices, outbox
 from metering.period import DAY_US, Month, day_of
 
 _STATUSES = ("open", "paid", "uncollectible")
-# A refund that failed, or was taken back, went nowhere; of disputes only those count that are lost.
-_GONE = {"refund": ("succeeded", "pending", "requires_action"), "dispute": ("lost",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def documents(connection: sa.Connection, ids: list[str]) -> dict[str, list[Docum
     waiting = _waiting_notes(connection, of)
     credit = _by_invoice(_rows(connection, credit_ledger, credit_ledger.c.invoice_id, of))
     payments = _by_invoice(_rows(connection, invoice_payments, invoice_payments.c.invoice_id, of))
-    records = _by_invoice(_rows(connection, stripe_records, stripe_records.c.invoice_id, of))
+    gone = _by_invoice(_rows(connection, invoice_reversals, invoice_reversals.c.invoice_id, of))
     found: dict[str, list[Document]] = {account: [] for account in ids}
     for row in rows:
         made = _Made(row, held.get(row.id), statuses[row.id])
@@ -90,9 +88,8 @@ def documents(connection: sa.Connection, ids: list[str]) -> dict[str, list[Docum
             given_back=tuple(each for each in rows_of if each.kind == "credit_note"),
             undone=tuple(each for each in rows_of if each.kind in ("returned", "withdrawn")),
             reversals=tuple(
-                Reversal(each.id, each.kind, each.amount, each.created_at)
-                for each in _ordered(records[row.id], "created_at", "id")
-                if each.status in _GONE.get(each.kind, ())
+                Reversal(each.record_id, each.kind, each.amount, each.at, each.number)
+                for each in _ordered(gone[row.id], "at", "record_id", "number")
             ),
             billable=row.billable,
             drawn=row.drawn or 0,

@@ -78,8 +78,9 @@ def document_entries(document: Document) -> Iterator[Entry]:
     for each in document.reversals:
         ledger = _L.REFUNDS if went_back_before(document, each) else _L.STRIPE_BALANCE
         pairs = (ledger, each.amount), (_L.CASH, -each.amount)
-        text = f"{each.kind.capitalize()} of invoice {number}"
-        yield from _entry(document, f"{each.kind}/{each.id}", day_of(each.at), Kind.REFUND, text, *pairs)
+        text = f"{each.kind.capitalize()} of invoice {number}{' undone' if each.amount < 0 else ''}"
+        id = f"{each.kind}/{each.id}" if each.number == 1 else f"{each.kind}/{each.id}/{each.number}"
+        yield from _entry(document, id, day_of(each.at), Kind.REFUND, text, *pairs)
 
 
 def credit_entries(account: str, currency: str, rows: tuple[CreditRow, ...]) -> Iterator[Entry]:

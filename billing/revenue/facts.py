@@ -59,12 +59,14 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """Money that went back: a refund, or a dispute that was lost."""
+    """Money that went back, from the day on which we learned of it: a refund, or a dispute that was lost. A
+    refund that failed after all has a second one, of less than 0."""
 
     id: str
     kind: str
     amount: int
     at: int
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)

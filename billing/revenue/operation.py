@@ -32,7 +32,7 @@ def revenue_report(
         raise Invalid(f"as_of must be from {first_day(month)} to {today}, not {as_of}", field="as_of")
     with reading(service.engine) as connection:
         catalogue = plans.catalogue(connection)
-        waiting = sorted(accounts.to_be_run(connection, month))
+        waiting = sorted(accounts.to_be_run(connection, month, even_void=False))
     reporting = Reporting(Window(month, last, as_of or last), {each.id: each for each in catalogue})
     for facts in every_account(service.engine, service.store, _whole(service, month), account):
         reporting.add(facts)

@@ -58,7 +58,7 @@ _DECODER = json.JSONDecoder(
 
 def is_other_than_utf_8(text: bytes) -> bool:
     """Whether a JSON text is in UTF-16 or UTF-32, as it may not be (RFC 8259, 8.1)."""
-    return b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return not json.detect_encoding(text).startswith("utf-8")
 
 
 def parse(text: bytes) -> Any:

@@ -50,7 +50,7 @@ def test_an_element_that_is_no_object_is_rejected_alone(element: str) -> None:
         (b'[{"account":"a"}\n{"account":"a"}]', "line 2, column 1"),
         (b"[{}],", "line 1, column 5"),
         (b"[{},]", "column"),
-        (b"\xff\xfe[]", "line 1, column 1"),
+        (b"\xff\xfe[]", "send it in UTF-8"),
         (b"\x00", "line 1, column 1"),
         (b'{"account":"\x00"}', "line 1, column 13"),
         (DEEP, "nested too deeply"),

@@ -133,7 +133,8 @@ class Office:
                 recomputed.check(explained)
                 assert explained["total"] == invoice.total
         if not (early or account or report.failed or self.hurries):
-            self.reported |= {each.id: each for each in journal_entries(self.service, month)}
+            entries = journal_entries(self.service, month)
+            self.reported |= {each.id: each for each in entries if not each.id.endswith("/provisional")}
 
     def bill_and_be_killed(self, month: Month, step: int) -> None:
         """Run a month in a process of its own, which is killed at a step after the run was stored, at the

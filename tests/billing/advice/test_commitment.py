@@ -76,6 +76,23 @@ def test_the_usage_from_which_an_offer_pays() -> None:
     assert break_even_runs(cent, MONTHS, usage, Offer(100_000, 100_001)) is None
 
 
+def test_an_offer_that_pays_at_one_usage_alone_is_found() -> None:
+    """At its greatest saving, a little after it runs out: beyond that, usage is dear again. Every percent was
+    looked at."""
+    usage = {date(2026, 1, 1) + timedelta(n): 3_400 for n in range(365)}
+    every = sum(usage.values())
+    for percent in (52, 91, 102, 123):
+        size = every * percent // 100
+        worth = {
+            each: compare(STANDARD_TERMS, MONTHS, scaled(usage, each), Offer(size)).break_even_price
+            for each in range(1, 301)
+        }
+        price = max(worth.values())
+        least = min(each for each, amount in worth.items() if amount >= price)
+        assert break_even_percent(STANDARD_TERMS, MONTHS, usage, Offer(size, price)) == least
+        assert break_even_percent(STANDARD_TERMS, MONTHS, usage, Offer(size, price + 1)) is None
+
+
 days = st.dictionaries(
     st.integers(0, 364).map(lambda n: date(2026, 1, 1) + timedelta(n)), st.integers(0, 300_000), max_size=25
 )

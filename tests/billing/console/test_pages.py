@@ -283,7 +283,7 @@ def test_a_draft_plan_that_cannot_be_read_is_mended_on_the_form(client: Client) 
         answer = admin.post("catalogue/preview", ("text", text))
         assert answer.status_code == 422 and says in answer.text.lower().replace("paste", "paste"), text[:20]
     taken = PLAN.replace("2027-01\n", "2021-02\n", 1)
-    assert "exists with other content" in text_of(admin.do("catalogue/preview", ("text", taken)))
+    assert "loaded already, with other content" in text_of(admin.do("catalogue/preview", ("text", taken)))
     unknown = text_of(admin.do("catalogue/preview", ("text", PLAN.replace("starter", "gold"))))
     assert "name the plan whose accounts to compare" in unknown
 

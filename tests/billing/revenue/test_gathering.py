@@ -25,7 +25,7 @@ from billing.schema import upgrade
 from metering.database import writing
 from metering.period import DAY_US, Month, parse_instant
 from tests.billing.exports.world import CONTRACT, busy_month
-from tests.billing.months import bill, bill_all, dollars
+from tests.billing.months import bill, bill_all, dollars, void
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.world import OCTOBER, World
@@ -74,7 +74,7 @@ def test_what_stripe_says(busy: World) -> None:
         told += [("dp_1", "dispute", "lost", 60), ("dp_2", "dispute", "won", 70)]
         at = NOVEMBER.start + 2 * DAY_US
         made = [Record(id, kind, amount, "USD", status, "", at) for id, kind, status, amount in told]
-        collection.put_records(connection, row.id, made)
+        collection.put_records(connection, row.id, made, at)
     busy.instant = NOVEMBER.start + 60 * DAY_US
     report = revenue_report(busy.service, NOVEMBER, as_of=date(2026, 12, 30))
     dollars = report.to_data()["currencies"][1]
@@ -239,3 +239,53 @@ def test_a_month_that_was_never_billed_is_what_the_next_one_said_of_it(sqlite_da
     amend_contract(world.engine, contract.id, end=date(2026, 11, 1), amend=True, by="o", now=world.instant)
     assert (entries(world, OCTOBER), entries(world, NOVEMBER)) == ({}, before)
     assert revenue_report(world.service, OCTOBER).ok
+
+
+def test_a_month_that_is_void_is_not_invoiced(sqlite_databases: NewDatabase) -> None:
+    world = dollars(sqlite_databases())
+    world.send(runs(10))
+    invoice = bill(world)
+    assert revenue_report(world.service, OCTOBER).ok
+    void(world, invoice)
+    report = revenue_report(world.service, OCTOBER)
+    assert (report.not_invoiced, report.ok) == (["acme"], False)
+    bill(world)
+    assert revenue_report(world.service, OCTOBER).ok
+
+
+def test_what_went_back_stays_on_the_day_on_which_it_was_learned_of(engine: sa.Engine) -> None:
+    """A refund that fails a month later, and a dispute that is lost two months after it began: what was
+    booked stays, and what was learned is of its own day."""
+    world = dollars(engine)
+    world.send(runs(10))
+    invoice = bill(world)
+    stripe_says(world, invoice, "2026-11-03", "paid", 1000)
+    began = parse_instant("2026-11-05T12:00:00Z")
+    told = {
+        "2026-11-05": [("re_1", "refund", "pending", 400), ("dp_1", "dispute", "needs_response", 600)],
+        "2026-11-06": [("re_1", "refund", "succeeded", 400)],
+        "2026-12-10": [("re_1", "refund", "failed", 400)],
+        "2027-01-10": [("dp_1", "dispute", "lost", 600), ("re_1", "refund", "failed", 400)],
+    }
+    seen: dict[str, tuple[object, ...]] = {}
+    for day, records in told.items():
+        world.instant = parse_instant(f"{day}T12:00:00Z")
+        held = [Record(id, kind, amount, "USD", status, "", began) for id, kind, status, amount in records]
+        with writing(world.engine) as connection:
+            collection.put_records(connection, invoice.id, held, world.instant)
+        months = [NOVEMBER, NOVEMBER.next(), NOVEMBER.next().next()]
+        found = {
+            id: each for m in months if m.start <= world.instant for id, each in entries(world, m).items()
+        }
+        assert seen.items() <= found.items(), "what was booked stays"
+        seen = found
+    refunds = {id.partition("/")[2]: each[0] for id, each in seen.items() if "re_1" in id or "dp_1" in id}
+    assert refunds == {
+        "refund/re_1": date(2026, 11, 5),
+        "refund/re_1/2": date(2026, 12, 10),
+        "dispute/dp_1": date(2027, 1, 10),
+    }
+    for month, amount in ((NOVEMBER, -400), (NOVEMBER.next(), 400), (NOVEMBER.next().next(), -600)):
+        found_then = revenue_report(world.service, month).to_data()["currencies"][0]
+        assert found_then["paid"]["refunds"] == amount
+        assert all(tie["ok"] for tie in found_then["ties"])
