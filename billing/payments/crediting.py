@@ -13,7 +13,7 @@ from billing.payments.state import refresh
 from billing.pricing.money import format_amount
 from billing.repository import accounts, credit_notes, outbox
 from billing.repository.credit_notes import CreditNote
-from billing.repository.credits import CreditKind
+from billing.repository.credits import GIVEN_BACK, CreditKind
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from metering.database import reading, writing
@@ -127,7 +127,7 @@ def _write_down(desk: Desk, intent: Intent, note: CreditNote, held: StripeCredit
                 note.account,
                 CreditKind.CREDIT_NOTE,
                 given_back,
-                f"credit note {note.number}",
+                f"{GIVEN_BACK}{note.number}",
                 by=note.author,
                 now=now,
                 invoice_id=note.invoice_id,

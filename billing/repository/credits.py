@@ -35,6 +35,10 @@ GRANTS = (
 )
 
 
+# How a row of kind `credit_note` says which note it is of: the note's number follows.
+GIVEN_BACK = "credit note "
+
+
 @dataclass(frozen=True, slots=True)
 class CreditEntry:
     """A row: `amount` in minor units, signed. `invoice_id` is the invoice that used the credit, gave it back,

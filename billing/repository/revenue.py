@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from billing.audit_tables import audit_entries
+from billing.repository.credits import GIVEN_BACK
 from billing.repository.invoices import lines_of
 from billing.repository.parts import parts
 from billing.revenue.facts import CreditRow, Document, Note, Payment, Reversal, Status
@@ -85,7 +86,11 @@ def documents(connection: sa.Connection, ids: list[str]) -> dict[str, list[Docum
                 Note(n.number, n.amount, n.kind, n.issued_at, n.reason, n.id not in waiting)
                 for n in _ordered(notes[row.id], "entry")
             ),
-            given_back=tuple(each for each in rows_of if each.kind == "credit_note"),
+            given_back=tuple(
+                replace(each, note=each.description.removeprefix(GIVEN_BACK))
+                for each in rows_of
+                if each.kind == "credit_note"
+            ),
             undone=tuple(each for each in rows_of if each.kind in ("returned", "withdrawn")),
             reversals=tuple(
                 Reversal(each.record_id, each.kind, each.amount, each.at, each.number)

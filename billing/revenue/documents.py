@@ -14,7 +14,7 @@ from datetime import date
 from billing.pricing.line import LineKind
 from billing.revenue.facts import CreditRow, Document
 from billing.revenue.ledger import Entry, Kind, LedgerAccount, postings
-from billing.revenue.receivable import settlement, stands_on, went_back_before, write_offs
+from billing.revenue.receivable import settlements, stands_on, went_back_before, write_offs
 from metering.period import day_of
 
 _L = LedgerAccount
@@ -45,7 +45,7 @@ def earned(document: Document) -> int:
 
 
 def document_entries(document: Document) -> Iterator[Entry]:
-    """All that happened to an invoice; the commitment of a contract's invoice stands on DEFERRED whole."""
+    """All that happened to an invoice."""
     issued, number = day_of(document.issued_at), document.number
     is_later = is_accrued(document)
     taken = [(EARNED[line.kind], -line.amount) for line in document.lines if line.kind in EARNED]
@@ -109,12 +109,11 @@ def _paid(document: Document) -> Iterator[Entry]:
         text = f"Payment of invoice {number}{' taken back' if each.amount < 0 else ''}"
         pairs = (_L.CASH, each.amount), (stands_on(document, each.at), -each.amount)
         yield from _entry(document, id, day_of(each.at), Kind.PAYMENT, text, *pairs)
-    settled = settlement(document)
-    if settled is not None:
+    for settled in settlements(document):
         ledger = _L.TAX if document.tax and document.notes else _L.STRIPE_BALANCE
-        pairs = (ledger, settled[1]), (_L.RECEIVABLE, -settled[1])
+        pairs = (ledger, settled.amount), (_L.RECEIVABLE, -settled.amount)
         text = f"Rest of invoice {number}, settled at Stripe"
-        yield from _entry(document, "settlement", settled[0], Kind.SETTLEMENT, text, *pairs)
+        yield from _entry(document, settled.id, settled.on, Kind.SETTLEMENT, text, *pairs)
 
 
 def _given_up(document: Document) -> Iterator[Entry]:

@@ -30,7 +30,7 @@ class Note:
 @dataclass(frozen=True, slots=True)
 class CreditRow:
     """A row of the account's credit, signed; `kind` as in the credit ledger, `invoice` the number of the
-    invoice that made it."""
+    invoice that made it, `note` that of the credit note."""
 
     id: str
     kind: str
@@ -38,6 +38,7 @@ class CreditRow:
     at: int
     description: str
     invoice: str | None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

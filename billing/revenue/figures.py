@@ -19,7 +19,7 @@ from billing.revenue.documents import earned as earned_of
 from billing.revenue.facts import AccountFacts, Close, Document
 from billing.revenue.journal import positions
 from billing.revenue.ledger import LedgerAccount
-from billing.revenue.receivable import left_open, settlement, went_back_before
+from billing.revenue.receivable import left_open, settlements, went_back_before
 from metering.period import Month, day_of
 
 _L = LedgerAccount
@@ -132,9 +132,8 @@ class Figures:
             if window.has(payment.at):
                 self.counts["payments"] += 1
                 self.sums["paid"] += payment.amount
-        settled = settlement(document)
-        if settled is not None and window.has_day(settled[0]):
-            self.sums["settled"] += settled[1]
+        for settled in settlements(document):
+            self.sums["settled"] += settled.amount * window.has_day(settled.on)
         for each in document.reversals:
             if window.has(each.at):
                 self.counts["reversals"] += 1

@@ -104,18 +104,25 @@ class _Reader:
         self._known = dict(self._all_known())
 
     def closes(self, contract: Contract, until: Month) -> Iterator[Close]:
-        """Of each month from the start of the term on. The last is that of the term, or, where terms changed
-        later, the one in which they did."""
-        changed = Month.of(max(each.recorded_at for each in self._history))
-        last = min(until, max(contract.months[-1], changed))
+        """Of each month from the start of the term on, until all of it is known as it is now: what came late
+        is in the difference of the first month after the term that was billed since."""
         month = contract.months[0]
-        while month <= last:
+        while month <= until:
             known = self._known_at(month)
             held = self._contract(contract.id, None if known is None else known.entry)
             cutoff = None if known is None else known.cutoff
             usage = {} if held is None else self._usage(held, month, cutoff)
             yield earned(held, usage, month, is_final=known is not None)
+            if month >= contract.months[-1] and known is not None and self._is_all(contract, known):
+                return
             month = month.next()
+
+    def _is_all(self, contract: Contract, known: Known) -> bool:
+        """Whether nothing was agreed and nothing came of a contract since it was known as it was."""
+        if any(each.entry >= known.entry for each in self._history):
+            return False
+        start, end = day_start(contract.start), day_start(contract.end)
+        return self._store.unchanged_since(self._owner.id, start, end, known.cutoff)
 
     def _known_at(self, month: Month) -> Known | None:
         """None: not billed, nor is any month after it. What a later month said was earned until its end holds

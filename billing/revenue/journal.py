@@ -1,14 +1,14 @@
 """All entries of a customer, in the order of their days. Pure.
 
 What was invoiced of a contract before it is earned is owed to the customer: deferred revenue. What is earned
-before it is invoiced is owed by the customer: an unbilled commitment. A contract is on one side at a time.
+before it is invoiced is owed by the customer, on the same account: so an entry depends on nothing but its own
+event, and stays as it was whatever else is learned.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import date
 
 from billing.revenue.documents import credit_entries, document_entries
@@ -27,8 +27,7 @@ def journal(facts: AccountFacts) -> list[Entry]:
     for commitment in facts.commitments:
         made += _earned(facts, commitment)
     made.sort(key=lambda each: (each.on, ORDER[each.kind], each.id))
-    held: Counter[str] = Counter()
-    return [_on_its_side(each, held) for each in made]
+    return made
 
 
 def _earned(facts: AccountFacts, commitment: Commitment) -> Iterator[Entry]:
@@ -64,22 +63,6 @@ def _entry(
     held: tuple[Posting, ...],
 ) -> Entry:
     return Entry(id, on, kind, facts.account, facts.currency, text, held, contract=commitment.contract)
-
-
-def _on_its_side(entry: Entry, held: Counter[str]) -> Entry:
-    """What is booked on DEFERRED is taken from the side on which the contract stands, and put on the other
-    where it crosses over. `held`: by contract what was invoiced, less what was earned."""
-    amount = sum(each.amount for each in entry.postings if each.ledger is _L.DEFERRED)
-    if not amount:
-        return entry
-    assert entry.contract is not None, "what is deferred is a contract's"
-    before = held[entry.contract]
-    after = before - amount
-    held[entry.contract] = after
-    kept = [each for each in entry.postings if each.ledger is not _L.DEFERRED]
-    deferred = (_L.DEFERRED, max(before, 0) - max(after, 0))
-    unbilled = (_L.UNBILLED_COMMITMENTS, max(-after, 0) - max(-before, 0))
-    return replace(entry, postings=postings(deferred, unbilled, *kept))
 
 
 def positions(facts: AccountFacts, until: date) -> Mapping[str, int]:

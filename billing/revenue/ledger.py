@@ -19,7 +19,6 @@ class LedgerAccount(enum.Enum):
     RECEIVABLE = ("1100", "Accounts receivable")
     STRIPE_BALANCE = ("1110", "Customer balances at Stripe")
     UNBILLED_USAGE = ("1200", "Unbilled usage")
-    UNBILLED_COMMITMENTS = ("1210", "Unbilled commitments")
     CUSTOMER_CREDIT = ("2000", "Customer credit")
     DEFERRED = ("2100", "Deferred revenue")
     TAX = ("2200", "Tax payable")

@@ -29,6 +29,15 @@ class WriteOff(NamedTuple):
     recovered: int
 
 
+class Settlement(NamedTuple):
+    """What is not owed any more from a day on, without being paid or credited; less than 0: it is owed back
+    to nobody. `id` names its entry in the journal."""
+
+    id: str
+    on: date
+    amount: int
+
+
 def left_open(document: Document, on: date) -> int:
     """What a customer owed of an invoice at the end of a day, tax included; less than 0 where more was
     credited than is given back yet."""
@@ -36,8 +45,7 @@ def left_open(document: Document, on: date) -> int:
     is_void = document.voided_at is not None and document.voided_at <= end
     if document.issued_at > end or is_void or given_up(document, on):
         return 0
-    settled = settlement(document)
-    return _balance(document, end) - (settled[1] if settled is not None and settled[0] <= on else 0)
+    return _balance(document, end) - sum(each.amount for each in settlements(document) if each.on <= on)
 
 
 def given_up(document: Document, on: date) -> bool:
@@ -46,20 +54,29 @@ def given_up(document: Document, on: date) -> bool:
     return bool(known) and known[-1] == GIVEN_UP
 
 
-def settlement(document: Document) -> tuple[date, int] | None:
-    """Of a paid invoice what was neither paid nor credited, and since when it is not owed: Stripe moved it
-    to the customer's balance there, or it is tax that went with a credit note."""
-    paid = [each.at for each in document.statuses if each.status == "paid"]
-    if document.status != "paid" or not paid or not all(note.is_settled for note in document.notes):
-        return None
-    happened = [
-        *(each.at for each in document.payments),
-        *(note.at for note in document.notes),
-        *(row.at for row in document.given_back),
-    ]
-    last = max(paid[-1:] + happened)
-    amount = _balance(document, last)
-    return (day_of(last), amount) if amount else None
+def settlements(document: Document) -> Iterator[Settlement]:
+    """Of a paid invoice what was neither paid nor credited: Stripe moved it to the customer's balance there,
+    or it is tax that went with a credit note. What was settled stays so: a note that is given later settles
+    its own rest."""
+    times = [each.at for each in document.statuses if each.status == "paid"]
+    if document.status != "paid" or not times:
+        return
+    paid = times[-1]
+    later = [note for note in document.notes if note.at > paid]
+    rows = {note.number: [row for row in document.given_back if row.note == note.number] for note in later}
+    others = [row for row in document.given_back if row.note not in rows]
+    early = [note for note in document.notes if note.at <= paid]
+    if all(note.is_settled for note in early):
+        collected = sum(each.amount for each in document.payments if each.at <= paid)
+        noted = sum(note.amount for note in early) - sum(row.amount for row in others)
+        last = max([paid, *(row.at for row in others)])
+        left = document.total + document.tax - noted - collected
+        yield Settlement("settlement", day_of(last), left)
+    for note in later:
+        if note.is_settled:
+            left = sum(row.amount for row in rows[note.number]) - note.amount
+            last = max([note.at, *(row.at for row in rows[note.number])])
+            yield Settlement(f"settlement/{note.number}", day_of(last), left)
 
 
 def stands_on(document: Document, instant: int) -> LedgerAccount:

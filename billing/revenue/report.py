@@ -190,17 +190,11 @@ def _ties(found: Figures, made: _Journal) -> Iterator[Tie]:
     )
     yield Tie("usage not invoiced yet", sums["unbilled_usage"], made.closing[_L.UNBILLED_USAGE])
     yield Tie("program discounts", sum(found.programs.values()), made.earned(_L.DISCOUNTS))
-    yield Tie("commitments not earned yet", rolled["deferred_revenue"], -made.closing[_L.DEFERRED])
-    unbilled = made.closing[_L.UNBILLED_COMMITMENTS]
-    yield Tie("commitments not invoiced yet", rolled["unbilled_commitments"], unbilled)
+    held = rolled["deferred_revenue"] - rolled["unbilled_commitments"]
+    yield Tie("commitments not earned yet, less those not invoiced yet", held, -made.closing[_L.DEFERRED])
     moved = rolled["opening"] + rolled["invoiced"] - rolled["voided"]
     earned = rolled["drawn"] + rolled["expired"] + rolled["services"]
-    yield Tie("deferred revenue rolled forward", moved - earned, unbilled_less(made))
+    yield Tie("deferred revenue rolled forward", moved - earned, -made.closing[_L.DEFERRED])
     yield Tie("credit of customers", sums["credit_closing"], -made.closing[_L.CUSTOMER_CREDIT])
     revenue = sum(found.earned.values()), sum(made.earned(each) for each in EARNED)
     yield Tie("revenue", *revenue)
-
-
-def unbilled_less(made: _Journal) -> int:
-    """What is deferred, less what is unbilled."""
-    return -made.closing[_L.DEFERRED] - made.closing[_L.UNBILLED_COMMITMENTS]

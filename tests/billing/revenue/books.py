@@ -92,7 +92,7 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
                 note = Note("CN1", each.total // 2, "usage", at(later), "x", is_settled=True)
                 each = paid(replace(each, notes=(note,)), later)
             case "after" if each.total > 1:
-                row = CreditRow(f"back{place}", "credit_note", each.total // 2, at(later), "CN2", number)
+                row = CreditRow(f"back{place}", "credit_note", each.total // 2, at(later), "x", number, "CN2")
                 note = Note("CN2", row.amount, "goodwill", at(later), "x", is_settled=True)
                 each = replace(paid(each, issued), notes=(note,), given_back=(row,))
                 credit.append(row)
@@ -105,7 +105,7 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
                 given_up = Status("uncollectible", at(issued))
                 note = Note("CN4", each.total // 2, "usage", at(later), "x", is_settled=True)
                 each = replace(each, status="uncollectible", statuses=(given_up,), notes=(note,))
-                each = collected(each, draw(st.integers(0, each.total // 3)), later)
+                each = collected(each, draw(st.integers(0, max(each.total, 0) // 3)), later)
                 last = later + timedelta(draw(st.integers(0, 9)))
                 ends = draw(st.sampled_from(("", "paid", "void", "open")))
                 if ends == "paid":
@@ -122,7 +122,7 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
                 note = Note("CN3", each.total // 2 + 1, "goodwill", at(issued), "x", is_settled=False)
                 times = draw(st.lists(st.integers(at(issued), at(later) + 20 * DAY_US), max_size=2))
                 gone = tuple(Reversal(f"re_{n}", "refund", 5, time) for n, time in enumerate(times))
-                each = collected(each, draw(st.integers(0, each.total // 3)), later)
+                each = collected(each, draw(st.integers(0, max(each.total, 0) // 3)), later)
                 each = replace(each, status="void", voided_at=at(later), undone=(back,), notes=(note,))
                 each = replace(each, reversals=gone)
                 made.append(replace(document(f"{number}b", later, lines, month=month), replaces=True))

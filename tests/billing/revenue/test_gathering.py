@@ -8,13 +8,17 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from billing.contracts import add_contract, amend_contract
+from billing.accounts import set_plan
+from billing.contract_invoices import invoice_contracts
+from billing.contracts import add_contract, amend_contract, deliver
 from billing.corrections import correct
+from billing.credit_notes import credit_note
 from billing.downgrade import take_back
 from billing.errors import Invalid
 from billing.invoices import list_invoices
 from billing.payments import state
 from billing.payments.stripe_objects import StripeInvoice
+from billing.pricing.contract import Service
 from billing.repository import collection
 from billing.repository.collection import Collection, Record
 from billing.repository.invoices import Invoice
@@ -26,6 +30,7 @@ from metering.database import writing
 from metering.period import DAY_US, Month, parse_instant
 from tests.billing.exports.world import CONTRACT, busy_month
 from tests.billing.months import bill, bill_all, dollars, void
+from tests.billing.payments.till import Till
 from tests.conftest import NewDatabase
 from tests.events import runs
 from tests.world import OCTOBER, World
@@ -289,3 +294,56 @@ def test_what_went_back_stays_on_the_day_on_which_it_was_learned_of(engine: sa.E
         found_then = revenue_report(world.service, month).to_data()["currencies"][0]
         assert found_then["paid"]["refunds"] == amount
         assert all(tie["ok"] for tie in found_then["ties"])
+
+
+def test_late_runs_of_a_term_that_is_over_are_of_the_next_month(sqlite_databases: NewDatabase) -> None:
+    """700 of 800 runs were drawn when October was billed. 40 come late: November has them, when it is billed,
+    and it stays so when something else is agreed later."""
+    world = World(sqlite_databases())
+    world.account("globex", plan="standard", since="2026-10")
+    add_contract(world.engine, CONTRACT, by="o", now=world.instant)
+    world.send(runs(700, account="globex"))
+    bill_all(world)
+    october = entries(world, OCTOBER)
+    world.send(runs(40, account="globex", prefix="late"))
+    bill_all(world, NOVEMBER)
+    november = entries(world, NOVEMBER)
+    assert set(november) == {"globex-1/2026-11/drawn", "globex-1/2026-11/breakage"}
+    world.instant = parse_instant("2027-02-02T00:00:00Z")
+    set_plan(world.engine, "globex", "starter", Month(2027, 3), by="o", now=world.instant)
+    assert (entries(world, OCTOBER), entries(world, NOVEMBER)) == (october, november)
+    assert entries(world, NOVEMBER.next()) == {}
+
+
+def test_a_delivery_that_is_told_late_changes_no_other_entry(sqlite_databases: NewDatabase) -> None:
+    """Nor does an invoice whose month is not billed depend on what will be drawn of it."""
+    world = World(sqlite_databases())
+    world.account("globex", plan="standard", since="2026-10")
+    service = Service("Training", 3_000, date(2026, 10, 5))
+    add_contract(world.engine, replace(CONTRACT, services=(service,)), by="o", now=world.instant)
+    world.send(runs(300, account="globex"))
+    world.instant = parse_instant("2026-11-01T00:00:00Z")
+    invoice_contracts(world.engine, date(2026, 11, 1), now=world.instant)
+    invoiced = entries(world, NOVEMBER)
+    bill_all(world)
+    before = entries(world, OCTOBER) | entries(world, NOVEMBER)
+    assert invoiced.items() <= before.items()
+    deliver(world.engine, "globex-1", "1", date(2026, 10, 20), by="o", now=world.instant)
+    after = entries(world, OCTOBER) | entries(world, NOVEMBER)
+    assert after.keys() - before.keys() == {"globex-1/service/1"}
+    assert before.items() <= after.items()
+
+
+def test_what_was_settled_stays_so(engine: sa.Engine) -> None:
+    """0.25 that Stripe moved to the customer's balance, and a note of 0.10 a month later."""
+    till = Till(engine, quantity=10_100)
+    till.deliver()
+    before = entries(till.world, NOVEMBER)
+    (settled,) = (id for id in before if id.endswith("/settlement"))
+    till.world.instant = parse_instant("2026-12-05T09:00:00Z")
+    credit_note(engine, till.invoice.number or "", "0.10", "goodwill", "x", by="o", now=till.world.instant)
+    assert entries(till.world, NOVEMBER) == before
+    till.deliver()
+    assert entries(till.world, NOVEMBER) == before and settled in before
+    report = revenue_report(till.world.service, NOVEMBER.next())
+    assert report.ok and report.figures["USD"].sums["settled"] == 0
