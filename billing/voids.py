@@ -13,7 +13,7 @@ from billing.audit.trail import change, note
 from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
 from billing.notifications.telling import tell_invoices
-from billing.repository import accounts, invoices, outbox
+from billing.repository import accounts, audit, invoices, outbox
 from billing.repository.invoices import Invoice
 from metering.database import writing
 
@@ -35,7 +35,7 @@ def void_invoice(engine: sa.Engine, id_or_number: str, reason: str, *, by: str, 
                 outbox.add_void(connection, invoice.id, by=by, reason=reason, now=now)
                 note(
                     connection,
-                    "invoice.void_asked",
+                    audit.ASKED,
                     "invoice",
                     invoice.id,
                     now=now,

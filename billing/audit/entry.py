@@ -52,6 +52,9 @@ class Deed:
     states: Mapping[str, Said] = field(default_factory=dict)
 
 
+BEGUN = "audit.begun"
+"""The deed of the first entries: of what was there before there was a trail."""
+
 ERASURE = "account.erased"
 """The deed that erases details, and says in its own of how many entries."""
 

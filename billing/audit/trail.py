@@ -15,13 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR, actor
-from billing.audit.entry import Deed, Digest, Said, Step, difference, sealed
+from billing.audit.entry import BEGUN, Deed, Digest, Said, Step, difference, sealed
 from billing.errors import Refused
 from billing.repository import audit
 from billing.repository.audited import AT_ONCE, KINDS, digests, ids, lock, observed, shown
 from metering.database import at_the_end, writing
-
-BEGUN = "audit.begun"
 
 
 @contextmanager

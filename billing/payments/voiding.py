@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from billing.payments.desk import Desk, go_on
 from billing.payments.errors import Missing, NeedsOperator, TryAgain
 from billing.payments.state import apply, refresh, version
-from billing.repository import invoices, outbox
+from billing.repository import audit, invoices, outbox
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from billing.voids import make_void
-from metering.database import writing
+from metering.database import reading, writing
 
 if TYPE_CHECKING:
     from billing.payments.stripe_objects import StripeInvoice
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
     """Void it there, then here. Raises PaymentError."""
+    _require_asked(desk, intent, invoice)
     seen = version(desk.engine, invoice.id)
     held = _find(desk, invoice)
     if held is not None and held.status not in ("void", "paid"):
@@ -40,6 +41,16 @@ def step(desk: Desk, intent: Intent, invoice: Invoice) -> Intent | None:
                 f"billing invoices credit-note {invoice.number} AMOUNT --kind usage|goodwill --reason TEXT"
             )
     return desk.intent(intent.id)
+
+
+def _require_asked(desk: Desk, intent: Intent, invoice: Invoice) -> None:
+    """A row in the outbox alone voids nothing. Raises NeedsOperator."""
+    with reading(desk.engine) as connection:
+        if not audit.was_asked(connection, invoice.id, intent.author, intent.reason):
+            raise NeedsOperator(
+                f"nobody asked for the void of invoice {invoice.number} as its intent says: it was made "
+                "behind the service's back; look at: billing prove"
+            )
 
 
 def _find(desk: Desk, invoice: Invoice) -> StripeInvoice | None:

@@ -10,8 +10,16 @@ import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR
 from billing.audit.entry import Entry, Finding, readable, said_in, sha256
-from billing.repository import audit
-from billing.tables import credit_notes, invoice_numbers, invoices, outbox
+from billing.repository import audit, by_itself
+from billing.tables import (
+    account_terms,
+    accounts,
+    credit_ledger,
+    credit_notes,
+    invoice_numbers,
+    invoices,
+    outbox,
+)
 from metering.outcome import Action
 from metering.store.corrections import recorded_at
 
@@ -21,7 +29,10 @@ _DEEDS = {"runs.reversed": Action.REVERSE, "runs.restored": Action.RESTORE}
 def check(connection: sa.Connection) -> Iterator[Finding]:
     yield from _numbers(connection)
     yield from _intents(connection)
+    yield from _voids(connection)
+    yield from _places(connection)
     yield from _corrections(connection)
+    yield from _by_itself(connection)
 
 
 def _numbers(connection: sa.Connection) -> Iterator[Finding]:
@@ -71,6 +82,40 @@ def _intents(connection: sa.Connection) -> Iterator[Finding]:
                 f"nothing says that {what} {readable(row.number)} is to be sent, or was: its intent is gone"
             )
             yield Finding(says, subject=readable(row.id))
+
+
+def _voids(connection: sa.Connection) -> Iterator[Finding]:
+    """Whoever is said to have asked for a void at Stripe did: the trail has it."""
+    query = sa.select(outbox, invoices.c.number).join(invoices, invoices.c.id == outbox.c.invoice_id)
+    for row in connection.execute(query.where(outbox.c.kind == "void").order_by(outbox.c.id)).all():
+        if not audit.was_asked(connection, row.invoice_id, row.author, row.reason):
+            says = f"nobody asked for the void of invoice {readable(row.number)} as its intent says"
+            yield Finding(says, subject=readable(row.invoice_id))
+
+
+def _places(connection: sa.Connection) -> Iterator[Finding]:
+    """An account's next entry comes after all that its books have: else what comes later would be taken for
+    what was known before."""
+    held = sa.union_all(
+        sa.select(account_terms.c.account_id, account_terms.c.entry),
+        sa.select(credit_ledger.c.account_id, credit_ledger.c.entry),
+        sa.select(credit_notes.c.account_id, credit_notes.c.entry),
+        sa.select(invoices.c.account_id, invoices.c.entry),
+        sa.select(invoices.c.account_id, invoices.c.void_entry),
+    ).subquery()
+    last = sa.select(held.c.account_id, sa.func.max(held.c.entry).label("last")).group_by(held.c.account_id)
+    of = last.subquery()
+    query = sa.select(accounts.c.id, accounts.c.entries, of.c.last).join(of, of.c.account_id == accounts.c.id)
+    for row in connection.execute(query.where(accounts.c.entries < of.c.last).order_by(accounts.c.id)):
+        counts = f"counts {row.entries} entries of its books, and has one numbered {row.last}"
+        yield Finding(f"account {readable(row.id)} {counts}", subject=readable(row.id))
+
+
+def _by_itself(connection: sa.Connection) -> Iterator[Finding]:
+    """What the database does by itself would be sealed as the service's own deed."""
+    for kind, name, table in by_itself.found(connection):
+        says = f"the database has a {kind} {readable(name)} on {readable(table)}, which is not the service's"
+        yield Finding(says, subject=readable(table))
 
 
 def _corrections(connection: sa.Connection) -> Iterator[Finding]:

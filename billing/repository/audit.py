@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Entry, parse_states
+from billing.audit.actor import OPERATOR
+from billing.audit.entry import BEGUN, Entry, parse_states
 from billing.audit_tables import audit_end, audit_entries
 
 _PAGE = 1000
@@ -79,6 +80,25 @@ def of_kind(connection: sa.Connection, kind: str) -> Iterator[Entry]:
     for page in connection.execute(query, execution_options={"yield_per": _PAGE}).partitions():
         for row in page:
             yield _entry(row)
+
+
+ASKED = "invoice.void_asked"
+
+
+def was_asked(connection: sa.Connection, invoice_id: str, author: str | None, reason: str | None) -> bool:
+    """Whether the trail has it that somebody asked for the void of an invoice, for a reason. Of an
+    `operator` it knows the name. True for an invoice that is older than the trail."""
+    columns = audit_entries.c
+    asked = sa.select(columns.author, columns.reason).where(
+        columns.subject == invoice_id, columns.kind == "invoice", columns.deed == ASKED
+    )
+    for row in connection.execute(asked):
+        if row.reason == reason and author in (row.author, OPERATOR):
+            return True
+    begun = sa.select(columns.number).where(
+        columns.deed == BEGUN, columns.kind == "invoice", columns.states.contains(f'"{invoice_id}"')
+    )
+    return connection.execute(begun.limit(1)).first() is not None
 
 
 def search(

@@ -225,7 +225,7 @@ def test_a_thousand_orders_end_in_one_state(lite: Till) -> None:
 
 def _remember(engine: sa.Engine) -> Callable[[], None]:
     """Brings the tables of what Stripe reported back to what they are now."""
-    names = ("stripe_records", "collections", "stripe_events")
+    names = ("stripe_records", "invoice_reversals", "invoice_payments", "collections", "stripe_events")
     columns = ("status", "amount_paid", "stripe_status")
     with engine.connect() as connection:
         kept = {
@@ -236,7 +236,7 @@ def _remember(engine: sa.Engine) -> Callable[[], None]:
 
     def restore() -> None:
         with writing(engine) as connection:
-            for name in names:
+            for name in ("invoice_reversals", *names):
                 connection.execute(sa.text(f"DELETE FROM {name}"))
                 for row in kept[name]:
                     fields = ", ".join(f":{column}" for column in row)

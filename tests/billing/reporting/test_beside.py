@@ -11,6 +11,8 @@ from billing.credit_notes import credit_note
 from billing.errors import Refused
 from billing.invoices import list_invoices
 from billing.reporting.everything import prove
+from billing.voids import void_invoice
+from metering.store.clickhouse.closing import close_for_events
 from tests.billing.months import dollars, void
 from tests.conftest import NewDatabase
 from tests.events import event, runs
@@ -98,6 +100,59 @@ INTENTS = [
         "nothing says that invoice 2026-10-000003 is to be sent, or was: its intent is gone",
     ),
 ]
+OTHERS = [
+    (
+        "UPDATE outbox SET reason = 'another' WHERE kind = 'void'",
+        "nobody asked for the void of invoice 2026-10-000003 as its intent says",
+    ),
+    (
+        "UPDATE outbox SET author = 'operator zoe' WHERE kind = 'void'",
+        "nobody asked for the void of invoice 2026-10-000003 as its intent says",
+    ),
+    (
+        "UPDATE accounts SET entries = 1 WHERE id = 'acme'",
+        "account acme counts 1 entries of its books, and has one numbered 4",
+    ),
+    (
+        "CREATE VIEW others AS SELECT * FROM invoices",
+        "the database has a view others on others, which is not the service's",
+    ),
+]
+TRIGGERS = {
+    "sqlite": (
+        "CREATE TRIGGER more AFTER INSERT ON credit_ledger BEGIN UPDATE credit_ledger SET amount = 9; END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.amount := 9; RETURN NEW; END $$",
+        "CREATE TRIGGER more BEFORE INSERT ON credit_ledger FOR EACH ROW EXECUTE FUNCTION more()",
+    ),
+}
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize(("statement", "says"), OTHERS)
+def test_what_nobody_asked_for_is_found(world: World, statement: str, says: str) -> None:
+    third = list_invoices(world.engine)[2]
+    with world.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE outbox SET step = 'finalize' WHERE id = :id"), {"id": third.id})
+    void_invoice(world.engine, third.id, "twice", by="operator ada", now=world.instant)
+    assert found(world) == []
+    rewrite(world, statement)
+    assert says in found(world)
+
+
+@pytest.mark.behind_the_back
+def test_what_the_database_does_by_itself_is_found(world: World) -> None:
+    """It would be sealed as the service's own deed. What an installation leaves behind when its events move
+    to ClickHouse refuses, and does nothing else."""
+    close_for_events(world.engine)
+    assert found(world) == []
+    for statement in TRIGGERS[world.engine.dialect.name]:
+        rewrite(world, statement)
+    assert found(world) == ["the database has a trigger more on credit_ledger, which is not the service's"]
+
+
 CORRECTIONS = [
     "UPDATE task_run_corrections SET author = 'bob' WHERE author = 'ann'",
     "UPDATE task_run_corrections SET reason = 'asked' WHERE reason = 'once'",
