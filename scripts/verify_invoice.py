@@ -96,7 +96,7 @@ def main(arguments):
         invoice = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
         results = [] if invoice["kind"] == "contract" else [*check_run_list(invoice, arguments[1])]
         results += check_lines(invoice)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         print(f"{__doc__.splitlines()[0]}; these are not: {error!r}", file=sys.stderr)
         return 2
     for holds, sentence, found in results:
