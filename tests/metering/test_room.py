@@ -1,4 +1,4 @@
-"""After a write that found no room, another is tried; tests/faults/test_disk_full.py has a disk that is full."""
+"""After a write that found no room, another is tried; `tests.faults.test_disk_full` has a full disk."""
 
 from __future__ import annotations
 
