@@ -116,8 +116,13 @@ def correct(
 
 
 def _note(engine: sa.Engine, account: str, asked: Correction, runs: Sequence[str], now: int) -> None:
-    """In the trail; the record of the runs is the meter's, which has reason and author of each."""
-    detail = {"runs": len(runs), "sha256": sha256("".join(f"{run}\n" for run in runs)), "first": runs[:3]}
+    """In the trail, by who acted; the record of the runs is the meter's, with reason and author of each."""
+    detail = {
+        "author": asked.author,
+        "runs": len(runs),
+        "sha256": sha256("".join(f"{run}\n" for run in runs)),
+        "first": runs[:3],
+    }
     deed = "runs.reversed" if asked.action is Action.REVERSE else "runs.restored"
     with writing(engine) as connection:
         note(
@@ -126,7 +131,6 @@ def _note(engine: sa.Engine, account: str, asked: Correction, runs: Sequence[str
             "runs",
             account,
             now=now,
-            by=asked.author,
             account=account,
             reason=asked.reason,
             detail=detail,

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metering.database_file import DatabaseFile, DatabaseReplaced
+from metering.room import Room, room_of
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_TIMEOUT_MS = 60_000
@@ -38,7 +39,12 @@ def make_engine(url: str) -> sa.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
         return sa.create_engine(
-            parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+            parsed,
+            pool_size=10,
+            max_overflow=20,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            execution_options={"room": Room()},
         )
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or not parsed.database or ":memory:" in url:
         raise DatabaseUrlError(
@@ -49,7 +55,7 @@ def make_engine(url: str) -> sa.Engine:
     timeout = {"timeout": BUSY_TIMEOUT_MS / 1000}
     file = DatabaseFile(parsed.database)
     engine = sa.create_engine(
-        parsed, connect_args=timeout, hide_parameters=True, execution_options={"file": file}
+        parsed, connect_args=timeout, hide_parameters=True, execution_options={"file": file, "room": Room()}
     )
     # Before it connects, or SQLite would make an empty file where one was removed.
     sa.event.listen(engine, "do_connect", lambda *_: file.check())
@@ -92,12 +98,15 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 @contextmanager
 def _anew_if_read_only(engine: sa.Engine) -> Iterator[None]:
     """A connection that was made while the database could only be read never writes, whatever becomes of the
-    database; and on SQLite others of the process do not while it is open. So all are made anew."""
+    database; and on SQLite others of the process do not while it is open. So all are made anew. A write that
+    found no room is noted (`metering.room`)."""
     try:
         yield
     except Exception as error:
         if may_not_write(error):
             engine.dispose()
+        if says_full(error) and (room := room_of(engine)) is not None:
+            room.wanting = True
         raise
 
 

@@ -15,6 +15,7 @@ from billing.moving.closing import left_for
 from billing.schema import is_current
 from metering.database import may_write, reading
 from metering.database_file import DatabaseReplaced
+from metering.room import has_room
 from metering.store.clickhouse.errors import EventsUnavailable
 from metering.store.clickhouse.home import complaint
 from metering.store.sql import SqlEventStore
@@ -63,6 +64,8 @@ def _database(door: Door) -> str:
     try:
         if not may_write(door.service.engine):
             return "may only be read; let the service write it"
+        if not has_room(door.service.engine):
+            return "its disk is full; make room"
     except DatabaseReplaced as error:
         return str(error)
     except sa.exc.SQLAlchemyError:

@@ -18,6 +18,7 @@ TOTAL_DIFFERS = "total differs"
 NUMBER_DIFFERS = "number differs"
 LINES_DIFFER = "lines differ"
 PAID_DIFFERS = "paid state differs"
+LINK_DIFFERS = "link differs"
 NOTES_DIFFER = "credit notes differ"
 VOID_WAITS = "void not done in Stripe"
 

@@ -12,7 +12,7 @@ from billing.payments.errors import Missing, PaymentError
 from billing.payments.state import EVERYTHING, refresh
 from billing.payments.tax import lines_at_stripe
 from billing.reconciliation.difference import Difference
-from billing.reconciliation.with_stripe import is_our_draft
+from billing.reconciliation.drafts import is_our_draft
 from billing.repository import invoices, outbox
 from metering.database import reading, writing
 

@@ -79,6 +79,8 @@ def _ours(invoice: Invoice, credited: int, waiting: dict[str, str]) -> Ours:
         credited,
         waiting,
         invoice.stripe_invoice_id,
+        invoice.hosted_invoice_url,
+        invoice.invoice_pdf,
     )
 
 

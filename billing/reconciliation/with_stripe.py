@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from billing.payments.stripe_objects import StripeInvoice, StripeLine
+from billing.payments.stripe_objects import StripeInvoice
 from billing.pricing.money import format_amount
 from billing.reconciliation.difference import (
     EXTRA,
     LINES_DIFFER,
+    LINK_DIFFERS,
     MISSING,
     NOTES_DIFFER,
     NUMBER_DIFFERS,
@@ -19,6 +20,8 @@ from billing.reconciliation.difference import (
     VOID_WAITS,
     Difference,
 )
+from billing.reconciliation.drafts import is_our_draft
+from billing.reconciliation.links import same_place
 from metering.period import SECOND_US, Month
 
 # What an operator writes into the metadata of an invoice made by hand that is none of ours.
@@ -49,6 +52,8 @@ class Ours:
     credited: int = 0
     waiting: Mapping[str, str] = field(default_factory=dict)
     stripe_invoice_id: str | None = None
+    page: str | None = None
+    pdf: str | None = None
 
     @property
     def belongs_there(self) -> bool:
@@ -125,7 +130,8 @@ def _match(mine: Ours, held: list[StripeInvoice]) -> StripeInvoice | None:
 
 def _pair(mine: Ours, held: StripeInvoice) -> list[Difference]:
     """What differs between an invoice and itself at Stripe."""
-    found = [each for each in (_content(mine, held), _paid(mine, held), _notes(mine, held)) if each]
+    looked_at = _content(mine, held), _paid(mine, held) or _links(mine, held), _notes(mine, held)
+    found = [each for each in looked_at if each]
     if "void" in mine.waiting and mine.status not in ("paid", "void") and held.status not in ("paid", "void"):
         message = f"{mine.name} is to be void and can still be paid{_why(mine, 'void')}; go on: {mine.go_on}"
         found.append(_of(mine, VOID_WAITS, message, held, fix="send"))
@@ -194,6 +200,14 @@ def _is_ahead(mine: Ours, held: StripeInvoice, status: str) -> bool:
     return forward and held.status != "draft" and held.amount_paid >= mine.amount_paid
 
 
+def _links(mine: Ours, held: StripeInvoice) -> Difference | None:
+    """Where customers are sent to pay; whoever writes to the database could send them elsewhere."""
+    if same_place(mine.page, held.hosted_invoice_url) and same_place(mine.pdf, held.invoice_pdf):
+        return None
+    message = f"{mine.name} leads to another page or PDF than in Stripe; take those over with --fix"
+    return _of(mine, LINK_DIFFERS, message, held, amount=0, fix="refresh")
+
+
 def _notes(mine: Ours, held: StripeInvoice) -> Difference | None:
     if "void" in (mine.status, held.status) or mine.credited == held.credited:
         return None
@@ -243,18 +257,6 @@ def _duplicate(mine: Ours, match: StripeInvoice | None, extra: StripeInvoice) ->
         "it can be deleted with --fix" if spare else _get_rid_of(extra)
     )
     return _beyond(mine.account, extra, message, mine, fix="delete draft" if spare else None)
-
-
-Lines = tuple[tuple[str, int], ...]
-
-
-def is_our_draft(held: tuple[StripeLine, ...] | None, *ours: Lines) -> bool:
-    """Whether a draft is as this service leaves one: without lines yet, or with ours. What somebody wrote
-    into it is not ours to delete, whatever its metadata says."""
-    if held is None:
-        return False
-    theirs = sorted((line.description, line.amount) for line in held)
-    return not theirs or any(theirs == sorted(lines) for lines in ours)
 
 
 def _unwanted(mine: Ours, held: StripeInvoice) -> Difference:

@@ -139,7 +139,11 @@ def _corrected(connection: sa.Connection, entries: list[Entry]) -> Iterator[Find
         wanted = [each["runs"] for each in said if each is not None and isinstance(each.get("runs"), int)]
         if len(wanted) < len(alike):
             continue  # it was erased, or is a finding by itself: there is nothing to compare with
-        authors = {OPERATOR, *(each.by for each in alike)}
+        # Entries from before the author was in them were by the author.
+        authors = {
+            OPERATOR,
+            *(str(each.get("author", by.by)) for each, by in zip(said, alike, strict=True) if each),
+        }
         action = _DEEDS.get(entry.deed)
         mine = [row for row in rows if (row.action, row.reason) == (action, entry.reason)]
         runs = sha256("".join(f"{row.task_run_id}\n" for row in mine))

@@ -38,7 +38,10 @@ def test_a_full_disk_refuses_and_room_is_enough_to_go_on(small_disk: Path, serve
     with load.running():
         load.wait_for(refused=20)
         assert served.ask("GET", "/healthz").status == 200
+        ready = served.ask("GET", "/readyz")
+        assert (ready.status, "its disk is full" in ready.detail) == (503, True)
         subprocess.run(["mount", "-o", "remount,size=200m", small_disk], check=True)
+        assert served.ask("GET", "/readyz").status == 200, "it tries by itself"
         load.wait_for(acknowledged=20)
     assert {answer.status for answer in load.refused} == {503}
     assert any("the disk of the database is full" in answer.detail for answer in load.refused)

@@ -41,6 +41,9 @@ def test_named_runs(month: Cli) -> None:
         ("run-1", "reverse", me),
         ("run-0", "restore", "ann"),
     ]
+    (entry,) = [each for each in month.json("audit", "list") if each["deed"] == "runs.restored"]
+    shown = month.done("audit", "show", str(entry["number"]), "--json").out
+    assert entry["by"] == me and '"author": "ann"' in shown, "who acted, and for whom"
     assert month.json("corrections", "list", "--run", "run-1") == found[1:2]
     assert month.json("corrections", "list", "--account", "other") == []
     assert "ticket 4711" in month.done("corrections", "list").out

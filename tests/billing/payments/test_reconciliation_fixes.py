@@ -261,3 +261,18 @@ def test_a_draft_that_somebody_wrote_into_is_kept(
     (told,) = fix(lite).differences
     assert (told.cause, told.fix) == ("extra in Stripe", None)
     assert client.v1.invoices.retrieve(extra.id).status == "draft"
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize("column", ["hosted_invoice_url", "invoice_pdf"])
+def test_a_link_that_somebody_changed_is_found_and_taken_back(
+    lite: World, sandbox: RunningSandbox, column: str
+) -> None:
+    made = bill(lite)
+    assert look(lite, sandbox).ok
+    set_books(lite, **{column: "https://evil.example/pay"})
+    assert said(look(lite, sandbox)) == differ("link differs", 0)
+    fix(lite)
+    after = show_invoice(lite.engine, made.id)
+    assert (after.hosted_invoice_url, after.invoice_pdf) == (made.hosted_invoice_url, made.invoice_pdf)
+    assert look(lite, sandbox).ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,25 @@ from hypothesis import strategies as st
 
 from billing.payments.stripe_objects import StripeLine
 from billing.reconciliation.difference import Difference
-from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, is_our_draft, month_of
+from billing.reconciliation.drafts import is_our_draft
+from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, month_of
 from metering.period import Month
 from tests.billing.reconciliation.values import NOVEMBER, OCTOBER, listed, ours, theirs
 
 Said = tuple[str, int | None, str | None]
+
+
+def page(invoice: str, time: int) -> str:
+    """An address as Stripe makes them."""
+    token = base64.b64encode(f"acct_1032D82eZvKYlo2C,{invoice},{time}".encode()).decode().rstrip("=")
+    return f"https://invoice.stripe.com/i/acct_1032D82eZvKYlo2C/test_{token}0200PpCSFbLd?s=ap"
+
+
+PAGE, LATER, OTHER = (
+    page("_MtLESKEPu6CI", 46902768),
+    page("_MtLESKEPu6CI", 46902999),
+    page("_Another", 46902768),
+)
 
 
 def compare(mine: list[Ours], held: list[Listed], month: Month = OCTOBER) -> list[Difference]:
@@ -89,6 +104,17 @@ def test_what_need_not_be_there(mine: Ours) -> None:
         ({}, {"lines": (StripeLine("runs", 500),)}, [("lines differ", 0, None)]),
         ({}, {"lines": None}, []),
         ({}, {"lines": (StripeLine("runs", 500), StripeLine("free", 0))}, []),
+        # Where it is paid: addresses as Stripe makes them, the time in them apart.
+        ({"page": PAGE}, {"hosted_invoice_url": LATER}, []),
+        ({"page": PAGE}, {"hosted_invoice_url": OTHER}, [("link differs", 0, "refresh")]),
+        (
+            {"page": PAGE.replace("stripe.com", "evil.example")},
+            {"hosted_invoice_url": PAGE},
+            [("link differs", 0, "refresh")],
+        ),
+        ({"page": "https://x/i/test_1"}, {"hosted_invoice_url": None}, [("link differs", 0, "refresh")]),
+        ({"pdf": "https://x/pdf"}, {"invoice_pdf": "https://y/pdf"}, [("link differs", 0, "refresh")]),
+        ({"page": None}, {"hosted_invoice_url": PAGE}, []),
         # Credit notes.
         ({"credited": 200}, {"credited": 0}, [("credit notes differ", 200, None)]),
         ({"credited": 200}, {"credited": 300}, [("credit notes differ", -100, None)]),
