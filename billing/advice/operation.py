@@ -61,18 +61,20 @@ class Advice:
     offers: tuple[Advised, ...]
     past_billable: int
     past_on_demand: int
+    # How many of the past months have billable runs.
+    past_months: int
 
     def to_data(self) -> dict[str, Any]:
         """In the shape of JSON answers; amounts in minor units."""
         ahead = self.ahead
         expected = None if ahead is None else ahead.days
-        message = (
-            "nothing ran in the last four weeks, so nothing is expected"
-            if ahead is None
-            else "the history is too short for a range"
-            if ahead.low is None
-            else ""
-        )
+        says = []
+        if 0 < self.past_months < len(self.past):
+            says.append(f"of the last {len(self.past)} months only {self.past_months} had billable runs")
+        if ahead is None:
+            says.append("nothing ran in the last four weeks, so nothing is expected")
+        elif ahead.low is None:
+            says.append("the history is too short for a range")
         return {
             "account": self.agreed.account,
             "currency": self.agreed.currency,
@@ -82,6 +84,7 @@ class Advice:
                 "to": str(self.past[-1]),
                 "billable": self.past_billable,
                 "on_demand": self.past_on_demand,
+                "months_with_runs": self.past_months,
                 "cheapest": _cheapest([(each.offer, each.past) for each in self.offers], self.past_on_demand),
             },
             "next": None
@@ -98,7 +101,7 @@ class Advice:
                 ),
             },
             "basis": BASIS,
-            "message": message,
+            "message": "; ".join(says),
             "offers": [_advised(each) for each in self.offers],
         }
 
@@ -142,7 +145,9 @@ def advise(
         expected = 0 if ahead is None else sum(ahead.days.values())
         made = [_sized(runs, price, account.currency) for runs in sizes(before.billable, expected)]
     advised = tuple(_advise(agreed, past, coming, usage, ahead, each) for each in made)
-    return Advice(agreed, past, coming, ahead, advised, before.billable, before.without)
+    ran = {Month(day.year, day.month) for day, runs in usage.items() if runs}
+    months = len(ran.intersection(past))
+    return Advice(agreed, past, coming, ahead, advised, before.billable, before.without, months)
 
 
 def _months(month: Month, count: int) -> tuple[Month, ...]:

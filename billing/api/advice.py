@@ -58,6 +58,7 @@ class PastAnswer(BaseModel):
     to: str
     billable: int
     on_demand: int
+    months_with_runs: int = Field(description="How many of the months have billable runs.")
     cheapest: CheapestAnswer | None = Field(description="Null where on-demand usage is.")
 
 

@@ -99,6 +99,18 @@ def grown(day: int) -> int:
     return round(5_000 * 1.02 ** (day / 7))
 
 
+def test_of_who_is_new_it_is_said_that_most_months_are_empty(world: World) -> None:
+    world.account("new", plan="standard")
+    store = world.service.store
+    assert isinstance(store, QuantityStore)
+    last = date(TODAY.year, TODAY.month, 1) - timedelta(1)
+    store.receive(Sender("new").new(9_000, last), world.instant)
+    data = advise(world.service, "new", now=world.instant).to_data()
+    assert data["past"]["months_with_runs"] == 1
+    assert "of the last 12 months only 1 had billable runs" in data["message"]
+    assert "only" not in told(world.service, world.instant)["message"]
+
+
 def test_who_ran_nothing(world: World) -> None:
     data = advise(world.service, "idle", now=world.instant, offers=["1000:1.00"]).to_data()
     assert data["next"] is None and "nothing ran" in data["message"]
