@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from billing.console.visit import Visit
 from billing.console.work import Stages, report_of
-from billing.pricing.days import first_day, parse_day
-from billing.revenue.operation import revenue_report
+from billing.errors import Invalid
+from billing.pricing.days import parse_day
+from billing.revenue.operation import revenue_report, window_of
 from billing.revenue.wording import sections
-from metering.period import day_of
 
 
 def show(visit: Visit) -> Response:
@@ -37,15 +37,11 @@ def _page(visit: Visit, held: Any, found: Mapping[str, Any] | None, wrong: str |
 
 def start(visit: Visit) -> Response:
     service, month, text = visit.service, visit.month, visit.field("as_of")
-    first, today = first_day(month), day_of(visit.now)
     try:
         as_of = parse_day(text) if text else None
         # What the report would refuse is said on the form: a job that fails would hide the last report.
-        if first > today:
-            raise ValueError(f"{month} has not begun; report a month that has")
-        if as_of is not None and not first <= as_of <= today:
-            raise ValueError(f"as_of must be from {first} to {today}, not {as_of}")
-    except ValueError as error:
+        window_of(service, month, as_of)
+    except (Invalid, ValueError) as error:
         held = visit.work.last("revenue", str(month))
         return _page(visit, held, report_of(held), str(error))
 

@@ -10,16 +10,7 @@ import sqlalchemy as sa
 
 from billing.audit.actor import OPERATOR
 from billing.audit.entry import Entry, Finding, readable, said_in, sha256
-from billing.repository import audit, by_itself
-from billing.tables import (
-    account_terms,
-    accounts,
-    credit_ledger,
-    credit_notes,
-    invoice_numbers,
-    invoices,
-    outbox,
-)
+from billing.repository import audit, beside, by_itself
 from metering.outcome import Action
 from metering.store.corrections import recorded_at
 
@@ -38,13 +29,8 @@ def check(connection: sa.Connection) -> Iterator[Finding]:
 def _numbers(connection: sa.Connection) -> Iterator[Finding]:
     """Of each prefix all numbers up to the last that was taken, each once."""
     last: Counter[str] = Counter()
-    both = sa.union_all(
-        sa.select(invoices.c.number).where(invoices.c.number.is_not(None)), sa.select(credit_notes.c.number)
-    ).subquery()
-    # Longer ones come later, once there are a million of a month.
-    query = sa.select(both.c.number).order_by(sa.func.length(both.c.number), both.c.number)
-    for number in connection.execute(query, execution_options={"yield_per": 1000}).scalars():
-        prefix, _, place = str(number).rpartition("-")
+    for number in beside.numbers(connection):
+        prefix, _, place = number.rpartition("-")
         if not prefix or not place.isascii() or not place.isdecimal():
             yield Finding(f"a document has the number {readable(number)!r}, which none can have")
             continue
@@ -54,7 +40,7 @@ def _numbers(connection: sa.Connection) -> Iterator[Finding]:
         elif found > expected:
             yield Finding(_missing(prefix, expected, found - 1))
         last[prefix] = found
-    held = {row.prefix: row.last for row in connection.execute(sa.select(invoice_numbers))}
+    held = beside.last_numbers(connection)
     for prefix in sorted({*last, *held}):
         taken, counted = last[prefix], held.get(prefix, 0)
         if counted > taken:
@@ -71,44 +57,26 @@ def _missing(prefix: str, first: int, last: int) -> str:
 
 def _intents(connection: sa.Connection) -> Iterator[Finding]:
     """Whatever is owed is sent, or was: there is an intent for it, which is never removed."""
-    sent = sa.select(outbox.c.id)
-    owed = sa.select(invoices.c.id, invoices.c.number).where(
-        invoices.c.status.not_in(("draft", "void")), invoices.c.total != 0, invoices.c.id.not_in(sent)
-    )
-    given = sa.select(credit_notes.c.id, credit_notes.c.number).where(credit_notes.c.id.not_in(sent))
-    for what, query in (("invoice", owed), ("credit note", given)):
-        for row in connection.execute(query.order_by(sa.text("2"))):
-            says = (
-                f"nothing says that {what} {readable(row.number)} is to be sent, or was: its intent is gone"
-            )
-            yield Finding(says, subject=readable(row.id))
+    for each in beside.without_intent(connection):
+        name = f"{each.what} {readable(each.number)}"
+        says = f"nothing says that {name} is to be sent, or was: its intent is gone"
+        yield Finding(says, subject=readable(each.id))
 
 
 def _voids(connection: sa.Connection) -> Iterator[Finding]:
     """Whoever is said to have asked for a void at Stripe did: the trail has it."""
-    query = sa.select(outbox, invoices.c.number).join(invoices, invoices.c.id == outbox.c.invoice_id)
-    for row in connection.execute(query.where(outbox.c.kind == "void").order_by(outbox.c.id)).all():
-        if not audit.was_asked(connection, row.invoice_id, row.author, row.reason):
-            says = f"nobody asked for the void of invoice {readable(row.number)} as its intent says"
-            yield Finding(says, subject=readable(row.invoice_id))
+    for each in beside.voids(connection):
+        if not audit.was_asked(connection, each.invoice_id, each.author, each.reason):
+            says = f"nobody asked for the void of invoice {readable(each.number)} as its intent says"
+            yield Finding(says, subject=readable(each.invoice_id))
 
 
 def _places(connection: sa.Connection) -> Iterator[Finding]:
     """An account's next entry comes after all that its books have: else what comes later would be taken for
     what was known before."""
-    held = sa.union_all(
-        sa.select(account_terms.c.account_id, account_terms.c.entry),
-        sa.select(credit_ledger.c.account_id, credit_ledger.c.entry),
-        sa.select(credit_notes.c.account_id, credit_notes.c.entry),
-        sa.select(invoices.c.account_id, invoices.c.entry),
-        sa.select(invoices.c.account_id, invoices.c.void_entry),
-    ).subquery()
-    last = sa.select(held.c.account_id, sa.func.max(held.c.entry).label("last")).group_by(held.c.account_id)
-    of = last.subquery()
-    query = sa.select(accounts.c.id, accounts.c.entries, of.c.last).join(of, of.c.account_id == accounts.c.id)
-    for row in connection.execute(query.where(accounts.c.entries < of.c.last).order_by(accounts.c.id)):
-        counts = f"counts {row.entries} entries of its books, and has one numbered {row.last}"
-        yield Finding(f"account {readable(row.id)} {counts}", subject=readable(row.id))
+    for each in beside.behind(connection):
+        counts = f"counts {each.counts} entries of its books, and has one numbered {each.last}"
+        yield Finding(f"account {readable(each.account)} {counts}", subject=readable(each.account))
 
 
 def _by_itself(connection: sa.Connection) -> Iterator[Finding]:

@@ -96,7 +96,9 @@ def was_asked(connection: sa.Connection, invoice_id: str, author: str | None, re
         if row.reason == reason and author in (row.author, OPERATOR):
             return True
     begun = sa.select(columns.number).where(
-        columns.deed == BEGUN, columns.kind == "invoice", columns.states.contains(f'"{invoice_id}"')
+        columns.deed == BEGUN,
+        columns.kind == "invoice",
+        columns.states.contains(f'"{invoice_id}"', autoescape=True),
     )
     return connection.execute(begun.limit(1)).first() is not None
 

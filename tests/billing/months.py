@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from billing.invoices import show_invoice
 from billing.payments.stripe_gateway import StripeGateway
+from billing.payments.stripe_objects import StripeInvoice
 from billing.plans import load_plan_text
 from billing.pricing.line import LineKind
 from billing.repository.invoices import Invoice
@@ -42,3 +43,20 @@ def void(world: World, invoice: Invoice, reason: str = "wrong plan") -> Invoice:
 
 def lines(invoice: Invoice) -> list[tuple[LineKind, Month | None, int]]:
     return [(line.kind, line.month, line.amount) for line in invoice.lines]
+
+
+def stripe_invoice(invoice: Invoice, status: str, paid: int) -> StripeInvoice:
+    """An invoice of ours as Stripe has it, with so much paid in minor units."""
+    return StripeInvoice(
+        id=f"in_{invoice.id}",
+        status=status,
+        number=invoice.number,
+        currency=invoice.currency,
+        total_excluding_tax=invoice.total,
+        amount_paid=paid,
+        amount_remaining=invoice.total - paid,
+        charge_automatically=False,
+        invoice_id=invoice.id,
+        hosted_invoice_url=None,
+        invoice_pdf=None,
+    )

@@ -17,7 +17,6 @@ from billing.downgrade import take_back
 from billing.errors import Invalid
 from billing.invoices import list_invoices
 from billing.payments import state
-from billing.payments.stripe_objects import StripeInvoice
 from billing.pricing.contract import Service
 from billing.repository import collection
 from billing.repository.collection import Collection, Record
@@ -29,7 +28,7 @@ from billing.schema import upgrade
 from metering.database import writing
 from metering.period import DAY_US, Month, parse_instant
 from tests.billing.exports.world import CONTRACT, busy_month
-from tests.billing.months import bill, bill_all, dollars, void
+from tests.billing.months import bill, bill_all, dollars, stripe_invoice, void
 from tests.billing.payments.till import Till
 from tests.conftest import NewDatabase
 from tests.events import runs
@@ -178,19 +177,7 @@ def test_what_was_paid_before_payments_were_kept_is_one_payment(engine: sa.Engin
 def stripe_says(world: World, invoice: Invoice, day: str, status: str, amount: int) -> None:
     """Stripe has collected so much of an invoice by a day."""
     world.instant = parse_instant(f"{day}T12:00:00Z")
-    held = StripeInvoice(
-        id=f"in_{invoice.id}",
-        status=status,
-        number=invoice.number,
-        currency=invoice.currency,
-        total_excluding_tax=invoice.total,
-        amount_paid=amount,
-        amount_remaining=invoice.total - amount,
-        charge_automatically=False,
-        invoice_id=invoice.id,
-        hosted_invoice_url=None,
-        invoice_pdf=None,
-    )
+    held = stripe_invoice(invoice, status, amount)
     seen = state.version(world.engine, invoice.id)
     assert state.apply(world.engine, invoice.id, held, world.instant, seen=seen)
 

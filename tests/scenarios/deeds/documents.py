@@ -6,9 +6,9 @@ from billing import credit_notes, voids
 from billing.approvals import approve_month
 from billing.contract_invoices import invoice_contracts
 from billing.payments import state
-from billing.payments.stripe_objects import StripeInvoice
 from billing.pricing.money import parse_amount
 from metering.period import SECOND_US, Month
+from tests.billing.months import stripe_invoice
 from tests.scenarios.office import BY, Office
 from tests.scenarios.story import day, money, months, whole
 from tests.scenarios.verbs import does
@@ -18,20 +18,7 @@ from tests.scenarios.verbs import does
 def stripe_reports(office: Office, number: str, *, status: str, paid: str) -> None:
     """What Stripe has of an invoice, as a webhook brings it, and what follows from it."""
     invoice = office.invoice(number)
-    amount = parse_amount(money(paid), invoice.currency)
-    held = StripeInvoice(
-        id=f"in_{invoice.id}",
-        status=status,
-        number=invoice.number,
-        currency=invoice.currency,
-        total_excluding_tax=invoice.total,
-        amount_paid=amount,
-        amount_remaining=invoice.total - amount,
-        charge_automatically=False,
-        invoice_id=invoice.id,
-        hosted_invoice_url=None,
-        invoice_pdf=None,
-    )
+    held = stripe_invoice(invoice, status, parse_amount(money(paid), invoice.currency))
     state.apply(office.engine, invoice.id, held, office.now, seen=state.version(office.engine, invoice.id))
     office.service.reward_referrals()
 
