@@ -116,7 +116,7 @@ def test_a_flow_of_any_name_leads_to_its_runs(service: Service, browser: Browser
                 continue  # not among the first
             link.click()
             rows = page.locator("form tbody tr")
-            assert rows.count() > 0, name
+            expect(rows.first, name).to_be_visible()  # a click does not wait for the page it leads to
             for text in rows.locator("td[data-label=Flow]").all_text_contents():
                 assert text == name
 

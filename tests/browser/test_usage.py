@@ -4,6 +4,7 @@ scripts."""
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_the_five_questions_lead_to_their_answers(service: Service, browser: Bro
         expect(questions).to_have_count(5)
         for place in ("used", "cost", "why", "not-billed", "pay"):
             page.locator(f"nav.questions a[href='#{place}']").click()
-            assert page.url.endswith(f"#{place}")
+            expect(page).to_have_url(re.compile(f"#{place}$"))
             expect(page.locator(f"#{place}")).to_be_in_viewport()
 
 
