@@ -8,6 +8,7 @@ counts are compared, by account and outcome, with what was generated: a fast wro
     scripts/bench --clickhouse [URL]       the store on ClickHouse: a server, or the tests' engine
     scripts/bench --close 10000 --months 2    closing months: task runs become numbered invoices
     scripts/bench --backtest 100000 --months 12    what a draft plan would have made of their months
+    scripts/bench --file 10000000          `billing ingest` of one large file
 """
 
 from __future__ import annotations
@@ -286,6 +287,7 @@ def main() -> None:
     parser.add_argument("--clickhouse", nargs="?", const="", metavar="URL", help="the store on ClickHouse")
     parser.add_argument("--backtest", type=int, metavar="ACCOUNTS", help="pricing --months of so many again")
     parser.add_argument("--pages", action="store_true", help="the customer's pages, with a year of --events")
+    parser.add_argument("--file", type=int, metavar="RUNS", help="`billing ingest` of a file of so many")
     options = parser.parse_args()
     if options.clickhouse is not None:
         import bench_clickhouse
@@ -304,11 +306,12 @@ def main() -> None:
             if options.json:
                 options.json.write_text(json.dumps({"median": medians, "rounds": found}, indent=1))
             return
-        if options.pages or options.backtest:
+        if options.pages or options.backtest or options.file:
             import bench_backtest
+            import bench_file
             import bench_pages
 
-            measured = bench_pages if options.pages else bench_backtest
+            measured: Any = bench_pages if options.pages else bench_file if options.file else bench_backtest
             figures = measured.measure(options, Path(name))
             measured.report(figures)
             if options.json:

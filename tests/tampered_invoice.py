@@ -75,7 +75,7 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "a line that is none": (_digest_too(_replace(5, b",5000000", b"")), "a time and a duration"),
     "no header": (_digest_too(lambda _, lines: lines.__setitem__(0, b"id,at,us\n")), "its header"),
     "the quantity": (lambda invoice, _: invoice.update(billable=10_602), "10,602 task runs are billed"),
-    "what failed": (lambda invoice, _: invoice["not_billed"].update(failed=6), "6 task runs were failed"),
+    "what failed": (lambda invoice, _: invoice["not_billed"].update(failed=6), "6 were failed"),
     "a day": (
         lambda invoice, _: invoice["usage_by_day"]["2026-11-05"].update(billable=10_599),
         "Each day",
@@ -169,6 +169,6 @@ TAMPERED: dict[str, tuple[Change, str]] = {
         lambda invoice, _: invoice["lines"].insert(2, invoice["lines"].pop(5)),
         "in their order",
     ),
-    "what was not billed": (lambda invoice, _: invoice.update(not_billed={}), "0 task runs were failed"),
+    "what was not billed": (lambda invoice, _: invoice.update(not_billed={}), "0 were failed"),
     "the total": (lambda invoice, _: invoice.update(total=119), "sum to the total"),
 }
