@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from billing.audit.actor import OPERATOR
 from billing.audit.entry import Entry, Finding, readable, said_in, sha256
 from billing.repository import audit, beside, by_itself
+from billing.repository.stripe_addresses import check_of
 from metering.outcome import Action
 from metering.store.corrections import recorded_at
 
@@ -21,6 +22,7 @@ def check(connection: sa.Connection) -> Iterator[Finding]:
     yield from _numbers(connection)
     yield from _intents(connection)
     yield from _voids(connection)
+    yield from _links(connection)
     yield from _places(connection)
     yield from _corrections(connection)
     yield from _by_itself(connection)
@@ -69,6 +71,18 @@ def _voids(connection: sa.Connection) -> Iterator[Finding]:
         if not audit.was_asked(connection, each.invoice_id, each.author, each.reason):
             says = f"nobody asked for the void of invoice {readable(each.number)} as its intent says"
             yield Finding(says, subject=readable(each.invoice_id))
+
+
+def _links(connection: sa.Connection) -> Iterator[Finding]:
+    """Where customers are sent to pay is at Stripe; that it is this invoice there, reconciliation says."""
+    is_theirs = check_of(connection)
+    for each in beside.linked(connection):
+        if any(url is not None and not is_theirs(url) for url in (each.page, each.pdf)):
+            says = (
+                f"invoice {readable(each.number)} leads to a page or a PDF that is not Stripe's, and that is "
+                f"shown to nobody; take over Stripe's: billing reconcile {readable(each.month)} --fix"
+            )
+            yield Finding(says, subject=readable(each.id))
 
 
 def _places(connection: sa.Connection) -> Iterator[Finding]:
