@@ -8,14 +8,10 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from billing.audit.actor import OPERATOR
-from billing.audit.entry import Entry, Finding, readable, said_in, sha256
+from billing.audit.entry import Finding, readable
+from billing.reporting import corrections_record
 from billing.repository import audit, beside, by_itself
 from billing.repository.stripe_addresses import check_of
-from metering.outcome import Action
-from metering.store.corrections import recorded_at
-
-_DEEDS = {"runs.reversed": Action.REVERSE, "runs.restored": Action.RESTORE}
 
 
 def check(connection: sa.Connection) -> Iterator[Finding]:
@@ -24,7 +20,7 @@ def check(connection: sa.Connection) -> Iterator[Finding]:
     yield from _voids(connection)
     yield from _links(connection)
     yield from _places(connection)
-    yield from _corrections(connection)
+    yield from corrections_record.check(connection)
     yield from _by_itself(connection)
 
 
@@ -98,42 +94,3 @@ def _by_itself(connection: sa.Connection) -> Iterator[Finding]:
     for kind, name, table in by_itself.found(connection):
         says = f"the database has a {kind} {readable(name)} on {readable(table)}, which is not the service's"
         yield Finding(says, subject=readable(table))
-
-
-def _corrections(connection: sa.Connection) -> Iterator[Finding]:
-    """What the record says of who corrected task runs, when and why is what the entries say."""
-    together: list[Entry] = []
-    for entry in audit.of_kind(connection, "runs"):
-        if together and (entry.at, entry.subject) != (together[0].at, together[0].subject):
-            yield from _corrected(connection, together)
-            together = []
-        together.append(entry)
-    if together:
-        yield from _corrected(connection, together)
-
-
-def _corrected(connection: sa.Connection, entries: list[Entry]) -> Iterator[Finding]:
-    """Entries of one account and instant, mostly one."""
-    rows = recorded_at(connection, entries[0].subject, entries[0].at)
-    for entry in entries:
-        alike = [each for each in entries if (each.deed, each.reason) == (entry.deed, entry.reason)]
-        said = [said_in(each.detail) for each in alike]
-        wanted = [each["runs"] for each in said if each is not None and isinstance(each.get("runs"), int)]
-        if len(wanted) < len(alike):
-            continue  # it was erased, or is a finding by itself: there is nothing to compare with
-        # Entries from before the author was in them were by the author.
-        authors = {
-            OPERATOR,
-            *(str(each.get("author", by.by)) for each, by in zip(said, alike, strict=True) if each),
-        }
-        action = _DEEDS.get(entry.deed)
-        mine = [row for row in rows if (row.action, row.reason) == (action, entry.reason)]
-        runs = sha256("".join(f"{row.task_run_id}\n" for row in mine))
-        is_same = len(alike) > 1 or runs == (said[0] or {}).get("sha256")
-        if len(mine) != sum(wanted) or not is_same or not authors.issuperset(row.author for row in mine):
-            yield Finding(
-                f"the record of corrections is not what entry {entry.number} says: who corrected which task"
-                " runs, and why",
-                entry.number,
-                readable(entry.subject),
-            )
