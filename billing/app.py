@@ -35,6 +35,7 @@ from billing.repository.disputes import Dispute
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Kind
 from billing.repository.rate import StoredRate
+from billing.repository.stripe_addresses import STRIPE_BASE
 from billing.rounds import Onwards
 from billing.run_report import RunReport
 from billing.schema import is_current, upgrade
@@ -307,6 +308,7 @@ def make_service(settings: Settings, now: Callable[[], int] = clock.now_instant)
     """Raises DatabaseUrlError, EventsUrlError, LiveKeyRefused, or Invalid for settings that exclude one
     another."""
     engine = make_engine(settings.database_url)
+    engine.update_execution_options(**{STRIPE_BASE: settings.stripe_api_base})
     events_url = settings.events_url.get_secret_value() if settings.events_url else None
     store = open_store(engine, events_url)
     gateway = None

@@ -7,15 +7,16 @@ The record is the meter's, in the order of commits; it is only ever added to.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 
-from billing.audit.entry import sha256
+from billing.audit.entry import canonical, sha256
 from billing.audit.trail import note
 from billing.billing_details import check_text
-from billing.errors import Invalid
+from billing.errors import Invalid, NotFound
 from billing.repository import accounts
 from billing.terms import no_account
 from billing.voids import check_reason
@@ -24,13 +25,17 @@ from metering.outcome import Action
 from metering.period import Month, format_instant
 from metering.sources.fields import is_task_run_id
 from metering.store import Correction, EventStore, Verdict
-from metering.store.corrections import Recorded, recorded
+from metering.store.corrections import Recorded, at_position, recorded
 
 ERRORS_SHOWN = 100
 # Runs of one transaction: others who write wait for it, about a second.
 _AT_ONCE = 10_000
 # Rows of the record that are held at a time.
 _PAGE = 1000
+
+# In the trail: what entries about the record are of, and what says that an operator knows of it.
+KIND = "runs"
+CONFIRMED = "runs.confirmed"
 
 ACTIONS = {action.text: action for action in Action}
 
@@ -80,7 +85,8 @@ def correct(
     now: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Corrected:
-    """Reverse or restore task runs of an account, thousands a transaction; done again, nothing changes. A run
+    """Reverse or restore task runs of an account, thousands a transaction, each with its entry in the trail;
+    done again, nothing changes. A run
     that is not held is an error, and costs the others nothing. Raises Invalid, or NotFound for an account
     that nobody knows."""
     if action not in ACTIONS:
@@ -101,7 +107,8 @@ def correct(
     verdicts: dict[str, Verdict] = {}
     for at in range(0, len(runs), _AT_ONCE):
         some = runs[at : at + _AT_ONCE]
-        verdicts |= zip(some, store.correct(account, some, asked, now), strict=True)
+        done = store.correct(account, some, asked, now, noting=partial(_note, account, asked, now))
+        verdicts |= zip(some, done, strict=True)
         progress(at + len(some), len(runs))
     corrected = sum(verdict is Verdict.CORRECTED for verdict in verdicts.values())
     errors = tuple(
@@ -109,32 +116,61 @@ def correct(
         for index, run in enumerate(task_run_ids)
         if verdicts.get(run, Verdict.NOT_HELD) is Verdict.NOT_HELD
     )
-    if corrected:
-        _note(engine, account, asked, [run for run in runs if verdicts[run] is Verdict.CORRECTED], now)
     unchanged = len(task_run_ids) - corrected - len(errors)
     return Corrected(account, action, corrected, unchanged, errors)
 
 
-def _note(engine: sa.Engine, account: str, asked: Correction, runs: Sequence[str], now: int) -> None:
-    """In the trail, by who acted; the record of the runs is the meter's, with reason and author of each."""
+def _note(
+    account: str, asked: Correction, now: int, connection: sa.Connection, position: int, runs: Sequence[str]
+) -> None:
+    """In the trail, by who acted, in the transaction of the record: that is the meter's, with reason and
+    author of each run. The entry says which of it is meant, and what it is."""
     detail = {
         "author": asked.author,
         "runs": len(runs),
         "sha256": sha256("".join(f"{run}\n" for run in runs)),
-        "first": runs[:3],
+        "first": list(runs[:3]),
+        "position": position,
+        "record_sha256": record_digest(
+            Recorded(position, place, account, run, asked.action, asked.reason, asked.author, now)
+            for place, run in enumerate(runs)
+        ),
     }
     deed = "runs.reversed" if asked.action is Action.REVERSE else "runs.restored"
+    note(connection, deed, KIND, account, now=now, account=account, reason=asked.reason, detail=detail)
+
+
+def record_digest(rows: Iterable[Recorded]) -> str:
+    """Of what is recorded of an account in one transaction, as its entry in the trail has it."""
+    said = ((each.place, each.task_run_id, each.action.text, *each[5:]) for each in rows)
+    return sha256("".join(f"{canonical(each)}\n" for each in said))
+
+
+def confirm(engine: sa.Engine, positions: Sequence[int], reason: str, *, now: int) -> int:
+    """Say of what is recorded at some positions without an entry in the trail, or not as its entry says, that
+    it is known: from then on the trail has it as it is. Answers of how many task runs. Raises Invalid, or
+    NotFound for a position at which nothing is."""
+    check_reason(reason)
+    if not positions:
+        raise Invalid("name the positions to confirm, as `billing prove` does", field="positions")
+    confirmed = 0
     with writing(engine) as connection:
-        note(
-            connection,
-            deed,
-            "runs",
-            account,
-            now=now,
-            account=account,
-            reason=asked.reason,
-            detail=detail,
-        )
+        for position in sorted(set(positions)):
+            whole = at_position(connection, position)
+            if not whole:
+                raise NotFound(f"nothing was corrected at position {position}; see: billing prove")
+            for account in sorted({each.account for each in whole}):
+                rows = [each for each in whole if each.account == account]
+                detail = {
+                    "runs": len(rows),
+                    "first": [each.task_run_id for each in rows[:3]],
+                    "position": position,
+                    "record_sha256": record_digest(rows),
+                }
+                tell = partial(note, connection, CONFIRMED, KIND, account, now=now, account=account)
+                tell(reason=reason, detail=detail)
+                confirmed += len(rows)
+    return confirmed
 
 
 def _not_held(account: str, run: str) -> str:

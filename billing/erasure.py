@@ -132,8 +132,9 @@ class _Work:
         before = observed(connection, "account", account)
         for kind, ids in personal.things(connection, account).items():
             self._was[kind] = digests(connection, kind, ids)
+        numbers = personal.erase_details(connection, account, self._values)
         counts = {
-            "audit_details": personal.erase_details(connection, account, self._values),
+            "audit_details": len(numbers),
             "invoices": self._erase_invoices(connection),
             "disputes": self._note("dispute", personal.erase_disputes(connection, account), connection),
             "webhook_endpoints": self._note(
@@ -154,7 +155,11 @@ class _Work:
             by=self._by,
             account=account,
             reason=self._reason,
-            detail={"erased": counts, "invoices_kept": sorted(self._kept.values())},
+            detail={
+                "erased": counts,
+                "details_of": numbers,
+                "invoices_kept": sorted(self._kept.values()),
+            },
             states={account: Step(before.digest, observed(connection, "account", account).digest)},
         )
         return counts

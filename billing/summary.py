@@ -60,9 +60,8 @@ class Due:
 
     @property
     def pay_at(self) -> str | None:
-        """Where it is paid. What is no web address is nothing to click on, whoever sent it."""
-        url = self.invoice.hosted_invoice_url or ""
-        return url if url.startswith(("https://", "http://")) and self.invoice.status == "open" else None
+        """Where it is paid."""
+        return self.invoice.pay_at
 
 
 @dataclass(frozen=True, slots=True)

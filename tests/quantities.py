@@ -20,7 +20,7 @@ from metering.figures import Asked, RunFigures, SharedRuns, last_commits
 from metering.outcome import Action, Outcome, Statement, changes_nothing, classify, judged
 from metering.period import DAY_US, HOUR_US, SECOND_US, Month, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Place, Verdict
+from metering.store import Correction, Cutoff, Noting, Place, Verdict
 from metering.store.month_counts import billable_months_of
 from metering.usage import Counts, GroupBy, Run, Usage, WindowSize, group_window
 
@@ -112,9 +112,16 @@ class QuantityStore:
         raise NotImplementedError("quantities are sent in batches, with `receive`")
 
     def correct(
-        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+        self,
+        account: str,
+        task_run_ids: Sequence[str],
+        correction: Correction,
+        now: int,
+        *,
+        noting: Noting | None = None,
     ) -> list[Verdict]:
-        """The ids of neighbours come one after the other."""
+        """The ids of neighbours come one after the other. Nothing is kept in an SQL database, and nothing
+        noted there."""
         verdicts: list[Verdict] = []
         position = len(self._commits) + 1
         for first, end in _stretches([int(run.removeprefix("run-")) for run in task_run_ids]):

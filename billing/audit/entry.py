@@ -56,7 +56,7 @@ BEGUN = "audit.begun"
 """The deed of the first entries: of what was there before there was a trail."""
 
 ERASURE = "account.erased"
-"""The deed that erases details, and says in its own of how many entries."""
+"""The deed that erases details, and says in its own of which entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,6 @@ class Chain:
     def __init__(self) -> None:
         self.number = 0
         self.seal = NO_SEAL
-        self.erased = 0
 
     def follow(self, entry: Entry) -> list[Finding]:
         """What is wrong with the next entry."""
@@ -244,9 +243,9 @@ class Chain:
             if entry.number > self.number + 2:
                 missing = f"entries {self.number + 1} to {entry.number - 1}"
             found.append(Finding(f"{missing} of the trail is missing", entry.number))
-        if entry.detail is None:
-            self.erased += 1
-        elif not isinstance(entry.detail, str) or sha256(entry.detail) != entry.detail_sha256:
+        if entry.detail is not None and (
+            not isinstance(entry.detail, str) or sha256(entry.detail) != entry.detail_sha256
+        ):
             found.append(Finding(f"the detail of entry {entry.number} was edited", entry.number))
         if entry.states is None:
             found.append(Finding(f"entry {entry.number} was edited: its states cannot be read", entry.number))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import ERASURE, Chain, Digest, Entry, Finding, Step, readable, said_in
+from billing.audit.entry import Chain, Digest, Entry, Finding, Step, readable
+from billing.audit.erasures import Erasures
 from billing.errors import Invalid
 from billing.repository import audit
 from billing.repository.audited import KINDS, digests, ids
@@ -72,10 +73,10 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
                     found.append(each)
 
         seen = known is None or known[0] == 0
-        erasures = 0
+        erasures = Erasures()
         for entry in audit.every(connection):
             add(chain.follow(entry))
-            erasures += _erased_by(entry)
+            erasures.follow(entry)
             if entry.kind in held:
                 add(_follow(entry, held[entry.kind]))
             if known is not None and entry.number == known[0]:
@@ -86,21 +87,11 @@ def verify(engine: sa.Engine, noted: str | None = None) -> Verified:
             add([Finding(f"the trail has no entry {known[0]}, whose seal was given", None)])
         last = audit.end(connection)
         add([_NO_END] if last is None else chain.end(*last))
-        if chain.erased != erasures:
-            says = f"{chain.erased:,} entries have no details, and erasures of accounts tell of {erasures:,}"
-            add([Finding(says, None)])
+        add(erasures.end())
         for kind, said in held.items():
             subjects += sum(digest is not None for digest in said.values())
             add(_compare(connection, kind, said))
-        return Verified(chain.number, chain.erased, subjects, chain.seal, count, tuple(found))
-
-
-def _erased_by(entry: Entry) -> int:
-    """Of how many entries this one says that their details were erased."""
-    said = said_in(entry.detail) if entry.deed == ERASURE else None
-    erased = (said or {}).get("erased")
-    count = erased.get("audit_details") if isinstance(erased, dict) else None
-    return count if isinstance(count, int) else 0
+        return Verified(chain.number, erasures.count, subjects, chain.seal, count, tuple(found))
 
 
 def _follow(entry: Entry, last: dict[str, Digest]) -> Iterator[Finding]:

@@ -111,6 +111,26 @@ def _ids(lines: Iterable[str]) -> list[str]:
     return [line.strip() for line in text if line.strip()]
 
 
+@command(group, "confirm", example='billing corrections confirm 1042 --reason "ticket 4711, after a crash"')
+def confirm(
+    positions: Annotated[
+        list[int], typer.Argument(metavar="POSITION…", help="Of the record, as `billing prove` names them.")
+    ],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="How it is known; it is kept.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say that a correction is known of which the audit trail has no entry, as a service of an older version
+    may have left it when it was killed. The trail has it from then on; nothing else changes."""
+    from billing.corrections import confirm as confirm_positions
+
+    with open_service() as service:
+        runs = confirm_positions(service.engine, positions, reason, now=service.now())
+    if as_json:
+        print_json({"confirmed": runs})
+    else:
+        say(f"{runs:,} task runs: the audit trail has their correction now.")
+
+
 @command(group, "list", example="billing corrections list --account acme --month 2026-11")
 def list_(
     account: AccountFilter = None,

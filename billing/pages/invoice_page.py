@@ -17,7 +17,7 @@ from billing.repository.invoices import Invoice
 def show(visit: Visit) -> Response:
     invoice = issued(visit)
     data = invoice_data(visit.service.engine, invoice, visit.service.now())
-    return visit.page("invoice.html", invoice=invoice, data=data, pay_at=_pay_at(invoice))
+    return visit.page("invoice.html", invoice=invoice, data=data, pay_at=invoice.pay_at)
 
 
 def pdf(visit: Visit) -> Response:
@@ -48,10 +48,3 @@ def issued_as(visit: Visit, name: str) -> Invoice:
     if invoice.status == "draft":
         raise NotFound(f"there is no invoice {name!r} that was issued")
     return invoice
-
-
-def _pay_at(invoice: Invoice) -> str | None:
-    """Where an open invoice is paid. What is no web address is nothing to click on, whoever sent it."""
-    url = invoice.hosted_invoice_url or ""
-    is_web = url.startswith(("https://", "http://"))
-    return url if is_web and invoice.status == "open" else None

@@ -18,6 +18,7 @@ from billing.reconciliation.meter_side import Progress
 from billing.reconciliation.with_stripe import Listed, Ours, compare_with_stripe, month_of
 from billing.repository import invoices, reconciling
 from billing.repository.invoices import Invoice
+from billing.repository.reconciling import Links
 from billing.terms import get_account
 from metering.database import reading
 from metering.period import DAY_US, SECOND_US, Month
@@ -60,10 +61,11 @@ def our_invoices(engine: sa.Engine, month: Month, account: str | None) -> list[O
         held = invoices.search(connection, month=month, account=account)
         credited = reconciling.credited(connection, month, account)
         waiting = reconciling.waiting(connection, month, account)
-    return [_ours(each, credited.get(each.id, 0), waiting.get(each.id, {})) for each in held]
+        links = reconciling.links(connection, month, account)
+    return [_ours(each, credited.get(each.id, 0), waiting.get(each.id, {}), links[each.id]) for each in held]
 
 
-def _ours(invoice: Invoice, credited: int, waiting: dict[str, str]) -> Ours:
+def _ours(invoice: Invoice, credited: int, waiting: dict[str, str], links: Links) -> Ours:
     to_tax = lines_at_stripe(invoice.lines, invoice.currency, automatic=True)
     return Ours(
         invoice.id,
@@ -79,8 +81,8 @@ def _ours(invoice: Invoice, credited: int, waiting: dict[str, str]) -> Ours:
         credited,
         waiting,
         invoice.stripe_invoice_id,
-        invoice.hosted_invoice_url,
-        invoice.invoice_pdf,
+        links.page,
+        links.pdf,
     )
 
 

@@ -8,21 +8,19 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from billing.audit.actor import OPERATOR
-from billing.audit.entry import Entry, Finding, readable, said_in, sha256
+from billing.audit.entry import Finding, readable
+from billing.reporting import corrections_record
 from billing.repository import audit, beside, by_itself
-from metering.outcome import Action
-from metering.store.corrections import recorded_at
-
-_DEEDS = {"runs.reversed": Action.REVERSE, "runs.restored": Action.RESTORE}
+from billing.repository.stripe_addresses import check_of
 
 
 def check(connection: sa.Connection) -> Iterator[Finding]:
     yield from _numbers(connection)
     yield from _intents(connection)
     yield from _voids(connection)
+    yield from _links(connection)
     yield from _places(connection)
-    yield from _corrections(connection)
+    yield from corrections_record.check(connection)
     yield from _by_itself(connection)
 
 
@@ -71,6 +69,18 @@ def _voids(connection: sa.Connection) -> Iterator[Finding]:
             yield Finding(says, subject=readable(each.invoice_id))
 
 
+def _links(connection: sa.Connection) -> Iterator[Finding]:
+    """Where customers are sent to pay is at Stripe; that it is this invoice there, reconciliation says."""
+    is_theirs = check_of(connection)
+    for each in beside.linked(connection):
+        if any(url is not None and not is_theirs(url) for url in (each.page, each.pdf)):
+            says = (
+                f"invoice {readable(each.number)} leads to a page or a PDF that is not Stripe's, and that is "
+                f"shown to nobody; take over Stripe's: billing reconcile {readable(each.month)} --fix"
+            )
+            yield Finding(says, subject=readable(each.id))
+
+
 def _places(connection: sa.Connection) -> Iterator[Finding]:
     """An account's next entry comes after all that its books have: else what comes later would be taken for
     what was known before."""
@@ -84,42 +94,3 @@ def _by_itself(connection: sa.Connection) -> Iterator[Finding]:
     for kind, name, table in by_itself.found(connection):
         says = f"the database has a {kind} {readable(name)} on {readable(table)}, which is not the service's"
         yield Finding(says, subject=readable(table))
-
-
-def _corrections(connection: sa.Connection) -> Iterator[Finding]:
-    """What the record says of who corrected task runs, when and why is what the entries say."""
-    together: list[Entry] = []
-    for entry in audit.of_kind(connection, "runs"):
-        if together and (entry.at, entry.subject) != (together[0].at, together[0].subject):
-            yield from _corrected(connection, together)
-            together = []
-        together.append(entry)
-    if together:
-        yield from _corrected(connection, together)
-
-
-def _corrected(connection: sa.Connection, entries: list[Entry]) -> Iterator[Finding]:
-    """Entries of one account and instant, mostly one."""
-    rows = recorded_at(connection, entries[0].subject, entries[0].at)
-    for entry in entries:
-        alike = [each for each in entries if (each.deed, each.reason) == (entry.deed, entry.reason)]
-        said = [said_in(each.detail) for each in alike]
-        wanted = [each["runs"] for each in said if each is not None and isinstance(each.get("runs"), int)]
-        if len(wanted) < len(alike):
-            continue  # it was erased, or is a finding by itself: there is nothing to compare with
-        # Entries from before the author was in them were by the author.
-        authors = {
-            OPERATOR,
-            *(str(each.get("author", by.by)) for each, by in zip(said, alike, strict=True) if each),
-        }
-        action = _DEEDS.get(entry.deed)
-        mine = [row for row in rows if (row.action, row.reason) == (action, entry.reason)]
-        runs = sha256("".join(f"{row.task_run_id}\n" for row in mine))
-        is_same = len(alike) > 1 or runs == (said[0] or {}).get("sha256")
-        if len(mine) != sum(wanted) or not is_same or not authors.issuperset(row.author for row in mine):
-            yield Finding(
-                f"the record of corrections is not what entry {entry.number} says: who corrected which task"
-                " runs, and why",
-                entry.number,
-                readable(entry.subject),
-            )

@@ -50,7 +50,7 @@ def invoice_document(
         "lines": [_line(line, invoice.currency) for line in invoice.lines],
         "total": ["Total", "", "", _amount(invoice.total, invoice.currency)],
         "sums": _sums(invoice, data),
-        "pay_at": _pay_at(invoice),
+        "pay_at": invoice.pay_at,
         "notes": list(data["notes"]),
         "credit_notes": [
             [
@@ -151,12 +151,6 @@ def _sums(invoice: Invoice, data: Mapping[str, Any]) -> list[tuple[str, str]]:
         at_stripe = invoice.status != "finalized" and collection
         found.append(("Left to pay", collection["amount_remaining"] if at_stripe else ours))
     return [(label, format_amount(amount, code)) for label, amount in found]
-
-
-def _pay_at(invoice: Invoice) -> str | None:
-    """Where it is paid, while it is to be; what is no web address is no link."""
-    url = invoice.hosted_invoice_url or ""
-    return url if invoice.status == "open" and url.startswith(("https://", "http://")) else None
 
 
 def _brackets(invoice: Invoice, version: PlanVersion | None) -> dict[str, Any]:

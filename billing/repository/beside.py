@@ -37,6 +37,16 @@ class VoidIntent(NamedTuple):
     reason: str | None
 
 
+class Linked(NamedTuple):
+    """An invoice, and where its page and its PDF are at Stripe, as it is stored."""
+
+    id: str
+    number: str
+    month: str
+    page: str | None
+    pdf: str | None
+
+
 class Behind(NamedTuple):
     """An account that counts fewer entries of its books than the number of its last."""
 
@@ -81,6 +91,16 @@ def voids(connection: sa.Connection) -> list[VoidIntent]:
         .order_by(outbox.c.id)
     )
     return [VoidIntent(*row) for row in connection.execute(query)]
+
+
+def linked(connection: sa.Connection) -> Iterator[Linked]:
+    columns = invoices.c
+    query = sa.select(
+        columns.id, columns.number, columns.month, columns.hosted_invoice_url, columns.invoice_pdf
+    )
+    query = query.where(columns.hosted_invoice_url.is_not(None) | columns.invoice_pdf.is_not(None))
+    for row in connection.execute(query.order_by(columns.id), execution_options={"yield_per": _PAGE}):
+        yield Linked(*row)
 
 
 def behind(connection: sa.Connection) -> Iterator[Behind]:

@@ -14,6 +14,7 @@ from billing.pricing.line import Line, LineKind
 from billing.repository.lists import Page, having, page_of
 from billing.repository.numbers import next_number
 from billing.repository.parts import parts
+from billing.repository.stripe_addresses import Check, check_of
 from billing.tables import invoice_lines, invoices
 from metering.database import insert_into
 from metering.period import Month
@@ -31,7 +32,8 @@ class Invoice:
 
     `entry` is its place in the account's books, `void_entry` that of its voiding. `replaces` is the id of the
     void invoice that it was issued instead of. `bill_to` says who it was made out to, as of issue;
-    `approved_by` who approved the draft that it was, None where a billing run finalized it."""
+    `approved_by` who approved the draft that it was, None where a billing run finalized it. What is stored as
+    `hosted_invoice_url` or `invoice_pdf` and leads elsewhere than to Stripe is None: no door shows it."""
 
     id: str
     account: str
@@ -67,6 +69,11 @@ class Invoice:
     stripe_status: str | None = None
     hosted_invoice_url: str | None = None
     invoice_pdf: str | None = None
+
+    @property
+    def pay_at(self) -> str | None:
+        """Where it is paid, while it is to be."""
+        return self.hosted_invoice_url if self.status == "open" else None
 
 
 def live_usage_invoice(connection: sa.Connection, account_id: str, month: Month) -> Invoice | None:
@@ -271,10 +278,11 @@ def line_columns(invoice_id: str, position: int, line: Line) -> dict[str, Any]:
 def _load(connection: sa.Connection, query: sa.Select[Any]) -> list[Invoice]:
     rows = connection.execute(query).all()
     lines = lines_of(connection, [row.id for row in rows])
-    return [_invoice(row, tuple(lines[row.id])) for row in rows]
+    is_theirs = check_of(connection)
+    return [_invoice(row, tuple(lines[row.id]), is_theirs) for row in rows]
 
 
-def _invoice(row: sa.Row[Any], lines: tuple[Line, ...]) -> Invoice:
+def _invoice(row: sa.Row[Any], lines: tuple[Line, ...], is_theirs: Check) -> Invoice:
     values = dict(row._mapping)
     account, contract = values.pop("account_id"), values.pop("contract_id")
     return Invoice(
@@ -287,6 +295,8 @@ def _invoice(row: sa.Row[Any], lines: tuple[Line, ...]) -> Invoice:
             "not_billed": json.loads(row.not_billed),
             "usage_by_day": json.loads(row.usage_by_day),
             "lines": lines,
+            "hosted_invoice_url": row.hosted_invoice_url if is_theirs(row.hosted_invoice_url) else None,
+            "invoice_pdf": row.invoice_pdf if is_theirs(row.invoice_pdf) else None,
         }
     )
 

@@ -156,9 +156,9 @@ def erase_requests(connection: sa.Connection, account: str, values: Collection[s
     return done + connection.execute(kept.values(body=answer)).rowcount
 
 
-def erase_details(connection: sa.Connection, account: str, values: Collection[str]) -> int:
+def erase_details(connection: sa.Connection, account: str, values: Collection[str]) -> list[int]:
     """Those of the audit trail that hold personal data, or a value; the entries stay, and the chain holds.
-    Answers how many."""
+    Answers their numbers."""
     forms = _written(values)
     numbers = [
         each.number
@@ -168,7 +168,7 @@ def erase_details(connection: sa.Connection, account: str, values: Collection[st
     for some in parts(numbers):
         entries = audit_entries.update().where(audit_entries.c.number.in_(some))
         connection.execute(entries.values(detail=None))
-    return len(numbers)
+    return sorted(numbers)
 
 
 def _entries(connection: sa.Connection, account: str) -> list[sa.Row[Any, Any]]:

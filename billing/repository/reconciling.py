@@ -15,6 +15,13 @@ from metering.period import Month
 _WAITS = ("pending", "failed")
 
 
+class Links(NamedTuple):
+    """Where an invoice's page and its PDF are at Stripe, as it is stored, wherever it leads."""
+
+    page: str | None
+    pdf: str | None
+
+
 class Named(NamedTuple):
     """An invoice of ours that one at Stripe is, or names."""
 
@@ -54,6 +61,13 @@ def waiting(connection: sa.Connection, month: Month, account: str | None) -> dic
     for row in connection.execute(_of(query, account)):
         found[row.invoice_id][row.kind] = row.error or ""
     return found
+
+
+def links(connection: sa.Connection, month: Month, account: str | None) -> dict[str, Links]:
+    """Of a month's invoices, by invoice."""
+    query = sa.select(invoices.c.id, invoices.c.hosted_invoice_url, invoices.c.invoice_pdf)
+    query = query.where(invoices.c.month == str(month))
+    return {row[0]: Links(*row[1:]) for row in connection.execute(_of(query, account))}
 
 
 def named(connection: sa.Connection, stripe_ids: list[str], ids: list[str]) -> list[Named]:

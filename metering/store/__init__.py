@@ -32,6 +32,12 @@ class Correction(NamedTuple):
     author: str
 
 
+Noting = Callable[[Any, int, Sequence[str]], None]
+"""What is to happen in the transaction that records a correction: told its connection to the SQL database
+(which keeps the record whichever store keeps the events), its position, and the ids of the runs that are
+corrected, in the order of the record."""
+
+
 class Verdict(enum.Enum):
     """What became of a run that was to be corrected. `UNCHANGED`: it is, or is not, reversed already, and
     nothing was recorded."""
@@ -165,11 +171,18 @@ class EventStore(Protocol):
         alone: a source is compared with what it sent, whatever the operator said since."""
 
     def correct(
-        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+        self,
+        account: str,
+        task_run_ids: Sequence[str],
+        correction: Correction,
+        now: int,
+        *,
+        noting: Noting | None = None,
     ) -> list[Verdict]:
         """Record the correction of those runs whose outcome it changes, and count them anew, in one
-        transaction, which has a position among the commits. Answers what became of each; a run that is named
-        twice is corrected once. On disk, and in the next usage answer, when this returns."""
+        transaction, which has a position among the commits; `noting` is part of it. Answers what became of
+        each; a run that is named twice is corrected once. On disk, and in the next usage answer, when this
+        returns."""
 
     def has_account(self, account: str) -> bool:
         """Whether an event of the account was ever handed in."""

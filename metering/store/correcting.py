@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,15 +35,24 @@ def change(row: Said, quantity: int) -> Change:
     return Change(row.ended_at, row.account_id, row.label_id, row.outcome, quantity)
 
 
+class Corrected(NamedTuple):
+    """What became of each run, by its key. `keys` are those that were corrected, in the order of the record,
+    at `position`; None where there are none."""
+
+    verdicts: dict[bytes, Verdict]
+    keys: Sequence[bytes]
+    position: int | None
+
+
 class Correcting:
-    """Works on one open transaction. `run` answers what became of each run, by its key."""
+    """Works on one open transaction."""
 
     def __init__(self, driver: Driver, label_of: Callable[[int], Label], account_id: int) -> None:
         self._driver = driver
         self._label_of = label_of
         self._account_id = account_id
 
-    def run(self, keys: Sequence[bytes], asked: Correction, now: int) -> dict[bytes, Verdict]:
+    def run(self, keys: Sequence[bytes], asked: Correction, now: int) -> Corrected:
         found: dict[bytes, Verdict] = {}
         wanted = sorted((run_key.bucket(key), self._account_id, key) for key in set(keys))
         said = self._said(wanted)
@@ -60,9 +70,8 @@ class Correcting:
             moved += [change(before, -1), change(after, 1)]
             found[key[2]] = Verdict.CORRECTED
         corrected = [key for key in dict.fromkeys(keys) if found[key] is Verdict.CORRECTED]
-        if corrected:
-            self._keep(corrected, moved, asked, now)
-        return found
+        position = self._keep(corrected, moved, asked, now) if corrected else None
+        return Corrected(found, corrected, position)
 
     def _said(self, wanted: Sequence[RunKey]) -> Mapping[RunKey, list[Said]]:
         """All that events say of those runs that are held, which nobody else changes from here on."""
@@ -77,7 +86,7 @@ class Correcting:
     def _actions(self, revised: Sequence[RunKey]) -> dict[RunKey, Action]:
         return last_actions(self._driver.corrections(revised)) if revised else {}
 
-    def _keep(self, keys: Sequence[bytes], moved: Sequence[Change], asked: Correction, now: int) -> None:
+    def _keep(self, keys: Sequence[bytes], moved: Sequence[Change], asked: Correction, now: int) -> int:
         # The position comes after the locks of the runs: the last correction of a run has the highest.
         position = self._driver.next_position()
         said = (int(asked.action), asked.author, asked.reason)
@@ -89,6 +98,7 @@ class Correcting:
         )
         self._driver.count(Changes(*np.array(moved, dtype=np.int64).T), position)
         self._driver.record_commit(position, now)
+        return position
 
 
 def last_actions(rows: Iterable[CorrectionRow]) -> dict[RunKey, Action]:

@@ -6,7 +6,7 @@ It is only ever added to. Of a run the last one as of a cutoff holds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -77,6 +77,19 @@ def history(connection: sa.Connection, account: str, cutoff: int) -> dict[bytes,
     return found
 
 
+def every(connection: sa.Connection) -> Iterator[Recorded]:
+    """The whole record, in its order, some thousand at a time."""
+    answer = connection.execute(_record(), execution_options={"yield_per": _PART})
+    for page in answer.partitions():
+        for row in page:
+            yield _recorded(row)
+
+
+def at_position(connection: sa.Connection, position: int) -> list[Recorded]:
+    """What was recorded in one transaction."""
+    return _rows(connection, _record().where(corrections.c.position == position))
+
+
 def recorded_at(connection: sa.Connection, account: str, at: int) -> list[Recorded]:
     """What was recorded of an account at an instant, in its order."""
     query = _record().where(accounts.c.account == account, corrections.c.recorded_at == at)
@@ -113,7 +126,9 @@ def _record() -> sa.Select[Any]:
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> list[Recorded]:
-    return [
-        Recorded(position, place, name, run_key.decode(bytes(key)), _ACTIONS[action], *rest)
-        for position, place, name, key, action, *rest in connection.execute(query)
-    ]
+    return [_recorded(row) for row in connection.execute(query)]
+
+
+def _recorded(row: Any) -> Recorded:
+    position, place, name, key, action, *rest = row
+    return Recorded(position, place, name, run_key.decode(bytes(key)), _ACTIONS[action], *rest)

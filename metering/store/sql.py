@@ -18,7 +18,7 @@ from metering.outcome import Outcome
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Place, Verdict, run_key
+from metering.store import Correction, Cutoff, Noting, Place, Verdict, run_key
 from metering.store.changes import SETTLED_FROM, settle
 from metering.store.counters import Counters
 from metering.store.durations import days_at, run_durations
@@ -149,13 +149,19 @@ class SqlEventStore:
             return held_runs(connection, account_id, task_run_ids)
 
     def correct(
-        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+        self,
+        account: str,
+        task_run_ids: Sequence[str],
+        correction: Correction,
+        now: int,
+        *,
+        noting: Noting | None = None,
     ) -> list[Verdict]:
         account_id = self._names.account_id(account)
         if account_id is None:
             return [Verdict.NOT_HELD] * len(task_run_ids)
         keys = run_key.encode_all(task_run_ids)
-        found = self._writer.correct(account_id, keys, correction, now)
+        found = self._writer.correct(account_id, keys, correction, now, noting)
         return [found[key] for key in keys]
 
     def has_account(self, account: str) -> bool:

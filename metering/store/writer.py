@@ -10,11 +10,11 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from metering.database import writing
-from metering.store import Correction, Verdict
+from metering.store import Correction, Noting, Verdict, run_key
 from metering.store.apart import Apart
 from metering.store.append import Append, Appended
 from metering.store.batch import Batch, Columns, batch_of, marks
-from metering.store.correcting import Correcting
+from metering.store.correcting import Corrected, Correcting
 from metering.store.names import NOTHING, Known, Label, Names, Place
 from metering.store.postgres_driver import Overtaken, PostgresDriver
 from metering.store.sqlite_driver import SqliteDriver
@@ -70,7 +70,7 @@ class Writer:
             return Append(driver, label_of, batch, self._buckets).run(now)
 
     def correct(
-        self, account_id: int, keys: Sequence[bytes], asked: Correction, now: int
+        self, account_id: int, keys: Sequence[bytes], asked: Correction, now: int, noting: Noting | None
     ) -> dict[bytes, Verdict]:
         """What became of each run of an account, by its key."""
         labels = self._names.labels_of(account_id)
@@ -80,9 +80,10 @@ class Writer:
 
         if self._engine.dialect.name == "postgresql":
             with writing(self._engine) as connection:
-                return Correcting(PostgresDriver(connection), label_of, account_id).run(keys, asked, now)
+                correcting = Correcting(PostgresDriver(connection), label_of, account_id)
+                return _noted(correcting.run(keys, asked, now), connection, noting)
         with self._turn, writing(self._engine) as connection, closing(SqliteDriver(connection)) as driver:
-            return Correcting(driver, label_of, account_id).run(keys, asked, now)
+            return _noted(Correcting(driver, label_of, account_id).run(keys, asked, now), connection, noting)
 
     def _learn(self, missing: set[Place]) -> Known:
         """Names go first on PostgreSQL, in a transaction of their own: writers then never wait for another's
@@ -97,6 +98,12 @@ class Writer:
 
     def _label(self, learned: Known, number: int) -> Label:
         return learned.labels.get(number) or self._names.label(number)
+
+
+def _noted(done: Corrected, connection: sa.Connection, noting: Noting | None) -> dict[bytes, Verdict]:
+    if noting is not None and done.position is not None:
+        noting(connection, done.position, [run_key.decode(key) for key in done.keys])
+    return done.verdicts
 
 
 def _numbers(

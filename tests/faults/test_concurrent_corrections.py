@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from billing.app import make_service
 from billing.corrections import correct
+from billing.reporting.everything import prove
 from metering.outcome import Action, Outcome
 from metering.run_list import month_usage
 from metering.settings import Settings
@@ -133,6 +134,26 @@ def test_who_corrects_in_clickhouse_looks_again_where_others_were_faster(clickho
     store.close()
 
 
+def test_in_clickhouse_too_the_record_and_its_entry_are_one(clickhouse_stores: Stores) -> None:
+    """Both are in the SQL database: the record is not kept where its entry cannot be written."""
+    store = clickhouse_stores.new()
+    engine = clickhouse_stores.engine_of(store)
+    store.append(runs(3), NOVEMBER_2)
+    ids = [each.task_run_id for each in runs(3)]
+    step, done = 1, None
+    while done is None:
+        kill = KillAt(step)
+        kill.listen(engine)
+        try:
+            done = correct(engine, store, "acme", ids, "reverse", "x", author="ann", now=NOVEMBER_2)
+        except Killed:
+            step += 1
+        kill.forget(engine)
+        assert prove(engine, store).ok
+    assert step > 4 and len(recorded(engine, limit=10)) == 3
+    store.close()
+
+
 def test_killed_at_any_step_a_correction_is_whole_or_not_there(engine: sa.Engine) -> None:
     store = SqlEventStore(engine)
     store.append(runs(4), NOVEMBER_2)
@@ -150,6 +171,7 @@ def test_killed_at_any_step_a_correction_is_whole_or_not_there(engine: sa.Engine
         assert store.usage("acme", *_PERIOD).counts == listed
         assert len(recorded(engine, limit=10)) == listed.by_outcome.get(Outcome.REVERSED, 0)
         assert listed.billable in (0, 4)
+        assert prove(engine, store).ok  # with its entry in the trail, or without both
     assert step > 4
     assert done.corrected + done.unchanged == 4
 
@@ -181,6 +203,7 @@ def test_a_correction_of_many_runs_that_is_really_killed_goes_on(
     assert f"{left.billable:,} task runs reversed, {_MANY - left.billable:,} unchanged." in said
     assert service.store.usage("acme", *_PERIOD).counts.by_outcome == {Outcome.REVERSED: _MANY}
     assert len(recorded(service.engine, limit=_MANY + 1)) == _MANY
+    assert prove(service.engine, service.store).ok
     service.store.close()
 
 

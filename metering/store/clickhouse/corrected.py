@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from metering.database import reading
 from metering.outcome import Action, Outcome, Statement, changes_nothing, judged, winner
-from metering.store import Correction, Verdict, corrections, run_key
+from metering.store import Correction, Noting, Verdict, corrections, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.connection import GIVEN, Connection
 from metering.store.clickhouse.journal import Journal, Seen
@@ -85,7 +85,12 @@ class Corrections:
             return corrections.history(connection, account, seen.high)
 
     def correct(
-        self, account: str, task_run_ids: Sequence[str], asked: Correction, now: int
+        self,
+        account: str,
+        task_run_ids: Sequence[str],
+        asked: Correction,
+        now: int,
+        noting: Noting | None,
     ) -> list[Verdict]:
         """See `EventStore.correct`."""
         keys = run_key.encode_all(task_run_ids)
@@ -93,7 +98,7 @@ class Corrections:
             seen = self._journal.seen()
             found = self._verdicts(seen, account, keys, asked.action)
             wanted = [key for key in dict.fromkeys(keys) if found[key] is Verdict.CORRECTED]
-            if not wanted or self._record(seen, account, wanted, asked, now):
+            if not wanted or self._record(seen, account, wanted, asked, now, noting):
                 return [found[key] for key in keys]
 
     def _verdicts(
@@ -107,7 +112,15 @@ class Corrections:
             found[key] = Verdict.UNCHANGED if same else Verdict.CORRECTED
         return found
 
-    def _record(self, seen: Seen, account: str, keys: Sequence[bytes], asked: Correction, now: int) -> bool:
+    def _record(
+        self,
+        seen: Seen,
+        account: str,
+        keys: Sequence[bytes],
+        asked: Correction,
+        now: int,
+        noting: Noting | None,
+    ) -> bool:
         """Whether it was recorded: not if others corrected runs of the account since it was looked at."""
         with self._journal.recording() as (connection, position):
             number = _number(connection, account)
@@ -128,6 +141,8 @@ class Corrections:
             ]
             connection.execute(table.insert(), rows)
             connection.execute(commits.insert().values(position=position, committed_at=now))
+            if noting is not None:
+                noting(connection, position, [run_key.decode(key) for key in keys])
             return True
 
     def _said(self, seen: Seen, wanted: Sequence[RunKey]) -> Mapping[RunKey, list[Statement]]:

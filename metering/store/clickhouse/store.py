@@ -19,7 +19,7 @@ from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.period import DAY_US, HOUR_US, day_of
 from metering.run_list import MonthUsage, month_usage
-from metering.store import Correction, Cutoff, Place, Verdict, run_key
+from metering.store import Correction, Cutoff, Noting, Place, Verdict, run_key
 from metering.store.clickhouse import queries
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection, Rows
@@ -222,10 +222,8 @@ class ClickHouseEventStore(Figures):
         check_hours(start, end)
         seen = self._journal.seen()
         rows = self.connection.rows(queries.accounts_in(seen), start=start, end=end)
-        having = self._having(seen, rows, start, end)
-        return sorted(
-            account for account, _ in rows if account in having or self._was_there(seen, account, start, end)
-        )
+        having, found = self._having(seen, rows, start, end), (row[0] for row in rows)
+        return sorted(each for each in found if each in having or self._was_there(seen, each, start, end))
 
     def accounts_with_runs(self, accounts: Sequence[str], start: int, end: int) -> set[str]:
         check_hours(start, end)
@@ -284,9 +282,15 @@ class ClickHouseEventStore(Figures):
         return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
 
     def correct(
-        self, account: str, task_run_ids: Sequence[str], correction: Correction, now: int
+        self,
+        account: str,
+        task_run_ids: Sequence[str],
+        correction: Correction,
+        now: int,
+        *,
+        noting: Noting | None = None,
     ) -> list[Verdict]:
-        return self._corrections.correct(account, task_run_ids, correction, now)
+        return self._corrections.correct(account, task_run_ids, correction, now, noting)
 
     def has_account(self, account: str) -> bool:
         return bool(self.connection.rows(queries.has_account(self._journal.seen()), account=account))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from billing.access import create_key, list_keys, revoke_key
 from billing.accounts import update_account
-from billing.audit.entry import Step, seal
+from billing.audit.entry import ERASURE, Step, canonical, seal, sha256
 from billing.audit.reading import list_entries
 from billing.audit.verification import verify
 from billing.audit_tables import audit_end, audit_entries
@@ -257,14 +257,79 @@ def test_a_trail_that_was_begun_before_entries_said_what_was_still_holds(world: 
     assert found(world) == [f"account acme was changed behind the service's back before entry {entry}"]
 
 
+def details(world: World) -> dict[int, str | None]:
+    return {each.number: each.detail for each in list_entries(world.engine, Wanted())}
+
+
+def set_detail(world: World, number: int, detail: str | None) -> None:
+    """Behind the service's back."""
+    with world.engine.begin() as connection:
+        mine = audit_entries.update().where(audit_entries.c.number == number)
+        connection.execute(mine.values(detail=detail))
+
+
+@pytest.mark.behind_the_back
+def test_an_erasure_says_which_details_it_erased(world: World) -> None:
+    """So nobody erases another one while they put one back, which leaves as many gone."""
+    before = details(world)
+    erased(world)
+    after = details(world)
+    gone = [number for number, detail in before.items() if detail is not None and after[number] is None]
+    other = next(number for number, detail in sorted(after.items()) if detail is not None)
+    assert len(gone) > 1 and found(world) == []
+    set_detail(world, other, None)
+    assert found(world) == [f"the detail of entry {other} is gone, and no erasure tells of it"]
+    set_detail(world, gone[0], before[gone[0]])
+    assert found(world) == [
+        f"the detail of entry {other} is gone, and no erasure tells of it",
+        f"the detail of entry {gone[0]} is there again, which was erased",
+    ]
+    set_detail(world, other, after[other])
+    set_detail(world, gone[0], None)
+    assert found(world) == []
+    (last,) = list_entries(world.engine, Wanted(deed=ERASURE), limit=1)
+    set_detail(world, last.number, None)  # which is itself a detail that nobody erased
+    assert {f"the detail of entry {number} is gone, and no erasure tells of it" for number in gone} < set(
+        found(world)
+    )
+
+
+@pytest.mark.behind_the_back
+def test_an_erasure_that_said_only_how_many_details_it_erased_still_holds(world: World) -> None:
+    erased(world)
+    gone = [number for number, detail in details(world).items() if detail is None]
+    _as_it_was_written_before(world)
+    assert found(world) == []
+    (last,) = list_entries(world.engine, Wanted(deed=ERASURE), limit=1)
+    set_detail(world, 1, None)
+    assert found(world) == [
+        f"{len(gone) + 1} entries before entry {last.number} have no details that no erasure names, and those"
+        f" that name none tell of {len(gone)}"
+    ]
+    set_detail(world, 1, "{}")
+    with world.engine.connect() as connection:
+        entries = connection.scalar(sa.select(audit_end.c.entries))
+    world.account("other")
+    set_detail(world, entries + 1, None)
+    assert f"the detail of entry {entries + 1} is gone, and no erasure tells of it" in found(world)
+
+
 def _as_it_was_written_before(world: World) -> None:
+    """Entries say neither what a thing was, nor which details an erasure erased."""
     with reading(world.engine) as connection:
         entries = list(every(connection))
     last = "0" * 64
     with world.engine.begin() as connection:
         for entry in entries:
             states = {id: said.now if isinstance(said, Step) else said for id, said in entry.states.items()}
-            last = seal(last, replace(entry, states=states).line())
+            detail, digest = entry.detail, entry.detail_sha256
+            if entry.deed == ERASURE and detail is not None:
+                said_then = json.loads(detail)
+                said_then.pop("details_of", None)
+                detail = canonical(said_then)
+                digest = sha256(detail)
+            last = seal(last, replace(entry, states=states, detail_sha256=digest).line())
             held = audit_entries.update().where(audit_entries.c.number == entry.number)
-            connection.execute(held.values(states=json.dumps(states), seal=last))
+            values = {"states": json.dumps(states), "detail": detail, "detail_sha256": digest, "seal": last}
+            connection.execute(held.values(values))
         connection.execute(audit_end.update().values(seal=last))

@@ -147,14 +147,19 @@ def test_the_first_page_answers_the_five_questions(client: Client) -> None:
 
 
 def test_what_is_due_and_where_it_is_paid(client: Client) -> None:
-    """globex has paid its grant neither; what leads anywhere but to the web is no link."""
+    """globex has paid its grant neither; what leads anywhere but to Stripe is no link."""
     world = client.world
     invoice_contracts(world.engine, TODAY, now=world.instant)
     shown = words(ask(client, account="globex").text)
     assert "90.00 USD for 2026-11-000001" in shown and "comes with the invoice" in shown
     (due,) = client.get("/v1/accounts/globex/summary").json()["due"]
     assert (due["invoice"], due["amount"], due["url"]) == ("2026-11-000001", 9_000, None)
-    for url, button in (("https://invoice.example/i", True), ("javascript:alert(1)", False)):
+    leads = {
+        "https://invoice.stripe.com/i/acct_1/test_2?s=ap": True,
+        "https://invoice.stripe.com.example/i": False,
+        "javascript:alert(1)": False,
+    }
+    for url, button in leads.items():
         with world.engine.begin() as connection:
             held = invoices.c.number == "2026-11-000001"
             connection.execute(invoices.update().where(held).values(status="open", hosted_invoice_url=url))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from billing.accounts import add_account
-from billing.corrections import correct
+from billing.audit.entry import canonical, seal, sha256
+from billing.audit.reading import list_entries
+from billing.audit_tables import audit_end, audit_entries
+from billing.corrections import confirm, correct
 from billing.credit_notes import credit_note
-from billing.errors import Refused
+from billing.errors import Invalid, NotFound, Refused
 from billing.invoices import list_invoices
 from billing.reporting.everything import prove
+from billing.repository.audit import Wanted
 from billing.voids import void_invoice
+from metering.outcome import Action
+from metering.store import Correction
 from metering.store.clickhouse.closing import close_for_events
 from tests.billing.months import dollars, void
 from tests.conftest import NewDatabase
@@ -176,7 +185,95 @@ def test_the_record_of_corrections_is_what_the_trail_says(world: World, statemen
     assert found(world) == []
     rewrite(world, statement)
     (says,) = found(world)
-    assert says.startswith("the record of corrections is not what entry ")
+    assert says.startswith("the record of corrections at position ")
+
+
+def forge(world: World, position: int, *, reason: str = "asked", at: int = 7) -> None:
+    """A reversal of a run that nobody asked for, behind the service's back."""
+    columns = "recorded_at, place, action, author, reason, bucket, account_id, run_key"
+    rewrite(
+        world,
+        f"INSERT INTO task_run_corrections (position, {columns}) "
+        f"SELECT {position}, {at}, 50, action, 'ann', '{reason}', bucket, account_id, task_runs.run_key "
+        "FROM task_runs CROSS JOIN (SELECT min(action) AS action FROM task_run_corrections) AS reverse "
+        "WHERE run_key IN (SELECT max(run_key) FROM task_runs WHERE account_id ="
+        " (SELECT min(account_id) FROM task_run_corrections))",
+    )
+
+
+def positions(world: World) -> list[int]:
+    with world.engine.connect() as connection:
+        query = "SELECT DISTINCT position FROM task_run_corrections ORDER BY position"
+        return list(connection.exec_driver_sql(query).scalars())
+
+
+@pytest.mark.behind_the_back
+def test_a_correction_that_nobody_made_is_found_until_it_is_confirmed(world: World) -> None:
+    forge(world, 5_000)
+    (says,) = found(world)
+    assert says.startswith("no entry tells of the correction at position 5000: 1 task runs of acme, such as ")
+    assert "reverse at 1970-01-01T00:00:00.000007Z" in says
+    assert "billing corrections confirm 5000 --reason TEXT" in says
+    with pytest.raises(NotFound, match="nothing was corrected at position 6000"):
+        confirm(world.engine, [5_000, 6_000], "x", now=world.instant)
+    for wrong in ([], [5_000]):
+        with pytest.raises(Invalid) as caught:
+            confirm(world.engine, wrong, "" if wrong else "x", now=world.instant)
+        assert caught.value.field == ("reason" if wrong else "positions")
+    assert found(world) == [says]
+    assert confirm(world.engine, [5_000], "a crash, ticket 1", now=world.instant) == 1
+    assert prove(world.engine, world.store).trail.findings == () and found(world) == []
+    (entry,) = list_entries(world.engine, Wanted(deed="runs.confirmed"))
+    assert (entry.account, entry.reason) == ("acme", "a crash, ticket 1")
+    rewrite(world, "UPDATE task_run_corrections SET author = 'bob' WHERE position = 5000")
+    assert found(world) == [
+        f"the record of corrections at position 5000 is not what entry {entry.number} says: who corrected"
+        " which task runs, and why"
+    ]
+
+
+@pytest.mark.behind_the_back
+def test_a_correction_that_was_put_beside_a_true_one_is_found(world: World) -> None:
+    """In its transaction, for its reason, at its instant."""
+    first = positions(world)[0]
+    forge(world, first, reason="twice", at=world.instant - 1)
+    (says,) = found(world)
+    assert says.startswith(f"the record of corrections at position {first} is not what entry ")
+
+
+def as_older_services_wrote_it(world: World) -> None:
+    """Entries that do not say which part of the record they are of."""
+    with world.engine.begin() as connection:
+        entries = connection.execute(sa.select(audit_entries).order_by(audit_entries.c.number)).all()
+        last = "0" * 64
+        for row, entry in zip(entries, reversed(list_entries(world.engine, Wanted())), strict=True):
+            said = json.loads(row.detail)
+            said.pop("position", None)
+            said.pop("record_sha256", None)
+            digest = sha256(canonical(said))
+            last = seal(last, replace(entry, detail_sha256=digest).line())
+            mine = audit_entries.update().where(audit_entries.c.number == row.number)
+            values = {"detail": canonical(said), "detail_sha256": digest, "seal": last}
+            connection.execute(mine.values(values))
+        connection.execute(audit_end.update().values(seal=last))
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize("statement", [*CORRECTIONS, None])
+def test_what_an_older_service_recorded_is_compared_by_its_instant(
+    world: World, statement: str | None
+) -> None:
+    as_older_services_wrote_it(world)
+    assert prove(world.engine, world.store).ok
+    if statement is None:  # a service that was killed between the record and its entry
+        left = Correction(Action.REVERSE, "asked", "ann")
+        world.store.correct("acme", ["run-0000006"], left, world.instant)
+        assert [each[:44] for each in found(world)] == ["no entry tells of the correction at position"]
+        confirm(world.engine, positions(world)[-1:], "a crash", now=world.instant)
+        assert prove(world.engine, world.store).ok
+        return
+    rewrite(world, statement)
+    assert found(world)
 
 
 COUNTERS = [
