@@ -142,8 +142,8 @@ def amend_contract(
 
 
 def withdraw_contract(engine: sa.Engine, contract_id: str, *, by: str, now: int, reason: str = "") -> None:
-    """Take back a contract that was recorded by mistake: as long as nothing of it was invoiced and no invoice
-    of its months was issued; drafts of them are deleted. Raises NotFound, Refused."""
+    """Take back a contract that was recorded by mistake: as long as nothing of it was invoiced, and no month
+    that it has a say in; drafts of its term are deleted. Raises NotFound, Refused."""
     with writing(engine) as connection:
         contract = _locked(connection, contract_id)
         with _changed(connection, "account.contract_withdrawn", contract, now, by, reason):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from billing.billing_details import check_text
 from billing.errors import Invalid, NotFound, Refused
 from billing.pricing.errors import ContractError, ContractsOverlap, PricingError
-from billing.pricing.terms import Change, NewEnd, ProgramEnd, Terms, changed
+from billing.pricing.terms import Change, NewEnd, ProgramEnd, Terms, Withdrawal, changed
 from billing.repository import accounts, invoices, terms
 from billing.repository.accounts import Account
 from billing.repository.terms import TermsEntry
@@ -51,7 +51,7 @@ def change_terms(
     assert entry is not None
     reached = reached_by(connection, account, _changed(account.terms, change))
     if reached and not amend:
-        raise _reaches_invoiced(account_id, max(reached), change)
+        raise _reach_invoiced(account, reached, change)
     terms.add(
         connection,
         account_id,
@@ -70,7 +70,7 @@ def check_change(connection: sa.Connection, account: Account, change: Change) ->
     """Raises what `change_terms` would for this change, without an amendment; records nothing."""
     reached = reached_by(connection, account, _changed(account.terms, change))
     if reached:
-        raise _reaches_invoiced(account.id, max(reached), change)
+        raise _reach_invoiced(account, reached, change)
 
 
 def reached_by(connection: sa.Connection, account: Account, after: Terms) -> list[Month]:
@@ -117,10 +117,18 @@ def _changed(before: Terms, change: Change) -> Terms:
         raise Invalid(str(error), field=field) from None
 
 
-def _reaches_invoiced(account_id: str, month: Month, change: Change) -> Refused:
+def _reach_invoiced(account: Account, reached: list[Month], change: Change) -> Refused:
+    if isinstance(change, Withdrawal):  # its term is not invoiced: what is left of it is its plan
+        first, plan = min(reached), account.terms.plan(min(reached))
+        return Refused(
+            f"account {account.id} is invoiced for {first} on plan {plan}, which went on after contract "
+            f"{change.contract}; void that invoice, or agree on the plan for itself first: "
+            f"billing accounts set-plan {account.id} {plan} --from {first}",
+            field="id",
+        )
     field = {NewEnd: "end", ProgramEnd: "on"}.get(type(change), "from")
     return Refused(
-        f"account {account_id} is invoiced for {month} already, which this would change; choose a later "
-        "month, or make it an amendment, which the next invoice bills or credits: --amend",
+        f"account {account.id} is invoiced for {max(reached)} already, which this would change; choose a "
+        "later month, or make it an amendment, which the next invoice bills or credits: --amend",
         field=field,
     )

@@ -15,6 +15,12 @@ from metering.store.tables import accounts, usage_months
 # Accounts that one query asks for.
 _ACCOUNTS = 1000
 
+_MONTH = usage_months.c.month
+# Two sub-queries, each answered by the index: of min() and max() together SQLite reads all rows.
+_ENDS = sa.select(
+    *(sa.select(_MONTH).order_by(end).limit(1).scalar_subquery() for end in (_MONTH, _MONTH.desc()))
+)
+
 
 class MonthTotals:
     """Reads `usage_months`. Periods are of whole months: those that touch `[start, end)`."""
@@ -32,9 +38,7 @@ class MonthTotals:
 
     def _bounds(self) -> tuple[int, int] | None:
         """Each from an end of the index, and from what is not in it yet."""
-        number = usage_months.c.month
-        queries = [sa.select(number).order_by(order).limit(1) for order in (number, number.desc())]
-        ends = [self._connection.scalar(query) for query in queries]
+        ends = list(self._connection.execute(_ENDS).one())
         if self._counted is not usage_months:
             ends += self._connection.execute(sa.text(CHANGED_MONTHS)).one()
         found = [each for each in ends if each is not None]

@@ -175,6 +175,27 @@ def test_a_contract_whose_months_are_invoiced_is_not_withdrawn(world: World) -> 
     assert show_contract(world.engine, "acme-2027").grants[0].runs == 1000
 
 
+def test_a_contract_whose_plan_went_on_into_an_invoiced_month_is_not_withdrawn(world: World) -> None:
+    """Of its term nothing was invoiced, but a month after it was, on its plan. What to do is said."""
+    world.account("early", since="2026-09")
+    contract(world, account="early", start="2026-08-01", end="2026-10-01", grants=[])
+    world.send(runs(3, account="early"))
+    world.service.run_month(OCTOBER)
+    with pytest.raises(Refused) as refused:
+        withdraw_contract(world.engine, "acme-2027", by=BY, now=world.instant)
+    assert refused.value.field == "id"
+    assert str(refused.value) == (
+        "account early is invoiced for 2026-10 on plan standard@2021-02, which went on after contract "
+        "acme-2027; void that invoice, or agree on the plan for itself first: "
+        "billing accounts set-plan early standard@2021-02 --from 2026-10"
+    )
+    before = show_account(world.engine, "early").terms
+    set_plan(world.engine, "early", "standard@2021-02", OCTOBER, by=BY, now=world.instant)
+    withdraw_contract(world.engine, "acme-2027", by=BY, now=world.instant)
+    after = show_account(world.engine, "early").terms
+    assert after.contracts == () and after.in_month(OCTOBER) == before.in_month(OCTOBER)
+
+
 def test_an_opening_balance_is_a_contract(world: World) -> None:
     opening: dict[str, Any] = {"now": world.instant, "currency": "USD", "billing_from": Month(2026, 12)}
     longest = "a" * 64

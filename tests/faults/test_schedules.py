@@ -1,26 +1,20 @@
 """Random fault schedules, each from its seed: whatever goes wrong, and wherever the process is killed, there
 is one invoice at Stripe for one of ours, nobody is charged twice, and what is not done says what to do.
 
-One seed alone: `BILLING_TEST_SEED=17 python -m pytest tests/faults/test_schedules.py`.
+One seed alone: `BILLING_TEST_SEED=17 python -m pytest tests/faults/test_schedules.py`; some, `2350-9999`.
 """
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from hypothesis import settings
 
 from tests.conftest import NewDatabase
+from tests.examples import batches, seeds
 from tests.faults.schedules import Schedule, draw
 from tests.faults.stage import Stage
 from tests.faults.story import Story
 
-# Under the nightly profile, many more.
-SEEDS = 60 if settings().max_examples <= 200 else 10_000
-ONE = os.environ.get("BILLING_TEST_SEED")
-# So many seeds a test: a parameter each would be slow to collect.
-BATCH = 10
+SEEDS = seeds(by_day=60, at_night=10_000)
 
 
 def play(stage: Stage, schedule: Schedule) -> None:
@@ -32,8 +26,8 @@ def play(stage: Stage, schedule: Schedule) -> None:
         stage.clear()
 
 
-@pytest.mark.parametrize("first", [int(ONE)] if ONE else range(0, SEEDS, BATCH))
-def test_whatever_goes_wrong_an_invoice_is_sent_once(sqlite_databases: NewDatabase, first: int) -> None:
+@pytest.mark.parametrize("batch", batches(SEEDS), ids=str)
+def test_whatever_goes_wrong_an_invoice_is_sent_once(sqlite_databases: NewDatabase, batch: range) -> None:
     stage = Stage(sqlite_databases())
-    for seed in range(first, first + (1 if ONE else BATCH)):
+    for seed in batch:
         play(stage, draw(seed))

@@ -312,10 +312,17 @@ class Books:
 
     def withdraw(self, id: str) -> None:
         account, contract = self.contract(id)
-        invoiced = [each for each in account.usage_invoices() if contract.covers(each.month)]
-        if invoiced or any(each.contract == id for each in account.invoices):
+        covered = [each for each in account.usage_invoices() if contract.covers(each.month)]
+        if covered or any(each.contract == id for each in account.invoices):
             raise Refusal("")
-        account.terms.contracts.remove(contract)
+        without = account.terms.copy()
+        without.contracts = [each for each in without.contracts if each.id != id]
+        if any(
+            without.say_of(each.month) != account.terms.say_of(each.month)
+            for each in account.usage_invoices()
+        ):
+            raise Refusal("went on after contract")
+        account.terms = without
 
 
 def _in_month(runs: dict[str, Held], month: str) -> dict[str, Held]:
