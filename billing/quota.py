@@ -7,9 +7,9 @@ from datetime import date
 from billing.app import Service
 from billing.pricing.days import first_day
 from billing.pricing.quota import quota
-from billing.repository import plans
-from billing.terms import get_account
-from metering.database import reading
+from billing.repository import accounts, plans
+from billing.terms import no_account
+from metering.database import asking
 from metering.forecast import HISTORY_DAYS, forecast
 from metering.period import DAY_US, Month, day_of, day_start
 
@@ -19,9 +19,11 @@ def quota_now(service: Service, account_id: str, *, ahead: bool = False) -> dict
     `ahead`: with what is expected by the end of the month, for which more days are read. Raises NotFound."""
     today = day_of(service.now())
     month = Month(today.year, today.month)
-    with reading(service.engine) as connection:
-        terms = get_account(connection, account_id).terms
-        version = plans.version(connection, terms.plan(month))
+    with asking(service.engine) as connection:
+        terms = accounts.terms_of_one(connection, account_id)
+    if terms is None:
+        raise no_account(account_id)
+    version = plans.kept_version(service.engine, terms.plan(month))
     contract = terms.contract(month)
     first = first_day(month) if contract is None else min(first_day(month), contract.start)
     billable = service.store.billable_days(account_id, day_start(first), day_start(today) + DAY_US)

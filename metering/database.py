@@ -237,6 +237,18 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def asking(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """The same for statements each of which is enough by itself: on PostgreSQL it has a snapshot of its own,
+    without being told where a transaction begins and ends."""
+    if engine.dialect.name != "postgresql":
+        with reading(engine) as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
 def reading_anything(engine: sa.Engine) -> Iterator[sa.Connection]:
     """The same, also where somebody wrote texts into an SQLite file that are none: what is not UTF-8 is kept
     as surrogates."""

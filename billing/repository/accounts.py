@@ -98,6 +98,12 @@ def get(connection: sa.Connection, account_id: str) -> Account | None:
     return found[0] if found else None
 
 
+def terms_of_one(connection: sa.Connection, account_id: str) -> Terms | None:
+    """What was agreed with an account, or None if there is none: one statement, for whoever needs no more."""
+    changes = terms_repository.changes_of_one(connection, account_id)
+    return None if changes is None else terms_of(changes)
+
+
 def some(connection: sa.Connection, ids: Sequence[str]) -> list[Account]:
     """Those of these ids, in their order."""
     return _load(connection, sa.select(accounts).where(accounts.c.id.in_(ids)).order_by(accounts.c.id))

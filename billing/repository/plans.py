@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import weakref
 
 import sqlalchemy as sa
 
 from billing.pricing.catalogue import Catalogue, PlanVersion
 from billing.pricing.plan_file import plans_from_data
 from billing.tables import plan_versions
+from metering.database import asking
 
 
 def catalogue(connection: sa.Connection) -> Catalogue:
@@ -26,6 +28,23 @@ def version(connection: sa.Connection, plan_id: str) -> PlanVersion:
     )
     data: str | None = connection.scalar(query)
     return Catalogue([] if data is None else [_read(data)]).get(plan_id)
+
+
+def kept_version(engine: sa.Engine, plan_id: str) -> PlanVersion:
+    """The same of what is committed, which never changes: it is asked for once. Raises UnknownPlan."""
+    known = _kept.setdefault(engine, {})
+    found = known.get(plan_id)
+    if found is None:
+        with asking(engine) as connection:
+            found = version(connection, plan_id)
+        if len(known) >= _MOST_KEPT:
+            known.clear()
+        known[plan_id] = found
+    return found
+
+
+_kept: weakref.WeakKeyDictionary[sa.Engine, dict[str, PlanVersion]] = weakref.WeakKeyDictionary()
+_MOST_KEPT = 1000
 
 
 @functools.lru_cache(maxsize=256)

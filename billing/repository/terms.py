@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from billing.pricing.terms import Change
 from billing.pricing.terms_data import change_from_data, change_to_data
 from billing.repository.parts import parts
-from billing.tables import account_terms
+from billing.tables import account_terms, accounts
 
 # Entries that change no terms. An application to a program that was turned down is kept with its facts.
 REFUSED = "program_refused"
@@ -116,3 +116,24 @@ def changes(
         for row in connection.execute(query):
             found[row.account_id].append(change_from_data(row.kind, json.loads(row.data)))
     return found
+
+
+_OF_ONE = (
+    sa.select(account_terms.c.kind, account_terms.c.data)
+    .select_from(
+        accounts.outerjoin(
+            account_terms,
+            (account_terms.c.account_id == accounts.c.id) & account_terms.c.kind.not_in(NOT_TERMS),
+        )
+    )
+    .where(accounts.c.id == sa.bindparam("account"))
+    .order_by(account_terms.c.entry)
+)
+
+
+def changes_of_one(connection: sa.Connection, account_id: str) -> list[Change] | None:
+    """The same of one account; None if there is no such account."""
+    rows = connection.execute(_OF_ONE, {"account": account_id}).all()
+    if not rows:
+        return None
+    return [change_from_data(kind, json.loads(data)) for kind, data in rows if kind is not None]

@@ -45,39 +45,41 @@ def _each(*names: str) -> str:
     return f"unnest({', '.join(f'c.{name}' for name in names)}) AS e({', '.join(names)})"
 
 
-def _with_changes(settled: str, changes: str, each: str) -> str:
-    return f"{settled} UNION ALL SELECT {changes} FROM usage_changes c, {each}"
+_SETTLED = {
+    "hour": "SELECT quantity, hour, account_id, outcome FROM usage_hours",
+    "day": "SELECT quantity, day, account_id, label_id, outcome FROM usage_days",
+    "month": "SELECT quantity, position, month, account_id, outcome FROM usage_months",
+}
+_PUT_OFF = {
+    "hour": "SELECT e.quantity::bigint, e.hour, e.account_id, e.outcome"
+    f" FROM usage_changes c, {_each('quantity', 'hour', 'account_id', 'outcome')}",
+    "day": f"SELECT e.quantity::bigint, e.hour / {_HOURS_A_DAY}, e.account_id, e.label_id, e.outcome"
+    f" FROM usage_changes c, {_each('quantity', 'hour', 'account_id', 'label_id', 'outcome')}",
+    "month": "SELECT e.quantity::bigint, c.position, e.month, e.account_id, e.outcome"
+    f" FROM usage_changes c, {_each('quantity', 'month', 'account_id', 'outcome')}",
+}
 
 
-_HOURS = _with_changes(
-    "SELECT quantity, hour, account_id, outcome FROM usage_hours",
-    "e.quantity::bigint, e.hour, e.account_id, e.outcome",
-    _each("quantity", "hour", "account_id", "outcome"),
-)
-_DAYS = _with_changes(
-    "SELECT quantity, day, account_id, label_id, outcome FROM usage_days",
-    f"e.quantity::bigint, e.hour / {_HOURS_A_DAY}, e.account_id, e.label_id, e.outcome",
-    _each("quantity", "hour", "account_id", "label_id", "outcome"),
-)
-_MONTHS = _with_changes(
-    "SELECT quantity, position, month, account_id, outcome FROM usage_months",
-    "e.quantity::bigint, c.position, e.month, e.account_id, e.outcome",
-    _each("quantity", "month", "account_id", "outcome"),
-)
-_COUNTED = {"hour": _HOURS, "day": _DAYS, "month": _MONTHS}
+def _with_changes(unit: str, among: str = "") -> str:
+    return f"{_SETTLED[unit]} {among} UNION ALL {_PUT_OFF[unit]}"
+
+
 # Its columns by name: those of the table are of the same types.
 _MONTHS_NOW = (
-    sa.text(_MONTHS).columns(*(sa.column(each.name, each.type) for each in usage_months.c)).subquery("u")
+    sa.text(_with_changes("month"))
+    .columns(*(sa.column(each.name, each.type) for each in usage_months.c))
+    .subquery("u")
 )
 
 CHANGED_MONTHS = f"SELECT min(e.month), max(e.month) FROM usage_changes c, {_each('month')}"
 """The first month that has changes, and the last; NULL without any."""
 
 
-def counted(dialect: str, unit: str) -> str:
+def counted(dialect: str, unit: str, among: str = "") -> str:
     """For a `FROM`: the counters of this unit as they are now. A key may be there more than once, also with
-    less than nothing: whoever reads adds up."""
-    return f"({_COUNTED[unit]})" if dialect == "postgresql" else f"usage_{unit}s"
+    less than nothing: whoever reads adds up. `among`, on PostgreSQL, is a `WHERE` for those of the table: how
+    they are found, where what was put off is found in another way."""
+    return f"({_with_changes(unit, among)})" if dialect == "postgresql" else f"usage_{unit}s"
 
 
 def counted_months(dialect: str) -> sa.FromClause:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import date
-from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from metering.database import reading
+from metering.database import asking, reading
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US, Month, day_of
 from metering.store.buckets import month_numbered
-from metering.store.hours import Hours
+from metering.store.hours import Hours, Span
 from metering.store.listed import named_hours
 from metering.store.month_totals import MonthTotals
 from metering.store.names import Names
 from metering.store.question import EVERY_COMMIT, Question
 from metering.usage import Counts, GroupBy, Usage, WindowSize, group_name, group_window
+
+# Every hour of a period that is no longer is looked for; of a longer one, those of the months that have runs.
+SHORT = 62 * DAY_US
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 
@@ -33,11 +36,7 @@ class Counters:
     def usage(self, account: str, start: int, end: int, *, by: WindowSize, group_by: GroupBy | None) -> Usage:
         """See `EventStore.usage`."""
         check_hours(start, end)
-        account_id = self._names.account_id(account)
-        windows: dict[_Key, dict[Outcome, int]] = {}
-        if account_id is not None:
-            with reading(self._engine) as connection:
-                windows = _windows(self._counted(connection, account_id, start, end, by, group_by), by)
+        windows = _windows(self._counted(account, start, end, by, group_by), by)
         return Usage(
             account,
             start,
@@ -51,28 +50,35 @@ class Counters:
         )
 
     def _counted(
-        self,
-        connection: sa.Connection,
-        account_id: int,
-        start: int,
-        end: int,
-        by: WindowSize,
-        group_by: GroupBy | None,
-    ) -> Iterable[_Counted]:
-        totals = MonthTotals(connection)
-        if by == "month" and group_by is None and _whole_months(start, end):
-            for number, outcome, quantity in totals.by_month(account_id, start, end):
-                yield _Counted(month_numbered(number).start, "", outcome, quantity)
-            return
-        for number in totals.months_of(account_id, start, end):
-            month = month_numbered(number)
-            within = max(start, month.start), min(end, month.end)
-            if group_by is None:
-                hours = Hours(connection)
+        self, account: str, start: int, end: int, by: WindowSize, group_by: GroupBy | None
+    ) -> Iterator[_Counted]:
+        if group_by is not None:
+            yield from self._of_groups(account, start, end, by, group_by)
+        elif by == "month" and _whole_months(start, end):
+            with self._asking(start, end) as connection:
+                for number, outcome, quantity in MonthTotals(connection).by_month(account, start, end):
+                    yield month_numbered(number).start, "", outcome, quantity
+        else:
+            with self._asking(start, end) as connection:
+                hours, spans = Hours(connection), _spans(connection, account, start, end)
                 read = hours.of_account if by == "hour" else hours.days_of_account
-                yield from (_Counted(*row) for row in read(account_id, *within))
-            else:
+                yield from read(account, spans)
+
+    def _of_groups(
+        self, account: str, start: int, end: int, by: WindowSize, group_by: GroupBy
+    ) -> Iterator[_Counted]:
+        account_id = self._names.account_id(account)
+        if account_id is None:
+            return
+        with reading(self._engine) as connection:
+            for number in MonthTotals(connection).months_of(account, start, end):
+                month = month_numbered(number)
+                within = max(start, month.start), min(end, month.end)
                 yield from self._named(connection, account_id, *within, by, group_by)
+
+    def _asking(self, start: int, end: int) -> AbstractContextManager[sa.Connection]:
+        """For one statement, where the period is short; else for those that find out where to look, too."""
+        return asking(self._engine) if end - start <= SHORT else reading(self._engine)
 
     def _named(
         self,
@@ -99,28 +105,20 @@ class Counters:
                     asked,
                     lambda run: group_name(group_by, run.workspace, run.flow),
                 )
-                yield from (_Counted(*row) for row in rows)
+                yield from rows
         if first < last:
             days = Hours(connection).labelled_days(account_id, first, last, together=by == "month")
             for begin, number, outcome, quantity in days:
                 if number not in names:  # it was learned since
                     label = self._names.label(number)
                     names[number] = group_name(group_by, label.workspace, label.flow)
-                yield _Counted(begin, names[number], outcome, quantity)
+                yield begin, names[number], outcome, quantity
 
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         """See `EventStore.billable_days`."""
-        account_id = self._names.account_id(account)
-        found: dict[date, int] = {}
-        if account_id is not None:
-            with reading(self._engine) as connection:
-                for number in MonthTotals(connection).months_of(account_id, start, end):
-                    month = month_numbered(number)
-                    within = max(start, month.start), min(end, month.end)
-                    for day, quantity in Hours(connection).billable_days(account_id, *within):
-                        if quantity:
-                            found[day_of(day * DAY_US)] = quantity
-        return found
+        with self._asking(start, end) as connection:
+            days = Hours(connection).billable_days(account, _spans(connection, account, start, end))
+            return {day_of(day * DAY_US): quantity for day, quantity in days if quantity}
 
     def by_account(self, start: int, end: int) -> dict[str, Counts]:
         """See `EventStore.counts_by_account`."""
@@ -160,13 +158,16 @@ _Key = tuple[int, str]
 """Where a window begins, and its group."""
 
 
-class _Counted(NamedTuple):
-    """Runs of an hour or month."""
+_Counted = tuple[int, str, int, int]
+"""Runs of an hour, day or month: its start, the name of their group, their outcome, how many."""
 
-    start: int
-    name: str
-    outcome: int
-    quantity: int
+
+def _spans(connection: sa.Connection, account: str, start: int, end: int) -> list[Span]:
+    """The parts of a period in which an account may have runs."""
+    if end - start <= SHORT:
+        return [(start, end)]
+    months = map(month_numbered, MonthTotals(connection).months_of(account, start, end))
+    return [(max(start, month.start), min(end, month.end)) for month in months]
 
 
 def _windows(counted: Iterable[_Counted], by: WindowSize) -> dict[_Key, dict[Outcome, int]]:

@@ -15,39 +15,47 @@ from metering.period import DAY_US, HOUR_US
 from metering.store.buckets import GAP
 from metering.store.changes import counted
 
+Span = tuple[int, int]
+"""Instants on whole hours, or days: from the first, and before the last."""
+
 _OF_ACCOUNT = "AND u.account_id = :first"
 _OF_ACCOUNTS = "AND u.account_id BETWEEN :first AND :last"
+# Asked in the same statement: nobody has to ask for the number before.
+_NAMED = "AND u.account_id = (SELECT id FROM meter_accounts WHERE account = :first)"
 
 _WIDTHS = {"hour": HOUR_US, "day": DAY_US}
+# The numbers of the hours, or days, of all spans.
+_NUMBERS = (
+    "SELECT generate_series(s.low, s.high - 1)"
+    " FROM unnest(CAST(:lows AS int[]), CAST(:highs AS int[])) s(low, high)"
+)
 
 
 class Hours:
-    """Reads `usage_hours` and `usage_days` in a transaction. Periods are on whole hours, or days."""
+    """Reads `usage_hours` and `usage_days`. Each method is one statement."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, str, int, int]]:
+    def of_account(self, account: str, spans: Sequence[Span]) -> Iterator[tuple[int, str, int, int]]:
         """The start of each hour, no name, outcome and quantity, in one or several parts."""
-        query = f"SELECT u.hour, u.outcome, u.quantity {self._from('hour', _OF_ACCOUNT)}"
-        for hour, outcome, quantity in self._execute("hour", query, start, end, account_id):
+        query = f"SELECT u.hour, u.outcome, u.quantity {self._from('hour', _NAMED)}"
+        for hour, outcome, quantity in self._execute("hour", query, spans, account):
             yield hour * HOUR_US, "", outcome, quantity
 
-    def days_of_account(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, str, int, int]]:
+    def days_of_account(self, account: str, spans: Sequence[Span]) -> Iterator[tuple[int, str, int, int]]:
         """The start of each day, no name, outcome and quantity: of the hours within, added up there."""
         day = f"u.hour / {DAY_US // HOUR_US}"
-        query = f"SELECT {day}, u.outcome, sum(u.quantity) {self._from('hour', _OF_ACCOUNT)} GROUP BY 1, 2"
-        for number, outcome, quantity in self._execute("hour", query, start, end, account_id):
+        query = f"SELECT {day}, u.outcome, sum(u.quantity) {self._from('hour', _NAMED)} GROUP BY 1, 2"
+        for number, outcome, quantity in self._execute("hour", query, spans, account):
             yield number * DAY_US, "", outcome, int(quantity)
 
-    def billable_days(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    def billable_days(self, account: str, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
         """Each day (since the epoch) and its billable runs."""
         billable = f"AND u.outcome = {int(Outcome.BILLABLE)}"
         day = f"u.hour / {DAY_US // HOUR_US}"
-        query = (
-            f"SELECT {day}, sum(u.quantity) {self._from('hour', f'{_OF_ACCOUNT} {billable}')} GROUP BY {day}"
-        )
-        for number, quantity in self._execute("hour", query, start, end, account_id):
+        query = f"SELECT {day}, sum(u.quantity) {self._from('hour', f'{_NAMED} {billable}')} GROUP BY {day}"
+        for number, quantity in self._execute("hour", query, spans, account):
             yield number, int(quantity)
 
     def labelled_days(
@@ -60,7 +68,7 @@ class Hours:
             f"SELECT {day} AS day, u.label_id, u.outcome, sum(u.quantity) {self._from('day', _OF_ACCOUNT)}"
             " GROUP BY 1, 2, 3"
         )
-        for number, label, outcome, quantity in self._execute("day", query, start, end, account_id):
+        for number, label, outcome, quantity in self._execute("day", query, [(start, end)], account_id):
             yield number * DAY_US, label, outcome, int(quantity)
 
     def billable_labels(self, account_id: int, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -69,7 +77,7 @@ class Hours:
         query = (
             f"SELECT u.label_id, sum(u.quantity) {self._from('day', f'{_OF_ACCOUNT} {billable}')} GROUP BY 1"
         )
-        for label_id, quantity in self._execute("day", query, start, end, account_id):
+        for label_id, quantity in self._execute("day", query, [(start, end)], account_id):
             yield label_id, int(quantity)
 
     def by_day(self, account_ids: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -77,7 +85,9 @@ class Hours:
         columns = "u.account_id, u.day, u.outcome"
         query = f"SELECT {columns}, sum(u.quantity) {self._from('day', _OF_ACCOUNTS)} GROUP BY {columns}"
         for first, last in _stretches(account_ids):
-            for account_id, day, outcome, quantity in self._execute("day", query, start, end, first, last):
+            for account_id, day, outcome, quantity in self._execute(
+                "day", query, [(start, end)], first, last
+            ):
                 yield account_id, day, outcome, int(quantity)
 
     def by_account(self, start: int, end: int) -> dict[str, dict[Outcome, int]]:
@@ -95,9 +105,12 @@ class Hours:
 
     def _from(self, unit: Literal["hour", "day"], of: str) -> str:
         if self._connection.dialect.name == "postgresql":
-            return f"FROM {self._counted(unit)} u WHERE u.{unit} = ANY(CAST(:numbers AS int[])) {of}"
+            # What is settled is looked up number by number; what was put off has no order, and is read.
+            among = f"WHERE {unit} = ANY(ARRAY({_NUMBERS}))"
+            settled = counted("postgresql", unit, among)
+            return f"FROM {settled} u WHERE u.{unit} >= :low AND u.{unit} < :high {of}"
         # The hours lead, in a cross join: else all hours between the first and the last are read.
-        return f"FROM json_each(:numbers) n CROSS JOIN {self._counted(unit)} u ON u.{unit} = n.value {of}"
+        return f"FROM json_each(:numbers) n CROSS JOIN usage_{unit}s u ON u.{unit} = n.value {of}"
 
     def _counted(self, unit: Literal["hour", "day"]) -> str:
         return counted(self._connection.dialect.name, unit)
@@ -106,15 +119,22 @@ class Hours:
         self,
         unit: Literal["hour", "day"],
         query: str,
-        start: int,
-        end: int,
-        first: int,
+        spans: Sequence[Span],
+        first: int | str,
         last: int | None = None,
-    ) -> Iterator[Any]:
-        numbers = list(range(start // _WIDTHS[unit], end // _WIDTHS[unit]))
-        postgres = self._connection.dialect.name == "postgresql"
-        given = {"numbers": numbers if postgres else json.dumps(numbers), "first": first, "last": last}
-        return iter(self._connection.execute(sa.text(query), given).fetchall())
+    ) -> Sequence[Any]:
+        """Of spans in order, between which the account has nothing."""
+        if not spans:
+            return []
+        width = _WIDTHS[unit]
+        lows, highs = [[each[place] // width for each in spans] for place in (0, 1)]
+        given: dict[str, Any] = {"first": first, "last": last}
+        if self._connection.dialect.name == "postgresql":
+            given |= {"lows": lows, "highs": highs, "low": lows[0], "high": highs[-1]}
+        else:
+            numbers = [each for low, high in zip(lows, highs, strict=True) for each in range(low, high)]
+            given["numbers"] = json.dumps(numbers)
+        return self._connection.execute(sa.text(query), given).fetchall()
 
 
 def _stretches(account_ids: Sequence[int]) -> Iterator[tuple[int, int]]:

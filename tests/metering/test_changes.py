@@ -28,6 +28,8 @@ from tests.world import NOVEMBER_2, OCTOBER
 
 SEPTEMBER = Month.parse("2026-09")
 FROM, TO = SEPTEMBER.start, OCTOBER.end
+# Longer than what is looked up hour by hour: the months that have runs are asked for first.
+LONG_AGO, AT_LAST = Month.parse("2001-01").start, Month.parse("2031-01").start
 
 # Runs of two accounts, flows and months, on three days; of some, several things are said.
 _EVENTS = [
@@ -61,6 +63,9 @@ def answers(store: EventStore, cutoff: int) -> list[object]:
         found += [store.usage(account, FROM, TO, by=by) for by in ("hour", "day", "month")]
         found += [store.usage(account, FROM, TO, by=by, group_by="flow") for by in ("hour", "day", "month")]
         found.append(store.billable_days(account, FROM, TO))
+        for long in ((LONG_AGO, TO), (FROM, AT_LAST), (OCTOBER.start, AT_LAST), (AT_LAST, AT_LAST)):
+            found += [store.usage(account, *long, by=by) for by in ("hour", "day", "month")]
+            found.append(store.billable_days(account, *long))
         found.append(store.names_as_of(account, FROM, TO, None))
         found.append(store.unchanged_since(account, OCTOBER.start, TO, cutoff))
         found.append(store.usage(account, SEPTEMBER.start, SEPTEMBER.end).counts)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
+import sqlalchemy as sa
+
 from billing.api.usage import QuotaAnswer
+from billing.quota import quota_now
 from metering.period import parse_instant
+from metering.store.sql import SqlEventStore
 from tests.billing.api.client import Client, assert_problem
 from tests.billing.api.test_documents import assert_shape
 from tests.events import runs
+from tests.world import OCTOBER
 
 
 def test_what_is_left_of_the_month(client: Client) -> None:
@@ -69,3 +75,48 @@ def test_who_may_ask(client: Client) -> None:
     assert client.get("/v1/accounts/acme/quota", key=mine).status_code == 200
     assert_problem(client.get("/v1/accounts/acme/quota", key=other), 404)
     assert_problem(client.get("/v1/accounts/nobody/quota"), 404)
+
+
+def test_each_answer_costs_two_statements_and_is_of_now(client: Client) -> None:
+    """What was agreed, and what was counted; a plan's version never changes, and is asked for once. What was
+    acknowledged, or agreed, is in the next answer."""
+    world = client.world
+    world.instant = parse_instant("2026-10-15T12:00:00Z")
+    client.post("/v1/accounts", json={"id": "acme", "billing_from": "2026-10"})
+    said: list[str] = []
+
+    def asked() -> tuple[dict[str, object], int]:
+        said.clear()
+        return quota_now(world.service, "acme"), len(said)
+
+    asked()
+    sa.event.listen(world.engine, "before_cursor_execute", _noting(said))
+    for number in range(1, 9):  # beyond those from which on a statement is prepared
+        world.send(runs(1, prefix=f"r{number}-"))
+        answered, statements = asked()
+        assert (answered["used"], answered["plan"], statements) == (number, "starter@2021-02", 2), said
+    store = world.store
+    assert isinstance(store, SqlEventStore)
+    store.settle()
+    assert asked()[0]["used"] == 8
+    for plan in ("standard", "starter"):
+        change = {"plan": plan, "from": "2026-10"}
+        assert client.post("/v1/accounts/acme/plan", json=change).status_code == 200
+        assert str(asked()[0]["plan"]).startswith(f"{plan}@")
+    said.clear()
+    usage = store.usage("acme", OCTOBER.start, OCTOBER.end, by="hour")
+    assert (usage.counts.billable, len(said)) == (8, 1), said
+
+
+def test_an_account_that_nobody_knows(client: Client) -> None:
+    assert_problem(client.get("/v1/accounts/nobody/quota"), 404)
+
+
+def _noting(said: list[str]) -> Callable[..., None]:
+    """Notes statements, but for `BEGIN`, which SQLite is told by one."""
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement != "BEGIN":
+            said.append(statement)
+
+    return note
