@@ -23,7 +23,7 @@ _log = logging.getLogger("metering")
 
 # A second commit is prepared beside one that is under way once this part of a commit is waiting for it.
 PART_BESIDE = 10
-# What commits put off is done once it is much, or when nothing came for so long.
+# What commits put off is done beside them once it is much, or when nothing came for so long.
 SETTLED_AFTER_S = 0.25
 # Events that may wait for a commit before new batches are turned away.
 EVENTS_WAITING = 400_000
@@ -84,25 +84,28 @@ class _Batch(NamedTuple):
 class GroupCommit:
     """The writers of a process: as many threads as the store can use. Another one starts a commit beside one
     that is under way only where much is waiting; it prepares its events while the other waits for the
-    database and the disk. `clock` answers the current instant."""
+    database and the disk. One more thread does what commits put off, so that no batch waits for it. `clock`
+    answers the current instant."""
 
     def __init__(self, store: EventStore, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
         self._full = store.events_a_commit
-        self._changed = threading.Condition()
-        # What follows is read and written with `_changed` held.
+        held = threading.Lock()
+        self._changed = threading.Condition(held)
+        self._ended = threading.Condition(held)
+        # What follows is read and written with `held`.
         self._queue: deque[_Batch] = deque()
         self._queued = 0
         self._waiting = 0
         self._committing = 0
+        self._commits = 0
         self._closed = False
-        # Perhaps: a process may have ended before it did.
-        self._put_off = True
         self._threads = [
             threading.Thread(target=self._write, name=f"meter-writer-{number}", daemon=True)
             for number in range(store.writers)
         ]
+        self._threads.append(threading.Thread(target=self._keep_settled, name="meter-settler", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -150,29 +153,21 @@ class GroupCommit:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._ended.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _write(self) -> None:
-        while (batches := self._take()) is not None:
-            if batches:
-                self._commit(batches)
-                self._settle(if_much=True)
-            else:
-                self._settle()
+        while batches := self._take():
+            self._commit(batches)
 
-    def _take(self) -> list[_Batch] | None:
-        """The batches of the next commit; none of them when nothing came for a moment, or all is written,
-        while something is put off; None when nothing more will come."""
+    def _take(self) -> list[_Batch]:
+        """The batches of the next commit; none when nothing more will come."""
         with self._changed:
             while not self._may_start():
-                over = self._closed and not self._queue
-                waited = over or not self._changed.wait(SETTLED_AFTER_S if self._put_off else None)
-                if waited and self._put_off and not self._committing:
-                    self._put_off = False
+                if self._closed and not self._queue:
                     return []
-                if over:
-                    return None
+                self._changed.wait()
             batches: list[_Batch] = []
             size = 0
             while self._queue and size < self._full:
@@ -180,7 +175,6 @@ class GroupCommit:
                 size += batches[-1].quantity
             self._queued -= size
             self._committing += 1
-            self._put_off = True
             return batches
 
     def _may_start(self) -> bool:
@@ -210,7 +204,25 @@ class GroupCommit:
             else:
                 yield from (batch.prepared for batch in some)
 
-    def _settle(self, *, if_much: bool = False) -> None:
+    def _keep_settled(self) -> None:
+        """After each commit what is much, and all of it when nothing came for a moment, or all is written."""
+        seen, settled = 0, False  # perhaps: a process may have ended before it was
+        while True:
+            with self._changed:
+                came = self._ended.wait_for(
+                    lambda seen=seen: self._commits != seen or self._over(),  # type: ignore[misc]
+                    None if settled else SETTLED_AFTER_S,
+                )
+                seen, over = self._commits, self._over()
+                settled = (over or not came) and not self._committing
+            self._settle(if_much=not settled)
+            if over:
+                return
+
+    def _over(self) -> bool:
+        return self._closed and not self._queue and not self._committing
+
+    def _settle(self, *, if_much: bool) -> None:
         try:
             self._store.settle(if_much=if_much)
         except Exception:  # the thread must live; it is done with the next, and nobody is told less meanwhile
@@ -220,4 +232,6 @@ class GroupCommit:
         with self._changed:
             self._waiting -= quantity
             self._committing -= 1
+            self._commits += 1
             self._changed.notify_all()
+            self._ended.notify()

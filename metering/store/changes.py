@@ -88,7 +88,7 @@ def counted_months(dialect: str) -> sa.FromClause:
 
 
 # Held, alone, by who settles.
-_SETTLE_LOCK = 0x73657474  # "sett"
+SETTLE_LOCK = 0x73657474  # "sett"
 
 
 def _add(counter: str, key: Mapping[str, str], position: str = "") -> str:
@@ -118,5 +118,5 @@ days AS ({_add("usage_days", {"day": f"hour / {_HOURS_A_DAY}"} | _OF_LABEL)})
 def settle(connection: sa.Connection) -> None:
     """Add to the counters whatever was put off. Any number of processes may; they take turns."""
     if connection.scalar(sa.select(usage_changes.c.position).limit(1)) is not None:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SETTLE_LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETTLE_LOCK)))
         connection.exec_driver_sql(_SETTLE)

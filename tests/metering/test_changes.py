@@ -20,7 +20,7 @@ from metering.ingestion import GroupCommit
 from metering.outcome import Action
 from metering.period import HOUR_US, Month
 from metering.store import Correction, EventStore, tables
-from metering.store.changes import SETTLED_FROM
+from metering.store.changes import SETTLE_LOCK, SETTLED_FROM
 from metering.store.sql import SqlEventStore
 from tests.conftest import NewDatabase
 from tests.events import event, runs
@@ -166,6 +166,23 @@ def test_what_a_killed_process_left_is_settled_by_the_next(postgres_databases: N
     store.append(runs(5), NOVEMBER_2)
     assert waiting(store) == 1
     writer = GroupCommit(SqlEventStore(store.engine), lambda: NOVEMBER_2)
+    writer.close()
+    assert waiting(store) == 0
+
+
+def test_no_batch_waits_for_settling(postgres_databases: NewDatabase) -> None:
+    """Another process settles, for as long as it likes."""
+    store = SqlEventStore(postgres_databases())
+    writer, writers = GroupCommit(store, lambda: NOVEMBER_2), store.writers
+    held = runs(writers * SETTLED_FROM + 3)
+    with writing(store.engine) as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": SETTLE_LOCK})
+        for number in range(writers):
+            much = held[number * SETTLED_FROM : (number + 1) * SETTLED_FROM]
+            assert all(writer.submit(much).result(30))
+        for run in held[-3:]:
+            assert writer.submit([run]).result(30) == [True]
+        assert waiting(store) == writers + 3
     writer.close()
     assert waiting(store) == 0
 
