@@ -58,13 +58,13 @@ def make_engine(url: str) -> sa.Engine:
         parsed, connect_args=timeout, hide_parameters=True, execution_options={"file": file, "room": Room()}
     )
     # Before it connects, or SQLite would make an empty file where one was removed.
-    sa.event.listen(engine, "do_connect", lambda *_: file.check())
+    sa.event.listen(engine, "do_connect", lambda *_: file.connecting())
     sa.event.listen(engine, "connect", functools.partial(_prepare_sqlite, file))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(file: DatabaseFile, connection: Any, _record: object) -> None:
+def _prepare_sqlite(file: DatabaseFile, connection: Any, record: Any) -> None:
     try:
         file.opened()
     except DatabaseReplaced:
@@ -85,6 +85,7 @@ def _prepare_sqlite(file: DatabaseFile, connection: Any, _record: object) -> Non
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    file.check_log(connection, record.info)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -149,6 +150,11 @@ def _check_file(connection: sa.Connection) -> None:
     file: DatabaseFile | None = connection.get_execution_options().get("file")
     if file is not None:
         file.check()
+        file.check_log(_driver_connection(connection), connection.info)
+
+
+def _driver_connection(connection: sa.Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 @contextmanager

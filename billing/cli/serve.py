@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import socket
 from contextlib import suppress
 from typing import Annotated
@@ -49,6 +50,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             note(f"The schedule is on; the next billing run: {format_instant(next_billing_run(service))}")
         gc.collect()
         gc.freeze()  # what is there now stays: no need to look through it again
+        # Once it has stopped, uvicorn sends itself what stopped it, and SIGTERM would end the process before
+        # connections are closed: SQLite saves its log when the last one is.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         uvicorn.Server(config).run(sockets=[listener])
 
 

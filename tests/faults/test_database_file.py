@@ -4,6 +4,7 @@ is kept where nobody reads, and the service says what is wrong."""
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from billing.app import Service, make_service
 from billing.backup import back_up
 from metering.database import make_engine, reading, writing
-from metering.database_file import DatabaseReplaced
+from metering.database_file import DatabaseReplaced, LogReplaced
 from metering.settings import Settings
 from tests.faults.conftest import Serve
 from tests.faults.served import Load, Served, assert_kept
@@ -107,4 +108,58 @@ def test_a_commit_to_a_file_that_is_gone_is_not_acknowledged(tmp_path: Path) -> 
     with pytest.raises(DatabaseReplaced), engine.connect(), engine.connect(), engine.connect():
         raise AssertionError("SQLite makes a file where there is none")
     assert not path.exists()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_is_removed_or_replaced(tmp_path: Path, serve: Serve, replaced: bool) -> None:
+    """What the service has written is in a log that nobody else can open. Stopped in good order it saves it;
+    until then nothing is acknowledged."""
+    path, log = tmp_path / "billing.db", tmp_path / "billing.db-wal"
+    secret = set_up(path)
+    served = serve(f"sqlite:///{path}", secret)
+    load = Load(served)
+    with load.running():
+        load.wait_for(acknowledged=20)
+        if replaced:
+            (tmp_path / "other").write_bytes(b"")
+            (tmp_path / "other").replace(log)
+        else:
+            log.unlink()
+        load.wait_for(refused=20)
+    assert {answer.status for answer in load.refused} == {503}
+    says = "the log (-wal) of the database was removed or replaced while it was in use"
+    refused = served.post(1_000_000)
+    assert refused.status == 503 and says in refused.detail
+    ready = served.ask("GET", "/readyz")
+    assert ready.status == 503 and says in ready.detail
+    served.kill(signal.SIGTERM)
+    assert_there(path, load.acknowledged)
+    again = serve(f"sqlite:///{path}", secret)
+    assert again.send(1_000_001)
+    again.kill()
+    assert_there(path, {*load.acknowledged, 1_000_001})
+
+
+def test_a_log_that_sqlite_removes_by_itself_is_no_finding(tmp_path: Path) -> None:
+    """It does when the last connection is closed; the next one makes another."""
+    path = tmp_path / "one.db"
+    (tmp_path / "link.db").symlink_to(path)
+    engine = make_engine(f"sqlite:///{tmp_path / 'link.db'}")
+    for statement in ("CREATE TABLE things (name TEXT)", *["INSERT INTO things VALUES ('x')"] * 3):
+        with writing(engine) as connection:
+            connection.exec_driver_sql(statement)
+        assert (tmp_path / "one.db-wal").exists()
+        with reading(engine) as first, reading(engine) as second:
+            assert first.execute(sa.text("SELECT 1")).scalar() == second.execute(sa.text("SELECT 1")).scalar()
+        engine.dispose()
+        assert not (tmp_path / "one.db-wal").exists()
+    with pytest.raises(LogReplaced), writing(engine) as connection:
+        connection.exec_driver_sql("INSERT INTO things VALUES ('x')")
+        (tmp_path / "one.db-wal").unlink()
+        with pytest.raises(LogReplaced), reading(engine):  # another connection would make a log of its own
+            raise AssertionError
+    engine.dispose()
+    with reading(engine) as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM things")).scalar() == 4
     engine.dispose()
