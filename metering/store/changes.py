@@ -14,10 +14,13 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from metering.database import asking
 from metering.store.tables import usage_months
 
 # Of so many events at once: fewer keys an event are touched with more, and nobody is to wait long for it.
 SETTLED_FROM = 30_000
+# As often as it takes for what was settled to be small beside what was counted.
+SWEPT_EVERY = 8
 
 _HOURS_A_DAY = 24
 # What a row has for each change. Months are counted since 1970-01, hours since the epoch.
@@ -115,8 +118,19 @@ days AS ({_add("usage_days", {"day": f"hour / {_HOURS_A_DAY}"} | _OF_LABEL)})
 """
 
 
-def settle(connection: sa.Connection) -> None:
-    """Add to the counters whatever was put off. Any number of processes may; they take turns."""
-    if connection.scalar(sa.select(usage_changes.c.position).limit(1)) is not None:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETTLE_LOCK)))
-        connection.exec_driver_sql(_SETTLE)
+def settle(connection: sa.Connection) -> bool:
+    """Add to the counters whatever was put off; answers whether there was anything. Any number of processes
+    may; they take turns."""
+    if connection.scalar(sa.select(usage_changes.c.position).limit(1)) is None:
+        return False
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETTLE_LOCK)))
+    connection.exec_driver_sql(_SETTLE)
+    return True
+
+
+def sweep(engine: sa.Engine) -> None:
+    """Free the places of what was settled. By itself PostgreSQL does so up to a minute later, when there lies
+    what was put off of millions of events, and whoever asks reads past it. Nobody waits for it: it gives no
+    pages back, for which it would have to be alone, and does nothing where somebody else is at it."""
+    with asking(engine) as connection:
+        connection.exec_driver_sql("VACUUM (SKIP_LOCKED, TRUNCATE off) usage_changes")

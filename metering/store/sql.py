@@ -19,7 +19,7 @@ from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Noting, Place, Verdict, run_key
-from metering.store.changes import SETTLED_FROM, settle
+from metering.store.changes import SETTLED_FROM, SWEPT_EVERY, settle, sweep
 from metering.store.counters import Counters
 from metering.store.durations import days_at, run_durations
 from metering.store.held import held_runs
@@ -45,6 +45,8 @@ class SqlEventStore:
         self._counters = Counters(engine, self._names)
         # Events whose counts were put off by this process, about: threads may count at the same time.
         self._put_off = 0
+        # How often this process settled since it swept.
+        self._unswept = 0
 
     @property
     def writers(self) -> int:
@@ -262,7 +264,11 @@ class SqlEventStore:
             return
         self._put_off = 0
         with writing(self.engine) as connection:
-            settle(connection)
+            settled = settle(connection)
+        self._unswept += settled
+        if self._unswept and (not if_much or self._unswept >= SWEPT_EVERY):
+            self._unswept = 0
+            sweep(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -129,6 +129,19 @@ def test_who_reads_while_it_is_settled_sees_every_run_once(postgres_databases: N
     assert waiting(store) == 0
 
 
+def test_what_was_settled_leaves_its_place_to_the_next(postgres_databases: NewDatabase) -> None:
+    store = SqlEventStore(postgres_databases())
+    sizes = []
+    for number in range(12):
+        batch = [event(f"run-{number}-{flow}", flow=f"flow-{flow}") for flow in range(1500)]
+        store.append(batch, NOVEMBER_2)
+        store.settle()
+        with store.engine.connect() as connection:
+            sizes.append(connection.scalar(sa.text("SELECT pg_total_relation_size('usage_changes')")))
+    assert sizes[-1] <= 2 * sizes[0], sizes
+    assert store.usage("acme", FROM, TO).counts.billable == 12 * 1500
+
+
 def test_several_settle_at_once_and_count_once(postgres_databases: NewDatabase) -> None:
     stores = [SqlEventStore(postgres_databases())]
     stores += [SqlEventStore(stores[0].engine) for _ in range(3)]
