@@ -115,16 +115,27 @@ TAMPERED: dict[str, tuple[Change, str]] = {
         lambda invoice, _: invoice["lines"].append(invoice["lines"][5] | _LARGE),
         "Account credit",
     ),
-    "an invented line": (_add(kind="other", description="Other"), "DOES NOT HOLD (a line of kind other)"),
-    "an instalment": (_add(kind="instalment", description="Instalment 1"), "a line of kind instalment"),
-    "a line of no kind": (_line(1, kind="contract"), "DOES NOT HOLD (a line of kind contract)"),
-    "another kind of runs": (_line(1, kind="on_demand"), "a line of kind on_demand"),
+    "an invented line": (_add(kind="other", description="Other"), "DOES NOT HOLD (of kind 'other')"),
+    "an instalment": (_add(kind="instalment", description="Instalment 1"), "of kind 'instalment'"),
+    "a line of no kind": (_line(1, kind="contract"), "DOES NOT HOLD (of kind 'contract')"),
+    "another kind of runs": (_line(1, kind="on_demand"), "of kind 'on_demand'"),
     "a discount twice": (
         lambda invoice, _: invoice["lines"].insert(3, invoice["lines"][2]),
         "Program academia",
     ),
     "an invoice for a contract": (
         lambda invoice, _: invoice.update(kind="contract", lines=invoice["lines"][:2], total=150),
+        "Brackets, of usage alone",
+    ),
+    "a day that makes up for another": (
+        lambda invoice, _: (
+            invoice["usage_by_day"].update({"2026-11-04": {"failed": -5}}),
+            invoice["not_billed"].update(failed=2),
+        ),
+        "Each day has as many task runs",
+    ),
+    "an invoice of no kind and no lines": (
+        lambda invoice, _: invoice.update(kind="other", brackets=[], lines=[], total=0),
         "Brackets, of usage alone",
     ),
     "an invoice of no kind": (lambda invoice, _: invoice.update(kind="other"), "Brackets, of usage alone"),

@@ -122,7 +122,8 @@ def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> 
     done = verify(tmp_path, *everything)
     assert (done.returncode, done.stderr) == (3, ""), done.stdout
     assert done.stdout.splitlines() == [
-        "holds: The period is the calendar month with which the number begins.",
+        "holds: The period is a calendar month.",
+        "holds: The number begins with it.",
         "holds: The run list has the SHA-256 of the invoice.",
         "holds: The run list begins with its header.",
         "holds: Every line is a task run, a time and a duration.",
@@ -140,22 +141,22 @@ def test_an_invoice_with_every_term_holds(everything: Files, tmp_path: Path) -> 
         "holds: 10,601 were billable, day by day and all.",
         "holds: 0 were drawn from committed runs.",
         "holds: Brackets, of usage alone, ascend; only the last is open; no price is negative.",
-        "holds: 10,601 task runs by starter@2021-02, USD each: 10,000 at 0, 601 at 0.0025.",
+        "holds: 10,601 task runs by 'starter@2021-02', USD each: 10,000 at 0, 601 at 0.0025.",
         "holds: The kinds of lines are in their order.",
-        "holds: Rounded once, half up: Task runs 1 to 10,000 (free).",
-        "holds: After 0, 0 for: Task runs 1 to 10,000 (free).",
-        "holds: Rounded once, half up: Task runs 10,001 to 10,601 at 0.0025 USD each.",
-        "holds: After 0, 150 for: Task runs 10,001 to 10,601 at 0.0025 USD each.",
-        "holds: Rounded once, half up: Program academia: 12.5% off 1.50 USD.",
-        "holds: After 150, -19 for: Program academia: 12.5% off 1.50 USD.",
-        "holds: Rounded once, half up: Price protection: at most 1.00 USD a month, ends on 2027-01-01.",
-        "holds: After 131, -31 for: Price protection: at most 1.00 USD a month, ends on 2027-01-01.",
-        "holds: Rounded once, half up: Adjustment for 2026-10: 200 task runs more.",
-        "NOT CHECKED: After 100, 50 for: Adjustment for 2026-10: 200 task runs more.",
-        "holds: Rounded once, half up: Account credit: an outage.",
-        "holds: After 150, -30 for: Account credit: an outage.",
+        "holds: Rounded once, half up: 'Task runs 1 to 10,000 (free)'.",
+        "holds: After 0, 0 for: 'Task runs 1 to 10,000 (free)'.",
+        "holds: Rounded once, half up: 'Task runs 10,001 to 10,601 at 0.0025 USD each'.",
+        "holds: After 0, 150 for: 'Task runs 10,001 to 10,601 at 0.0025 USD each'.",
+        "holds: Rounded once, half up: 'Program academia: 12.5% off 1.50 USD'.",
+        "holds: After 150, -19 for: 'Program academia: 12.5% off 1.50 USD'.",
+        "holds: Rounded once, half up: 'Price protection: at most 1.00 USD a month, ends on 2027-01-01'.",
+        "holds: After 131, -31 for: 'Price protection: at most 1.00 USD a month, ends on 2027-01-01'.",
+        "holds: Rounded once, half up: 'Adjustment for 2026-10: 200 task runs more'.",
+        "NOT CHECKED: After 100, 50 for: 'Adjustment for 2026-10: 200 task runs more'.",
+        "holds: Rounded once, half up: 'Account credit: an outage'.",
+        "holds: After 150, -30 for: 'Account credit: an outage'.",
         "holds: The lines sum to the total, 120.",
-        "2026-11-000001 (finalized): 32 hold, 0 do not, 1 not checked.",
+        "2026-11-000001 (finalized): 33 hold, 0 do not, 1 not checked.",
     ]
 
 
@@ -167,7 +168,7 @@ def test_an_invoice_without_lines_of_other_documents_holds_whole(tmp_path: Path,
     done = verify(tmp_path, invoice, everything.runs)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (
         0,
-        "2026-11-000001 (finalized): 31 hold, 0 do not, 0 not checked.",
+        "2026-11-000001 (finalized): 32 hold, 0 do not, 0 not checked.",
     )
 
 
@@ -193,6 +194,8 @@ def test_what_was_changed_is_found(everything: Files, tmp_path: Path, name: str)
         (["runs.csv", "runs.csv"], "JSONDecodeError"),
         (["list.json", "runs.csv"], "TypeError"),
         (["empty.json", "runs.csv"], "KeyError('kind')"),
+        (["deep.json", "runs.csv"], "RecursionError"),
+        (["invoice.json", "never.csv"], "day is out of range"),
     ],
 )
 def test_wrong_usage_is_told_in_a_line(
@@ -202,6 +205,8 @@ def test_wrong_usage_is_told_in_a_line(
     (tmp_path / "runs.csv").write_bytes(everything.runs)
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "empty.json").write_text("{}")
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    (tmp_path / "never.csv").write_bytes(everything.runs.replace(b"2026-11-05T", b"2026-11-31T", 1))
     done = subprocess.run(
         [sys.executable, "-I", "-S", SCRIPT, *arguments],
         cwd=tmp_path,
@@ -216,6 +221,16 @@ def test_wrong_usage_is_told_in_a_line(
         "python3 verify_invoice.py INVOICE.json RUNS.csv; these are not: "
     )
     assert says in line
+
+
+def test_a_name_forges_no_sentence(everything: Files, tmp_path: Path) -> None:
+    """Whatever is written in it, and whatever the terminal can show."""
+    invoice = copy.deepcopy(everything.invoice)
+    invoice["lines"][4]["description"] = "\ud800 late\nholds: everything."
+    done = verify(tmp_path, invoice, everything.runs)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "holds: everything." not in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) == len(verify(tmp_path, *everything).stdout.splitlines())
 
 
 def test_it_agrees_with_coreutils(everything: Files, tmp_path: Path) -> None:
