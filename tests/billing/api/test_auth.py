@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -112,6 +113,7 @@ BODIES: dict[str, Any] = {
 }
 
 
+@functools.cache
 def routes() -> list[tuple[str, str]]:
     """Every method and path of the application, as its own description has them."""
     described = make_app(make_service(Settings(_env_file=None))).openapi()["paths"]

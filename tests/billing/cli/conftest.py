@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,22 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The SQLite file that `billing init` makes."""
+    path = tmp_path_factory.mktemp("initialised") / "billing.db"
+    Cli(f"sqlite:///{path}").done("init")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.read_bytes()
+
+
 @pytest.fixture
-def cli(folder: Path) -> Cli:
+def cli(folder: Path, initialised: bytes) -> Cli:
     """On an initialised SQLite database."""
-    made = Cli(f"sqlite:///{folder / 'billing.db'}")
-    made.done("init")
-    return made
+    path = folder / "billing.db"
+    path.write_bytes(initialised)
+    return Cli(f"sqlite:///{path}")
 
 
 @pytest.fixture
