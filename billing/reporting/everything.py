@@ -26,12 +26,14 @@ _PAGE = 1000
 @dataclass(frozen=True, slots=True)
 class Proved:
     """`invoices` were computed again, `differing` of them come to something else. `beside`: what is wrong
-    with what is kept beside them."""
+    with what is kept beside them. `drafts` were not: what they come to is no claim, and the next run makes
+    them anew."""
 
     invoices: int
     differing: tuple[Verification, ...]
     trail: Verified
     beside: tuple[Finding, ...] = ()
+    drafts: int = 0
 
     @property
     def ok(self) -> bool:
@@ -42,6 +44,7 @@ class Proved:
         return {
             "ok": self.ok,
             "invoices": self.invoices,
+            "drafts": self.drafts,
             "differing": [each.to_data() for each in self.differing],
             "audit": self.trail.to_data(),
             "findings": [each.to_data() for each in self.beside],
@@ -57,9 +60,9 @@ def prove(
     counters: bool = False,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Proved:
-    """Every invoice, or those of a month, computed again from the events as of its cutoff, and the audit
-    trail and what is kept beside. `counters`: all task runs are counted again as well, and
-    the counters compared with them. `progress` is told how many invoices are done. Raises Invalid for a seal
+    """Every issued invoice, or those of a month, computed again from the events as of its cutoff, and the
+    audit trail and what is kept beside. `counters`: all task runs are counted again as well, and the counters
+    compared with them. `progress` is told how many invoices are done. Raises Invalid for a seal
     that can be none, Refused where events are in ClickHouse and the counters are asked for."""
     if counters and not isinstance(store, SqlEventStore):
         raise Refused("events are in ClickHouse, which counts by itself: there are no counters to compare")
@@ -73,9 +76,10 @@ def prove(
         progress(count)
     with reading_anything(engine) as connection:
         beside = list(check(connection))
+        drafts = invoice_ids.drafts(connection, month=month)
     if counters:
         beside += _miscounted(engine, store)
-    return Proved(count, tuple(differing), trail, tuple(beside))
+    return Proved(count, tuple(differing), trail, tuple(beside), drafts)
 
 
 def _miscounted(engine: sa.Engine, store: EventStore) -> Iterator[Finding]:

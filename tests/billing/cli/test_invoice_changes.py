@@ -127,6 +127,23 @@ def test_drafts_are_approved(month: Cli) -> None:
     assert "2024-03 has no drafts" in month("invoices", "approve", "--month", "2024-03").error
 
 
+def test_a_draft_that_would_be_another_now_is_no_difference(month: Cli) -> None:
+    (draft,) = month.json("run", "2024-03", "--early")["invoices"]
+    month.done("accounts", "credit", "acme", "3.00", "--reason", "sorry")
+    proved = month.json("prove")
+    assert (proved["ok"], proved["invoices"], proved["drafts"], proved["differing"]) == (True, 0, 1, [])
+    assert month.json("prove", "--month", "2024-04")["drafts"] == 0
+    said = month.done("prove").out.splitlines()
+    assert said[:2] == [
+        "0 invoices computed again from their events, 0 differ",
+        "1 draft, made anew by the next run",
+    ]
+    assert month("invoices", "verify", draft["id"]).code == 1  # who asks for it is told
+    month.done("run", "2024-03")
+    proved = month.json("prove")
+    assert (proved["ok"], proved["invoices"], proved["drafts"]) == (True, 1, 0)
+
+
 def test_a_month_of_drafts_is_approved_and_sent(month: Cli, sandbox: RunningSandbox) -> None:
     month.done("run", "2024-03", "--early")
     done = month.done("invoices", "approve", "--month", "2024-03")
