@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from billing.audit.entry import Finding
+from billing.audit.entry import Finding, readable
 from billing.audit.verification import Verified
 from billing.audit.verification import verify as verify_trail
 from billing.errors import Refused
 from billing.reporting.beside import check
-from billing.reporting.proof import Verification, verify
+from billing.reporting.proof import Verification, in_words, verify
 from billing.repository import invoice_ids
 from metering.database import reading, reading_anything
 from metering.period import Month
 from metering.store import EventStore
-from metering.store.recount import miscounts, unnamed_buckets
+from metering.store.recount import miscounts, no_months, strays, unnamed_buckets
 from metering.store.sql import SqlEventStore
 
 _PAGE = 1000
@@ -85,10 +85,20 @@ def prove(
 def _miscounted(engine: sa.Engine, store: EventStore) -> Iterator[Finding]:
     if unnamed := unnamed_buckets(engine):
         yield Finding(f"task runs of {unnamed} buckets are found by nobody: run_buckets does not name them")
+    for stray in strays(engine):
+        where = ", ".join(stray.tables)
+        yield Finding(f"meter_accounts has no account {stray.number}, of which there is something in {where}")
+    for number in no_months(engine):
+        yield Finding(f"counters, or run_buckets, are of a month {readable(number)}, which there is not")
     for each in miscounts(engine, store):
-        which = ", ".join(f"usage_{unit}s" for unit in each.units)
-        says = f"the counters of {each.account} for {each.month} are not what its task runs come to: {which}"
-        yield Finding(says, subject=each.account)
+        account = readable(each.account)
+        if each.unreadable is not None:
+            why = in_words(each.unreadable)
+            says = f"the task runs of {account} for {each.month} cannot be read, and were not counted ({why})"
+        else:
+            which = ", ".join(f"usage_{unit}s" for unit in each.units)
+            says = f"the counters of {account} for {each.month} are not what its task runs come to: {which}"
+        yield Finding(says, subject=account)
 
 
 def _each_id(engine: sa.Engine, month: Month | None) -> Iterator[str]:
