@@ -59,6 +59,7 @@ def prove(
             month=month,
             seal=seal,
             counters=counters,
+            now=service.now(),
             progress=lambda count: show(count, None),
         )
     if as_json:

@@ -58,12 +58,14 @@ def prove(
     month: Month | None = None,
     seal: str | None = None,
     counters: bool = False,
+    now: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Proved:
     """Every issued invoice, or those of a month, computed again from the events as of its cutoff, and the
     audit trail and what is kept beside. `counters`: all task runs are counted again as well, and the counters
-    compared with them. `progress` is told how many invoices are done. Raises Invalid for a seal
-    that can be none, Refused where events are in ClickHouse and the counters are asked for."""
+    compared with them. `now`: an instant; None: what is later is not looked for. `progress` is told how many
+    invoices are done. Raises Invalid for a seal that can be none, Refused where events are in ClickHouse and
+    the counters are asked for."""
     if counters and not isinstance(store, SqlEventStore):
         raise Refused("events are in ClickHouse, which counts by itself: there are no counters to compare")
     trail = verify_trail(engine, seal)
@@ -75,7 +77,7 @@ def prove(
         count += 1
         progress(count)
     with reading_anything(engine) as connection:
-        beside = list(check(connection))
+        beside = list(check(connection, now))
         drafts = invoice_ids.drafts(connection, month=month)
     if counters:
         beside += _miscounted(engine, store)
