@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from billing.payments.stripe_sandbox import RunningSandbox, running_sandbox
+from metering.database import make_engine
 from tests.billing.cli.conftest import Cli, event, lines
 from tests.settled import stripe_client
 
@@ -142,6 +144,23 @@ def test_a_draft_that_would_be_another_now_is_no_difference(month: Cli) -> None:
     month.done("run", "2024-03")
     proved = month.json("prove")
     assert (proved["ok"], proved["invoices"], proved["drafts"]) == (True, 1, 0)
+
+
+@pytest.mark.behind_the_back
+def test_a_row_that_refers_to_what_is_to_be_replaced_is_said_to_be_in_the_way(month: Cli) -> None:
+    (draft,) = month.json("run", "2024-03", "--early")["invoices"]
+    with make_engine(month.env["BILLING_DATABASE_URL"]).begin() as connection:
+        forged = sa.text("INSERT INTO invoice_payments VALUES (:id, 1, 5, 7)")
+        connection.execute(forged, {"id": draft["id"]})
+    outcome = month("run", "2024-03")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == (  # after the log's
+        "billing: the database: FOREIGN KEY constraint failed; it holds something that refers to what is to"
+        " be replaced, or that stands in its place, which the service did not put there; see: billing prove"
+    )
+    proved = month("prove")
+    assert proved.code == 1
+    assert f"the payments of invoice {draft['id']} come to 5, and it says 0" in proved.out
 
 
 def test_a_month_of_drafts_is_approved_and_sent(month: Cli, sandbox: RunningSandbox) -> None:
