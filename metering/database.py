@@ -271,6 +271,13 @@ def reading_anything(engine: sa.Engine) -> Iterator[sa.Connection]:
             driver.text_factory = str
 
 
+# What it comes to where something that is stored is not what this service writes. A database that does not
+# answer is none of them.
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
+
 def is_no_text(error: BaseException) -> bool:
     """Whether what was to be read is no text, though it is stored as one (SQLite)."""
     return isinstance(error, sa.exc.DBAPIError) and "Could not decode to UTF-8" in str(error.orig)

@@ -8,15 +8,14 @@ import sqlalchemy as sa
 
 from billing.access import create_key
 from billing.api.examples import CONTRACT
+from billing.corrections import correct
 from billing.downgrade import TakenBack, take_back
 from billing.errors import Invalid, Refused
 from billing.invoices import list_invoices
 from billing.reporting.everything import prove
 from billing.reporting.proof import invoice_run_list
 from billing.schema import is_current
-from metering.outcome import Action
 from metering.period import HOUR_US, parse_instant
-from metering.store import Correction
 from tests.billing.api.client import running
 from tests.events import event, runs
 from tests.world import OCTOBER, World
@@ -114,7 +113,8 @@ def test_what_was_lost_is_in_the_trail(world: World) -> None:
 def test_what_cannot_be_is_said(world: World) -> None:
     with pytest.raises(Invalid, match="no revision '13'; known: 0001, 0002"):
         take_back(world.engine, "13", now=world.instant)
-    world.store.correct("acme", ["run-0000003"], Correction(Action.REVERSE, "x", "ann"), world.instant)
+    run = ["run-0000003"]
+    correct(world.engine, world.store, "acme", run, "reverse", "x", author="ann", now=world.instant)
     with pytest.raises(Refused, match="0008 cannot be taken back: task runs were corrected"):
         take_back(world.engine, "0007", now=world.instant, may_lose=True)
     assert is_current(world.engine)

@@ -126,7 +126,7 @@ def _of_files(error: Exception) -> Problem | None:
 def _of_libraries(error: Exception) -> Problem | None:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, IntegrityError
 
     from billing.moving.closing import is_closed
 
@@ -139,6 +139,10 @@ def _of_libraries(error: Exception) -> Problem | None:
         return Problem(_line(error), USAGE)
     if is_closed(error):
         return Problem(f"the database: {_line(getattr(error, 'orig', error))}", USAGE)
+    if isinstance(error, IntegrityError):
+        why = "it holds something that refers to what is to be replaced, or that stands in its place"
+        which = "which the service did not put there; see: billing prove"
+        return Problem(f"the database: {_line(error.orig)}; {why}, {which}", LOOK)
     if isinstance(error, DBAPIError):
         return Problem(f"the database: {_line(error.orig)}; check BILLING_DATABASE_URL and the server", USAGE)
     return None

@@ -47,9 +47,9 @@ def prove(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute every invoice again from its events, and check the audit trail against all that it tells of,
-    numbers for gaps, that all that is owed is sent or was, and the record of corrections; exit 1 if anything
-    differs. For after a restore, a move or an upgrade."""
+    """Compute every issued invoice again from its events, and check the audit trail against all that it
+    tells of, numbers for gaps, that all that is owed is sent or was, and the record of corrections; exit 1 if
+    anything differs. For after a restore, a move or an upgrade."""
     from billing.reporting.everything import prove as prove_all
 
     with open_service() as service, progress("proving", unit="count") as show:
@@ -59,6 +59,7 @@ def prove(
             month=month,
             seal=seal,
             counters=counters,
+            now=service.now(),
             progress=lambda count: show(count, None),
         )
     if as_json:
@@ -66,6 +67,8 @@ def prove(
     else:
         differing = len(done.differing)
         say(f"{done.invoices:,} invoices computed again from their events, {differing:,} differ")
+        if done.drafts:
+            say(f"{done.drafts:,} draft{'s' * (done.drafts > 1)}, made anew by the next run")
         for each in done.differing:
             say(f"  {each.id}: {', '.join(difference.field for difference in each.differences)}")
         say(

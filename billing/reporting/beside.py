@@ -1,5 +1,5 @@
 """What is kept beside invoices and the trail, and follows from them: numbers without gaps, what is to be
-sent, and the record of corrections, of which the trail has who and why."""
+sent, the record of corrections, of which the trail has who and why, and the parts of payments."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from billing.audit.entry import Finding, readable
-from billing.reporting import corrections_record
+from billing.reporting import corrections_record, paid_record
 from billing.repository import audit, beside, by_itself
 from billing.repository.stripe_addresses import check_of
 
 
-def check(connection: sa.Connection) -> Iterator[Finding]:
+def check(connection: sa.Connection, now: int | None = None) -> Iterator[Finding]:
+    """`now`: an instant, after which nothing can have been paid; None: that is not looked at."""
     yield from _numbers(connection)
     yield from _intents(connection)
     yield from _voids(connection)
     yield from _links(connection)
     yield from _places(connection)
     yield from corrections_record.check(connection)
+    yield from paid_record.check(connection, now)
     yield from _by_itself(connection)
 
 

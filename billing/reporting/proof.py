@@ -19,7 +19,7 @@ from billing.pricing.invoice import compose
 from billing.repository import books, invoice_ids, plans
 from billing.repository.invoices import Invoice
 from billing.terms import get_account
-from metering.database import is_no_text, reading
+from metering.database import UNREADABLE, is_no_text, reading
 from metering.period import day_of
 from metering.run_list import month_usage, run_list
 from metering.store import EventStore
@@ -92,12 +92,7 @@ def sendable(lines: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(held)
 
 
-# What it comes to where something that is stored is not what this service writes. A database, or an event
-# store, that does not answer is none of them.
-_DAMAGED = (
-    ArithmeticError, AssertionError, AttributeError, BillingError, LookupError, RecursionError, TypeError,
-    ValueError,
-)  # fmt: skip
+_DAMAGED = (*UNREADABLE, BillingError)
 
 
 def verify(
@@ -121,10 +116,15 @@ def verify(
 
 
 def _unreadable(invoice_id: str, error: Exception) -> Verification:
-    says = " ".join(readable(getattr(error, "orig", error)).split())
     log.warning("an invoice cannot be computed again", invoice=invoice_id, exc_info=error)
-    stored = f"the invoice, or what it is computed from, cannot be read ({type(error).__name__}: {says})"
+    stored = f"the invoice, or what it is computed from, cannot be read ({in_words(error)})"
     return Verification(invoice_id, (Difference("document", stored, None),))
+
+
+def in_words(error: Exception) -> str:
+    """What could not be read, in one line."""
+    says = " ".join(readable(getattr(error, "orig", error)).split())
+    return f"{type(error).__name__}: {says}"
 
 
 def _verify(engine: sa.Engine, store: EventStore, invoice_id: str) -> Verification:

@@ -12,7 +12,7 @@ from billing.stripe_tables import collections, invoice_payments, invoice_reversa
 from billing.tables import credit_notes, invoices
 
 # A refund that failed, or was taken back, went nowhere; of disputes only those count that are lost.
-_GONE = {"refund": ("succeeded", "pending", "requires_action"), "dispute": ("lost",)}
+GONE = {"refund": ("succeeded", "pending", "requires_action"), "dispute": ("lost",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def put_records(connection: sa.Connection, invoice_id: str, found: Iterable[Reco
         change = stripe_records.update().where(stripe_records.c.id == each.id).values(**values)
         if connection.execute(change).rowcount == 0:
             connection.execute(stripe_records.insert().values(**values))
-        if each.kind in _GONE:
+        if each.kind in GONE:
             _note_reversal(connection, invoice_id, each, now)
 
 
@@ -170,7 +170,7 @@ def _note_reversal(connection: sa.Connection, invoice_id: str, each: Record, now
     columns = invoice_reversals.c
     noted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(columns.amount), 0))
     before, sum_before = connection.execute(noted.where(columns.record_id == each.id)).one()
-    amount = (each.amount if each.status in _GONE[each.kind] else 0) - int(sum_before)
+    amount = (each.amount if each.status in GONE[each.kind] else 0) - int(sum_before)
     if amount:
         new = {"number": before + 1, "kind": each.kind, "amount": amount, "at": now}
         connection.execute(invoice_reversals.insert().values(record_id=each.id, invoice_id=invoice_id, **new))

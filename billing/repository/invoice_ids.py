@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -27,6 +27,16 @@ def find(connection: sa.Connection, id_or_number: str) -> Found | None:
 def ids(
     connection: sa.Connection, *, month: Month | None = None, after: str | None = None, limit: int
 ) -> list[str]:
-    """All, or those of a month, in the order in which they were made."""
-    query = having(sa.select(invoices.c.id), {invoices.c.month: None if month is None else str(month)})
-    return list(connection.scalars(page_of(query, invoices.c.id, Page(after, limit))))
+    """Of all that were issued, or those of a month, in the order in which they were made."""
+    issued = having(sa.select(invoices.c.id), _in_month(month)).where(invoices.c.status != "draft")
+    return list(connection.scalars(page_of(issued, invoices.c.id, Page(after, limit))))
+
+
+def drafts(connection: sa.Connection, *, month: Month | None = None) -> int:
+    """How many there are, or of a month."""
+    query = having(sa.select(sa.func.count()).select_from(invoices), _in_month(month))
+    return connection.scalar(query.where(invoices.c.status == "draft")) or 0
+
+
+def _in_month(month: Month | None) -> dict[sa.Column[Any], str | None]:
+    return {invoices.c.month: None if month is None else str(month)}

@@ -15,7 +15,7 @@ from metering.database import reading
 from metering.outcome import Action
 from metering.period import Month
 from metering.store import run_key
-from metering.store.tables import accounts, corrections
+from metering.store.tables import accounts, commits, corrections
 
 # Accounts or keys that one query asks for.
 _PART = 1000
@@ -83,6 +83,14 @@ def every(connection: sa.Connection) -> Iterator[Recorded]:
     for page in answer.partitions():
         for row in page:
             yield _recorded(row)
+
+
+def committed(connection: sa.Connection) -> dict[int, int]:
+    """When what is at each position of the record was committed, as the list of commits has it, which it is
+    written to in the same transaction. Without those of which there is no commit."""
+    record = sa.select(corrections.c.position)
+    query = sa.select(commits.c.position, commits.c.committed_at).where(commits.c.position.in_(record))
+    return {row.position: row.committed_at for row in connection.execute(query)}
 
 
 def at_position(connection: sa.Connection, position: int) -> list[Recorded]:

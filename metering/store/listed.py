@@ -36,7 +36,7 @@ def listed_runs(
     from_id: str = "",
 ) -> Iterator[Run]:
     """All runs of the account whose id is not before `from_id`, ascending by the bytes of their id.
-    Streams."""
+    Streams. Raises LookupError for one that has a label which is not among them."""
     merged = _merged(connection, account_id, labels, asked, as_sent, from_id)
     begin = from_id.encode()
     return merged if not begin else (run for run in merged if run.task_run_id.encode() >= begin)
@@ -168,9 +168,12 @@ def _plain(account_id: int, asked: Question) -> tuple[sa.ColumnElement[bool], ..
 
 
 def _run(row: sa.Row[Any], labels: Mapping[int, Label]) -> Run:
-    label = labels[row.label_id]
+    name = run_key.decode(bytes(row.run_key))
+    label = labels.get(row.label_id)
+    if label is None:
+        raise LookupError(f"task run {name} has the label {row.label_id}, which its account does not have")
     return Run(
-        run_key.decode(bytes(row.run_key)),
+        name,
         Outcome(row.outcome),
         row.ended_at,
         row.duration_us,

@@ -14,6 +14,7 @@ from billing.invoices import list_invoices
 from billing.reporting.everything import prove
 from billing.reporting.proof import verify as verify_invoice
 from billing.repository.audit import Wanted
+from metering.store.sql import SqlEventStore
 from tests.billing.months import dollars
 from tests.conftest import NewDatabase
 from tests.events import runs
@@ -132,6 +133,57 @@ def test_an_invoice_that_cannot_be_read_differs_and_the_others_are_proved(
     proved = prove(world.engine, world.store)
     assert [each.id for each in proved.differing] == [mine.id]
     assert proved.invoices == 2 and proved.trail.count
+
+
+METER = [
+    (
+        "DELETE FROM meter_labels WHERE id = (SELECT max(id) FROM meter_labels)",
+        "the task runs of other for 2026-10 cannot be read, and were not counted (LookupError: task run "
+        "run-0000000 has the label 2, which its account does not have)",
+    ),
+    (
+        "DELETE FROM meter_accounts WHERE id = 2",
+        "meter_accounts has no account 2, of which there is something in task_runs, usage_hours, usage_days, "
+        "usage_months",
+    ),
+    (
+        "UPDATE task_runs SET label_id = 999 WHERE account_id = 2 AND run_key IN (SELECT max(run_key) FROM "
+        "task_runs WHERE account_id = 2)",
+        "the task runs of other for 2026-10 cannot be read, and were not counted (LookupError: task run "
+        "run-0000001 has the label 999, which its account does not have)",
+    ),
+    (
+        "UPDATE task_runs SET label_id = (SELECT min(id) FROM meter_labels) WHERE account_id = 2",
+        "the task runs of other for 2026-10 cannot be read, and were not counted (LookupError: task run "
+        "run-0000000 has the label 1, which its account does not have)",
+    ),
+    (
+        "UPDATE task_runs SET account_id = 999 WHERE account_id = 2",
+        "meter_accounts has no account 999, of which there is something in task_runs",
+    ),
+    (
+        "UPDATE task_runs SET outcome = 99 WHERE account_id = 2",
+        "the task runs of other for 2026-10 cannot be read, and were not counted (ValueError: 99 is not a "
+        "valid Outcome)",
+    ),
+    (
+        "UPDATE usage_months SET month = 999999 WHERE account_id = 2",
+        "counters, or run_buckets, are of a month 999999, which there is not",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "says"), METER)
+def test_what_of_the_meter_cannot_be_read_is_a_finding(world: World, statement: str, says: str) -> None:
+    """And the other account is counted."""
+    world.store.settle()  # type: ignore[attr-defined]
+    assert prove(world.engine, world.store, counters=True).ok
+    rewrite(world, statement, "UPDATE usage_hours SET quantity = quantity + 1 WHERE account_id = 1")
+    proved = prove(world.engine, SqlEventStore(world.engine), counters=True)
+    assert proved.invoices == 2
+    found = [each.says for each in proved.beside]
+    assert says in found, found
+    assert "the counters of acme for 2026-10 are not what its task runs come to: usage_hours" in found
 
 
 class TestSQLite:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from billing.payments.stripe_sandbox import RunningSandbox, running_sandbox
+from metering.database import make_engine
 from tests.billing.cli.conftest import Cli, event, lines
 from tests.settled import stripe_client
 
@@ -125,6 +127,40 @@ def test_drafts_are_approved(month: Cli) -> None:
     assert outcome.error == f"billing: invoice {FIRST} is no draft: it is finalized"
     assert "name one draft by its ID" in month("invoices", "approve").error
     assert "2024-03 has no drafts" in month("invoices", "approve", "--month", "2024-03").error
+
+
+def test_a_draft_that_would_be_another_now_is_no_difference(month: Cli) -> None:
+    (draft,) = month.json("run", "2024-03", "--early")["invoices"]
+    month.done("accounts", "credit", "acme", "3.00", "--reason", "sorry")
+    proved = month.json("prove")
+    assert (proved["ok"], proved["invoices"], proved["drafts"], proved["differing"]) == (True, 0, 1, [])
+    assert month.json("prove", "--month", "2024-04")["drafts"] == 0
+    said = month.done("prove").out.splitlines()
+    assert said[:2] == [
+        "0 invoices computed again from their events, 0 differ",
+        "1 draft, made anew by the next run",
+    ]
+    assert month("invoices", "verify", draft["id"]).code == 1  # who asks for it is told
+    month.done("run", "2024-03")
+    proved = month.json("prove")
+    assert (proved["ok"], proved["invoices"], proved["drafts"]) == (True, 1, 0)
+
+
+@pytest.mark.behind_the_back
+def test_a_row_that_refers_to_what_is_to_be_replaced_is_said_to_be_in_the_way(month: Cli) -> None:
+    (draft,) = month.json("run", "2024-03", "--early")["invoices"]
+    with make_engine(month.env["BILLING_DATABASE_URL"]).begin() as connection:
+        forged = sa.text("INSERT INTO invoice_payments VALUES (:id, 1, 5, 7)")
+        connection.execute(forged, {"id": draft["id"]})
+    outcome = month("run", "2024-03")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == (  # after the log's
+        "billing: the database: FOREIGN KEY constraint failed; it holds something that refers to what is to"
+        " be replaced, or that stands in its place, which the service did not put there; see: billing prove"
+    )
+    proved = month("prove")
+    assert proved.code == 1
+    assert f"the payments of invoice {draft['id']} come to 5, and it says 0" in proved.out
 
 
 def test_a_month_of_drafts_is_approved_and_sent(month: Cli, sandbox: RunningSandbox) -> None:

@@ -300,7 +300,7 @@ def test_of_many_who_approve_at_once_one_does(world: World) -> None:
 class CutShort(SqlEventStore):
     """Ends in the middle of a correction, as a process that is killed does."""
 
-    def correct(self, *_asked: object) -> list[Verdict]:
+    def correct(self, *_asked: object, **_noting: object) -> list[Verdict]:
         raise RuntimeError("killed")
 
 

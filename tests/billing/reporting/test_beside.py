@@ -357,6 +357,62 @@ def test_what_an_older_service_recorded_is_compared_by_its_instant(
     assert found(world)
 
 
+# Which correction of a run is the last one: it holds, so an invoice depends on it.
+SWAPPED = (
+    "UPDATE task_run_corrections SET position = 999999 WHERE position = {0}",
+    "UPDATE task_run_corrections SET position = {0} WHERE position = {1}",
+    "UPDATE task_run_corrections SET position = {1} WHERE position = 999999",
+)
+OF_BOTH = "SET {0} = {{2}} - {0} WHERE position IN ({{0}}, {{1}})"
+ORDER = [
+    SWAPPED,
+    (*SWAPPED, f"UPDATE meter_commits {OF_BOTH.format('committed_at')}"),
+    (*SWAPPED, f"UPDATE task_run_corrections {OF_BOTH.format('recorded_at')}"),
+    ("UPDATE task_run_corrections SET position = position + 1 WHERE position = {1}",),
+    ("UPDATE task_run_corrections SET position = position + 1000",),
+]
+
+
+@pytest.mark.behind_the_back
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("statements", ORDER)
+def test_the_order_of_corrections_is_what_the_trail_says(
+    world: World, statements: tuple[str, ...], older: bool
+) -> None:
+    """Twenty runs were reversed and then restored; swapped, they stay reversed."""
+    sent = runs(20, prefix="swapped")
+    world.send(sent)
+    at = world.instant
+    for action in ("reverse", "restore"):
+        world.instant += 1
+        corrected(world, [each.task_run_id for each in sent], action, action, "ann")
+    if older:
+        as_older_services_wrote_it(world)
+    assert prove(world.engine, world.store, counters=True).ok
+    first, second = positions(world)[-2:]
+    for statement in statements:
+        rewrite(world, statement.format(first, second, 2 * at + 3))
+    says = found(world)
+    assert says and all("corrections" in each for each in says), says
+
+
+@pytest.mark.behind_the_back
+def test_other_places_in_a_correction_are_found(world: World) -> None:
+    """Older entries do not say them; they order nothing but the list."""
+    rewrite(world, "UPDATE task_run_corrections SET place = place + 10")
+    assert len(found(world)) == 3
+
+
+@pytest.mark.behind_the_back
+def test_corrections_of_a_clock_that_was_put_back_are_no_finding(world: World) -> None:
+    corrected(world, ["run-0000007"], "reverse", "a", "ann")
+    world.instant -= 50
+    corrected(world, ["run-0000007"], "restore", "b", "ann")
+    assert found(world) == []
+    as_older_services_wrote_it(world)
+    assert found(world) == []
+
+
 COUNTERS = [
     ("UPDATE usage_hours SET quantity = quantity + 1", "usage_hours"),
     ("DELETE FROM usage_days", "usage_days"),
