@@ -86,8 +86,8 @@ def correct(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Corrected:
     """Reverse or restore task runs of an account, thousands a transaction, each with its entry in the trail;
-    done again, nothing changes. A run that is not held is an error, and costs the others nothing. Raises Invalid, or NotFound for an account
-    that nobody knows."""
+    done again, nothing changes. A run that is not held is an error, and costs the others nothing. Raises
+    Invalid, or NotFound for an account that nobody knows."""
     if action not in ACTIONS:
         raise Invalid(f"action {action!r} is not one of {', '.join(ACTIONS)}", field="action")
     check_reason(reason)
