@@ -11,7 +11,7 @@ import pytest
 
 from billing.credits import show_credit
 from tests.billing.api.client import Client, assert_problem, running
-from tests.billing.cli.conftest import Cli, cli, folder  # noqa: F401
+from tests.billing.cli.conftest import Cli, cli, folder, initialised  # noqa: F401
 from tests.billing.console.conftest import Operator, text_of
 from tests.billing.proposals.test_proposals import PLAN
 from tests.conftest import NewDatabase
