@@ -6,7 +6,6 @@ program of one's own that uses them needs `if __name__ == "__main__":`.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -17,6 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from metering.garbage import seek_garbage_seldom
+
 
 @contextmanager
 def helpers(quantity: int, prepare: Callable[..., object], *given: Any) -> Iterator[ProcessPoolExecutor]:
@@ -25,12 +26,6 @@ def helpers(quantity: int, prepare: Callable[..., object], *given: Any) -> Itera
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(quantity, fresh, _begin, (prepare, *given)) as pool:
         yield pool
-
-
-def seek_garbage_seldom() -> None:
-    """What is imported, and events by the hundred thousand, are never in cycles: looking for cycles at the
-    usual pace takes a fifth of a start, a tenth of a writer's time, and now and then 15 ms from who waits."""
-    gc.set_threshold(100_000, 20, 20)
 
 
 def _begin(prepare: Callable[..., object], *given: Any) -> None:

@@ -6,16 +6,15 @@ Exit codes: 0 done, 1 something to look at, 2 wrong usage; errors are one line o
 
 from __future__ import annotations
 
-import gc
 import sys
 from io import TextIOWrapper
+
+from metering.garbage import seek_garbage_seldom
 
 
 def main() -> None:
     """The entry point."""
-    # What is imported, and events by the hundred thousand, are never in cycles: looking for cycles at the
-    # usual pace took a fifth of a start, and a tenth of a writer's time.
-    gc.set_threshold(100_000, 20, 20)  # as in metering.processes
+    seek_garbage_seldom()
     from billing.cli.app import app
 
     for stream in (sys.stdout, sys.stderr):

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from billing.app import make_service
-from billing.corrections import correct
+from billing.corrections import Corrected, correct
 from billing.reporting.everything import prove
 from metering.outcome import Action, Outcome
 from metering.run_list import month_usage
@@ -134,12 +134,9 @@ def test_who_corrects_in_clickhouse_looks_again_where_others_were_faster(clickho
     store.close()
 
 
-def test_in_clickhouse_too_the_record_and_its_entry_are_one(clickhouse_stores: Stores) -> None:
-    """Both are in the SQL database: the record is not kept where its entry cannot be written."""
-    store = clickhouse_stores.new()
-    engine = clickhouse_stores.engine_of(store)
-    store.append(runs(3), NOVEMBER_2)
-    ids = [each.task_run_id for each in runs(3)]
+def killed_at_every_step(engine: sa.Engine, store: EventStore, ids: list[str]) -> Iterator[Corrected | None]:
+    """Corrects the runs, killed at the first step, then at the second …: None after each, and at last what
+    was done."""
     step, done = 1, None
     while done is None:
         kill = KillAt(step)
@@ -149,8 +146,19 @@ def test_in_clickhouse_too_the_record_and_its_entry_are_one(clickhouse_stores: S
         except Killed:
             step += 1
         kill.forget(engine)
+        yield done
+    assert step > 4
+
+
+def test_in_clickhouse_too_the_record_and_its_entry_are_one(clickhouse_stores: Stores) -> None:
+    """Both are in the SQL database: the record is not kept where its entry cannot be written."""
+    store = clickhouse_stores.new()
+    engine = clickhouse_stores.engine_of(store)
+    store.append(runs(3), NOVEMBER_2)
+    ids = [each.task_run_id for each in runs(3)]
+    for _ in killed_at_every_step(engine, store, ids):
         assert prove(engine, store).ok
-    assert step > 4 and len(recorded(engine, limit=10)) == 3
+    assert len(recorded(engine, limit=10)) == 3
     store.close()
 
 
@@ -158,22 +166,13 @@ def test_killed_at_any_step_a_correction_is_whole_or_not_there(engine: sa.Engine
     store = SqlEventStore(engine)
     store.append(runs(4), NOVEMBER_2)
     ids = [each.task_run_id for each in runs(4)]
-    step, done = 1, None
-    while done is None:
-        kill = KillAt(step)
-        kill.listen(engine)
-        try:
-            done = correct(engine, store, "acme", ids, "reverse", "x", author="ann", now=NOVEMBER_2)
-        except Killed:
-            step += 1
-        kill.forget(engine)
+    for done in killed_at_every_step(engine, store, ids):
         listed = month_usage(store.runs("acme", *_PERIOD, store.cutoff().position)).counts
         assert store.usage("acme", *_PERIOD).counts == listed
         assert len(recorded(engine, limit=10)) == listed.by_outcome.get(Outcome.REVERSED, 0)
         assert listed.billable in (0, 4)
         assert prove(engine, store).ok  # with its entry in the trail, or without both
-    assert step > 4
-    assert done.corrected + done.unchanged == 4
+        assert done is None or done.corrected + done.unchanged == 4
 
 
 _MANY = 30_000
