@@ -6,7 +6,7 @@ from datetime import date
 
 from billing.app import Service
 from billing.pricing.days import first_day
-from billing.pricing.quota import quota
+from billing.pricing.quota import quota, stretches
 from billing.repository import accounts, plans
 from billing.terms import no_account
 from metering.database import asking
@@ -25,9 +25,11 @@ def quota_now(service: Service, account_id: str, *, ahead: bool = False) -> dict
         raise no_account(account_id)
     version = plans.kept_version(service.engine, terms.plan(month))
     contract = terms.contract(month)
-    first = first_day(month) if contract is None else min(first_day(month), contract.start)
-    billable = service.store.billable_days(account_id, day_start(first), day_start(today) + DAY_US)
-    found = quota(version, contract, billable, today)
+    days = stretches(contract, today)
+    runs = service.store.billable_in(
+        account_id, [(day_start(first), day_start(last)) for first, last in days]
+    )
+    found = quota(version, contract, dict(zip((first for first, _ in days), runs, strict=True)), today)
     return {
         "account": account_id,
         "month": str(month),

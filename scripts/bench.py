@@ -39,15 +39,19 @@ from bench_places import bytes_held, database, resident_mib, serving
 
 from billing.accounts import add_account
 from billing.app import Service, make_service
+from billing.contracts import add_contract
+from billing.pricing.contract import Contract, Grant, Instalments
 from billing.quota import quota_now
 from metering.outcome import Outcome
-from metering.period import HOUR_US, parse_instant
+from metering.period import HOUR_US, Month, day_of, parse_instant
 from metering.settings import Settings
 
 NOW = parse_instant("2026-11-02T00:00:00Z")
 ROUNDS = 3
 ALONE_CONNECTIONS = 64
 HALF = 50_000
+# The term of those under contract.
+YEAR = Month(2026, 1), Month(2027, 1)
 READS = 500
 
 
@@ -170,16 +174,31 @@ class Bench:
         self.kept(load)
 
     def enrol(self) -> None:
-        """Accounts in the books, too, with a plan: a quota asks for it."""
+        """Accounts in the books, too, with a plan, and half of them under contract since January: a quota
+        asks for it."""
         for number in range(ACCOUNTS):
             add_account(
                 self.service.engine,
                 account_name(number),
-                now=MONTH.start,
+                now=YEAR[0].start,
                 currency="USD",
                 plan="starter",
-                billing_from=MONTH,
+                billing_from=YEAR[0],
             )
+            if number % 2:
+                first, last = (day_of(month.start) for month in YEAR)
+                grants = (Grant("year", 1_000_000, 0, first, last),)
+                contract = Contract(
+                    f"contract-{number}",
+                    account_name(number),
+                    first,
+                    last,
+                    "starter",
+                    "USD",
+                    Instalments.UPFRONT,
+                    grants,
+                )
+                add_contract(self.service.engine, contract, by="bench", now=YEAR[0].start)
 
     def reads(self, port: int) -> None:
         """Usage of one account, the month by hour; and its quota, at the end of the month."""

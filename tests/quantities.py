@@ -206,6 +206,9 @@ class QuantityStore:
         days = self.days(account, start, end, len(self._commits))
         return {day: counts.billable for day, counts in days.items() if counts.billable}
 
+    def billable_in(self, account: str, periods: Sequence[tuple[int, int]]) -> list[int]:
+        return [sum(self.billable_days(account, *period).values()) for period in periods]
+
     def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
         then, now = (self._held(account, start, end, at) for at in (cutoff, len(self._commits)))
         return sorted(then) == sorted(now)

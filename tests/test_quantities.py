@@ -83,6 +83,8 @@ def test_quantities_are_kept_as_events_are(
         for by in ("hour", "day", "month"):
             assert fake.usage(account, *EVER, by=by) == real.usage(account, *EVER, by=by)
         assert fake.billable_days(account, *EVER) == real.billable_days(account, *EVER)
+        parts = [(EVER[0], Month(2026, 9).end), (Month(2026, 9).end, day_start(DAYS[4]))]
+        assert fake.billable_in(account, parts) == real.billable_in(account, parts)
     for month in (Month(2026, 9), Month(2026, 10)):
         assert fake.counts_by_account(month.start, month.end) == real.counts_by_account(
             month.start, month.end

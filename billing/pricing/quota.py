@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from billing.pricing.catalogue import PlanVersion
 from billing.pricing.contract import Contract, term_usage
+from billing.pricing.days import first_day
 from billing.pricing.drawdown import draw
 from billing.pricing.rating import free_runs
 from metering.period import Month
@@ -28,11 +30,29 @@ class Quota:
         return self.free_left is None or self.free_left > 0 or self.committed_left > 0
 
 
+def stretches(contract: Contract | None, today: date) -> list[tuple[date, date]]:
+    """Stretches of days `[first, last)` that need not be told apart, in order and without gaps: up to the end
+    of the day's month and, under contract, from the begin of the term on. On all days of one the same grants
+    can be drawn, and all are of one month, so their usage can be drawn as if it were the first day's."""
+    month = Month(today.year, today.month)
+    first, last = first_day(month), first_day(month.next())
+    cuts = {first, last}
+    if contract is not None:
+        begins = month
+        while first_day(begins) > contract.start:
+            begins = begins.previous()
+            cuts.add(first_day(begins))
+        cuts |= {contract.start, contract.end}
+        cuts |= {day for grant in contract.grants for day in (grant.granted_on, grant.expires_on)}
+        first = min(first, contract.start)
+    return list(pairwise(sorted(cut for cut in cuts if first <= cut <= last)))
+
+
 def quota(
     version: PlanVersion, contract: Contract | None, billable_by_day: Mapping[date, int], today: date
 ) -> Quota:
     """What is left on a day. `billable_by_day` holds the days of its month so far and, under contract, those
-    of the term before it."""
+    of the term before it; or the first days of their `stretches`, each with what is billable in all of it."""
     used = sum(
         runs for day, runs in billable_by_day.items() if (day.year, day.month) == (today.year, today.month)
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from metering.database import asking, reading
 from metering.outcome import Outcome
 from metering.period import DAY_US, HOUR_US, Month, day_of
-from metering.store.buckets import month_numbered
+from metering.store.buckets import month_number, month_numbered
 from metering.store.hours import Hours, Span
 from metering.store.listed import named_hours
 from metering.store.month_totals import MonthTotals
@@ -120,6 +121,23 @@ class Counters:
             days = Hours(connection).billable_days(account, _spans(connection, account, start, end))
             return {day_of(day * DAY_US): quantity for day, quantity in days if quantity}
 
+    def billable_in(self, account: str, periods: Sequence[Span]) -> list[int]:
+        """See `EventStore.billable_in`."""
+        whole = [period for period in periods if _is_month(*period)]
+        parts = [period for period in periods if period not in whole]
+        found: dict[Span, int] = defaultdict(int)
+        with asking(self._engine) as connection:
+            if whole:
+                months = MonthTotals(connection).billable(
+                    account, [month_number(start) for start, _ in whole]
+                )
+                found |= {period: months.get(month_number(period[0]), 0) for period in whole}
+            if parts:
+                starts = [start for start, _ in parts]
+                for day, quantity in Hours(connection).billable_days(account, parts):
+                    found[parts[bisect_right(starts, day * DAY_US) - 1]] += quantity
+        return [found[period] for period in periods]
+
     def by_account(self, start: int, end: int) -> dict[str, Counts]:
         """See `EventStore.counts_by_account`."""
         check_hours(start, end)
@@ -181,6 +199,11 @@ def _windows(counted: Iterable[_Counted], by: WindowSize) -> dict[_Key, dict[Out
         known = _OUTCOMES[outcome]
         counts[known] = counts.get(known, 0) + quantity
     return windows
+
+
+def _is_month(start: int, end: int) -> bool:
+    month = Month.of(start)
+    return (month.start, month.end) == (start, end)
 
 
 def _sum(every: Iterable[Mapping[Outcome, int]]) -> Counts:

@@ -91,6 +91,13 @@ class MonthTotals:
         query = query.where(self._within(start, end), self._of(account))
         return [(month, outcome, quantity) for month, outcome, quantity in self._connection.execute(query)]
 
+    def billable(self, account: str, months: Sequence[int]) -> dict[int, int]:
+        """The billable runs of an account in each of some months, by their numbers, that has any."""
+        number, outcome = self._counted.c.month, self._counted.c.outcome
+        query = sa.select(number, sa.func.sum(self._counted.c.quantity)).group_by(number)
+        query = query.where(number.in_(months), self._of(account), outcome == int(Outcome.BILLABLE))
+        return {month: int(quantity) for month, quantity in self._connection.execute(query)}
+
     def months_of(self, account: str, start: int, end: int) -> list[int]:
         """The numbers of the months in which an account has, or once had, runs."""
         number = self._counted.c.month

@@ -230,6 +230,9 @@ class SqlEventStore:
     def billable_days(self, account: str, start: int, end: int) -> dict[date, int]:
         return self._counters.billable_days(account, start, end)
 
+    def billable_in(self, account: str, periods: Sequence[tuple[int, int]]) -> list[int]:
+        return self._counters.billable_in(account, periods)
+
     def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
         account_id = self._names.account_id(account)
         if account_id is None or start >= end:

@@ -18,7 +18,7 @@ from metering.database import migrating, writing
 from metering.event import TaskRunEvent
 from metering.ingestion import GroupCommit
 from metering.outcome import Action
-from metering.period import HOUR_US, Month
+from metering.period import DAY_US, HOUR_US, Month, day_start
 from metering.store import Correction, EventStore, tables
 from metering.store.changes import SETTLE_LOCK, SETTLED_FROM
 from metering.store.sql import SqlEventStore
@@ -29,6 +29,15 @@ from tests.world import NOVEMBER_2, OCTOBER
 SEPTEMBER = Month.parse("2026-09")
 FROM, TO = SEPTEMBER.start, OCTOBER.end
 # Longer than what is looked up hour by hour: the months that have runs are asked for first.
+# Whole months and parts of one, also with nothing between them.
+_SECOND, _THIRD = OCTOBER.start + DAY_US, OCTOBER.start + 2 * DAY_US
+STRETCHES = [
+    (SEPTEMBER.previous().start, SEPTEMBER.start),
+    (SEPTEMBER.start, SEPTEMBER.end),
+    (OCTOBER.start, _SECOND),
+    (_SECOND, _THIRD),
+    (_THIRD + DAY_US, OCTOBER.end),
+]
 LONG_AGO, AT_LAST = Month.parse("2001-01").start, Month.parse("2031-01").start
 
 # Runs of two accounts, flows and months, on three days; of some, several things are said.
@@ -66,6 +75,12 @@ def answers(store: EventStore, cutoff: int) -> list[object]:
         for long in ((LONG_AGO, TO), (FROM, AT_LAST), (OCTOBER.start, AT_LAST), (AT_LAST, AT_LAST)):
             found += [store.usage(account, *long, by=by) for by in ("hour", "day", "month")]
             found.append(store.billable_days(account, *long))
+        found.append(store.billable_in(account, STRETCHES))
+        days = store.billable_days(account, FROM, TO)
+        assert found[-1] == [
+            sum(runs for day, runs in days.items() if start <= day_start(day) < end)
+            for start, end in STRETCHES
+        ]
         found.append(store.names_as_of(account, FROM, TO, None))
         found.append(store.unchanged_since(account, OCTOBER.start, TO, cutoff))
         found.append(store.usage(account, SEPTEMBER.start, SEPTEMBER.end).counts)

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from billing.pricing.contract import Contract, Grant, Instalments
 from billing.pricing.drawdown import Drawdown, draw
 from billing.pricing.instalments import instalments
+from billing.pricing.quota import quota, stretches
 from billing.pricing.run_ledger import Entry, EntryKind, balance, sums, to_record, truth
 from metering.period import Month
+from tests.billing.pricing.data import STARTER
 
 START = date(2024, 1, 1)  # a leap year
 TERM_DAYS = 91
@@ -66,6 +68,26 @@ def test_drawing_agrees_with_drawing_run_by_run(held: tuple[Grant, ...], usage: 
     drawn, on_demand = one_by_one(held, usage)
     assert gave(drawdown) == drawn
     assert Counter({day.day: day.on_demand for day in drawdown.days}) == on_demand
+
+
+@given(grants(), usages, days)
+def test_a_quota_is_the_same_from_days_and_from_stretches(
+    held: tuple[Grant, ...], usage: dict[date, int], today: date
+) -> None:
+    """Also of runs from before the term, which count in their month alone."""
+    for start in (START, date(2024, 2, 1)):
+        if start > today:
+            continue
+        later = tuple(each for each in held if each.granted_on >= start)
+        contract = Contract("c", "acme", start, END, STARTER.id, "USD", Instalments.UPFRONT, later)
+        so_far = {day: quantity for day, quantity in usage.items() if day <= today}
+        told = stretches(contract, today)
+        assert [first for first, _ in told[1:]] == [last for _, last in told[:-1]], "without gaps"
+        sums = {
+            first: sum(so_far.get(first + timedelta(days=each), 0) for each in range((last - first).days))
+            for first, last in told
+        }
+        assert quota(STARTER, contract, sums, today) == quota(STARTER, contract, so_far, today)
 
 
 @given(grants(), usages)

@@ -17,7 +17,7 @@ from metering.event import TaskRunEvent
 from metering.outcome import Action, Outcome, Statement
 from metering.pairing.half import Half
 from metering.pairing.keeping import catch_up, forget_old, keep_and_meter
-from metering.period import DAY_US, HOUR_US, day_of
+from metering.period import DAY_US, HOUR_US, day_of, day_start
 from metering.run_list import MonthUsage, month_usage
 from metering.store import Correction, Cutoff, Noting, Place, Verdict, run_key
 from metering.store.clickhouse import queries
@@ -210,6 +210,13 @@ class ClickHouseEventStore(Figures):
         seen = self._journal.seen()
         days = self.days(account, start, end, seen.high)
         return {day: counts.billable for day, counts in days.items() if counts.billable}
+
+    def billable_in(self, account: str, periods: Sequence[tuple[int, int]]) -> list[int]:
+        if not periods:
+            return []
+        days = self.billable_days(account, periods[0][0], periods[-1][1])
+        starts = {day_start(day): runs for day, runs in days.items()}
+        return [sum(starts.get(at, 0) for at in range(*period, DAY_US)) for period in periods]
 
     def unchanged_since(self, account: str, start: int, end: int, cutoff: int) -> bool:
         return self._journal.seen().high <= cutoff  # it is not kept which months a commit changed

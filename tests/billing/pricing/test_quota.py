@@ -9,7 +9,7 @@ import pytest
 
 from billing.plans import shipped_catalogue
 from billing.pricing.contract import Contract, Grant, Instalments
-from billing.pricing.quota import Quota, quota
+from billing.pricing.quota import Quota, quota, stretches
 from tests.billing.pricing.data import STARTER
 
 TODAY = date(2026, 10, 15)
@@ -49,6 +49,18 @@ def test_committed_runs_that_can_be_used_today() -> None:
     assert quota(STARTER, contract, usage, TODAY) == Quota(10_469, 1, 0)
     usage[TODAY] += 1
     assert not quota(STARTER, contract, usage, TODAY).left
+
+
+def test_days_that_need_not_be_told_apart() -> None:
+    """Months are, and what begins or ends within one."""
+    contract = _contract(
+        _grant("a", 100, date(2026, 1, 1), date(2026, 3, 15)), _grant("b", 1, TODAY, date(2027, 1, 1))
+    )
+    firsts = [first for first, _ in stretches(contract, TODAY)]
+    whole = [date(2026, month, 1) for month in range(1, 11)]
+    assert firsts == sorted([*whole, date(2026, 3, 15), TODAY])
+    assert stretches(contract, TODAY)[-1] == (TODAY, date(2026, 11, 1))
+    assert stretches(None, TODAY) == [(date(2026, 10, 1), date(2026, 11, 1))]
 
 
 def test_a_grant_is_good_from_its_first_day_to_the_one_before_it_expires() -> None:
