@@ -1,14 +1,17 @@
 """Task runs in columns: tens of thousands of lines of the run list at a time, for closing a month.
 
 The same bytes and counts as `run_list` makes of one run after the other, which is the definition; tests hold
-them together. Only for runs whose id is a UUID: their lines have places. Pure.
+them together. Runs whose id is a UUID have places in their lines; those with any other id are put between
+them. Pure.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from metering.outcome import Outcome
 from metering.period import DAY_US, SECOND_US, format_instant
-from metering.run_list import HEADER, MonthUsage
+from metering.run_list import HEADER, MonthUsage, cell
 from metering.usage import Counts
 
 Integers = NDArray[np.int64]
@@ -49,6 +52,29 @@ class Runs(NamedTuple):
         return Runs(self.account[chosen], self.key[chosen], *numbers)
 
 
+class Texts(NamedTuple):
+    """The same of runs whose id is no UUID: `id` is the text, and the order that of its bytes."""
+
+    account: Integers
+    id: Sequence[str]
+    outcome: Integers
+    ended_at: Integers
+    duration_us: Integers
+
+    def some(self, chosen: Integers) -> Texts:
+        """Those at these places."""
+        ids = [self.id[place] for place in chosen.tolist()]
+        return Texts(
+            self.account[chosen],
+            ids,
+            *(each[chosen] for each in (self.outcome, self.ended_at, self.duration_us)),
+        )
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+NO_TEXTS = Texts(_NONE, (), _NONE, _NONE, _NONE)
+
+
 class Tallies:
     """Adds up a month of some accounts, part after part, each account's in the order of its ids."""
 
@@ -58,22 +84,38 @@ class Tallies:
         self._quantities: dict[int, dict[int, int]] = {}
         self._last: dict[int, bytes] = {}
 
-    def add(self, runs: Runs) -> None:
-        """Raises ValueError if a run's id comes before one of its account that was added already."""
-        if not len(runs.account):
-            return
+    def add(self, runs: Runs, texts: Texts = NO_TEXTS) -> None:
+        """Raises ValueError if a run's id comes before one of its account that was added already. What an
+        account has of `texts` comes with all of its other runs."""
+        if len(texts.account):
+            self._count(texts)
+            self._add(runs, _text_lines(texts.some(np.flatnonzero(texts.outcome == int(Outcome.BILLABLE)))))
+        elif len(runs.account):
+            self._add(runs, {})
+
+    def _add(self, runs: Runs, texts: dict[int, list[tuple[bytes, bytes]]]) -> None:
         for account, start, end in _stretches(runs.account):
             if runs.key[start].tobytes() <= self._last.get(account, b""):
                 raise ValueError("the runs of an account are added in the order of their ids")
             self._last[account] = runs.key[end - 1].tobytes()
-        self._count(runs)
+        if len(runs.account):
+            self._count(runs)
         billed = runs.some(runs.outcome == int(Outcome.BILLABLE))
         text, ends = lines(billed)
         for account, start, end in _stretches(billed.account):
             digest = self._digests.setdefault(account, hashlib.sha256(HEADER))
-            digest.update(text[int(ends[start]) : int(ends[end])])
+            at = start
+            for name, line in texts.pop(account, ()):
+                after = bisect_left(range(end), name, at, key=lambda place: _id_at(text, ends, place))
+                digest.update(text[int(ends[at]) : int(ends[after])])
+                digest.update(line)
+                at = after
+            digest.update(text[int(ends[at]) : int(ends[end])])
+        for account, of_account in texts.items():
+            digest = self._digests.setdefault(account, hashlib.sha256(HEADER))
+            digest.update(b"".join(line for _, line in of_account))
 
-    def _count(self, runs: Runs) -> None:
+    def _count(self, runs: Runs | Texts) -> None:
         days = runs.ended_at // DAY_US * _DAY_CODE + runs.outcome
         first, width = int(days.min()), int(days.max() - days.min()) + 1
         accounts, place = np.unique(runs.account, return_inverse=True)
@@ -106,6 +148,23 @@ def _stretches(accounts: Integers) -> Iterator[tuple[int, int, int]]:
     begins = np.flatnonzero(np.concatenate([[True], accounts[1:] != accounts[:-1]]))
     ends = np.append(begins[1:], len(accounts))
     yield from zip(accounts[begins].tolist(), begins.tolist(), ends.tolist(), strict=True)
+
+
+def _id_at(text: memoryview, ends: Integers, place: int) -> bytes:
+    start = int(ends[place])
+    return bytes(text[start : start + _DATE - 1])
+
+
+def _text_lines(texts: Texts) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Each account's ids and lines. What follows the id is made as it is for others, with an id of zeros."""
+    found: dict[int, list[tuple[bytes, bytes]]] = {}
+    keys = np.zeros((len(texts.id), UUID_BYTES), dtype=np.uint8)
+    text, ends = lines(Runs(texts.account, keys, *texts[2:]))
+    rests = pairwise(ends.tolist())
+    for account, name, (start, end) in zip(texts.account.tolist(), texts.id, rests, strict=True):
+        line = cell(name).encode() + text[start + _DATE - 1 : end]
+        found.setdefault(account, []).append((name.encode(), line))
+    return found
 
 
 def lines(runs: Runs) -> tuple[memoryview, Integers]:

@@ -52,7 +52,9 @@ def month_usage(runs: Iterable[Run]) -> MonthUsage:
 
 
 def _line(run: Run) -> bytes:
-    name = run.task_run_id
-    if "," in name or '"' in name:
-        name = '"' + name.replace('"', '""') + '"'
-    return f"{name},{format_instant(run.ended_at)},{run.duration_us}\n".encode()
+    return f"{cell(run.task_run_id)},{format_instant(run.ended_at)},{run.duration_us}\n".encode()
+
+
+def cell(name: str) -> str:
+    """An id as the list has it."""
+    return '"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from metering.database import reading
-from metering.run_columns import Runs, Tallies
+from metering.run_columns import Integers, Runs, Tallies, Texts
 from metering.run_list import MonthUsage
 from metering.store import run_key
 from metering.store.buckets import GAP, buckets_between
@@ -25,6 +25,7 @@ from metering.usage import Run
 
 # Runs in a part: about a hundred megabytes while it is worked on.
 PART = 250_000
+_Some = TypeVar("_Some", Runs, Texts)
 # Beyond every bucket, and how many parts the keys without a time are cut into at most.
 _LAST_BUCKET, _KEY_PARTS = 1 << 32, 256
 
@@ -38,7 +39,7 @@ class Months:
         self._part = part
 
     def usages(self, account_ids: Sequence[int], asked: Question) -> Iterator[tuple[int, MonthUsage | None]]:
-        """None for an account with ids that are no UUIDs: its runs have to be read one after the other."""
+        """None for a large account with ids of several kinds: its runs are to be read one by one."""
         with reading(self._engine) as connection:
             totals = MonthTotals(connection).runs(account_ids, asked.start, asked.end)
         yield from ((each, Tallies().month_usage(each)) for each in account_ids if each not in totals)
@@ -58,22 +59,23 @@ class Months:
             for account, runs in revised_runs(connection, some, *asked).items()
             for run in runs
         ]
-        odd = {account for account, key, _ in revised if len(key) != UUID_BYTES}
-        # Their keys are no columns; the accounts are read run by run, whatever else they have.
-        revised = [each for each in revised if each[0] not in odd]
+        changed = [run for run in revised if len(run[1]) != UUID_BYTES]
         tallies = Tallies()
-        buckets = buckets_between(connection, asked.start, asked.end)
-        for share in _shares(some, buckets, -(-runs // self._part)):
+        shares = list(
+            _shares(some, buckets_between(connection, asked.start, asked.end), -(-runs // self._part))
+        )
+        if len(shares) > 1 and (changed or columns.has_texts(shares[0].part, asked)):
+            return [(each, None) for each in some]
+        for share in shares:
             found, texts = columns.read(share.part, asked)
-            odd |= texts
-            mine = [each for each in revised if share.holds(each[1])]
+            mine = [each for each in revised if len(each[1]) == UUID_BYTES and share.holds(each[1])]
             try:
-                tallies.add(_ordered(_only(found, some), mine))
+                tallies.add(_ordered(_only(found, some), mine), _with(_only(texts, some), changed))
             except ValueError:
-                if len(some) > 1:
+                if len(shares) == 1:
                     raise
-                odd.update(some)  # one account with ids of several kinds, in more parts than one
-        return [(each, None if each in odd else tallies.month_usage(each)) for each in some]
+                return [(each, None) for each in some]  # its ids that tell a time are not after all others
+        return [(each, tallies.month_usage(each)) for each in some]
 
 
 def _stretches(ids: Sequence[int], totals: dict[int, int], part: int) -> Iterator[list[int]]:
@@ -107,7 +109,8 @@ class _Share(NamedTuple):
 
 
 def _shares(some: Sequence[int], buckets: Sequence[int], quantity: int) -> Iterator[_Share]:
-    """All of some accounts' runs at once, unless it is one account with several parts."""
+    """All of some accounts' runs at once, unless it is one account with several parts. In the first one are
+    all of its ids that are no UUIDs."""
     whole = Part(some[0], some[-1], buckets)
     if len(some) > 1 or quantity <= 1:
         yield _Share(whole, NO_TIME, _LAST_BUCKET)
@@ -124,10 +127,23 @@ def _shares(some: Sequence[int], buckets: Sequence[int], quantity: int) -> Itera
         yield _Share(whole._replace(buckets=cut), low, after - 1)
 
 
-def _only(runs: Runs, some: Sequence[int]) -> Runs:
+def _only(runs: _Some, some: Sequence[int]) -> _Some:
     if len(some) == some[-1] - some[0] + 1:
         return runs
-    return runs.some(np.isin(runs.account, some))
+    return runs.some(np.flatnonzero(np.isin(runs.account, some)))
+
+
+def _with(texts: Texts, changed: Sequence[tuple[int, bytes, Run]]) -> Texts:
+    """With the revised in their places."""
+    if not changed:
+        return texts
+    numbers = _numbers(changed)
+    more = Texts(numbers[:, 0], [run.task_run_id for *_, run in changed], *numbers[:, 1:].T)
+    columns = (np.concatenate(pair) for pair in zip(texts[2:], more[2:], strict=True))
+    both = Texts(np.concatenate([texts.account, more.account]), [*texts.id, *more.id], *columns)
+    ids = [each.encode() for each in both.id]
+    order = sorted(range(len(ids)), key=lambda place: (both.account[place], ids[place]))
+    return both.some(np.array(order))
 
 
 def _ordered(runs: Runs, revised: Sequence[tuple[int, bytes, Run]]) -> Runs:
@@ -161,8 +177,13 @@ def _where(runs: Runs) -> NDArray[np.bytes_]:
 
 
 def _columns(revised: Sequence[tuple[int, bytes, Run]]) -> Runs:
-    numbers = np.array(
+    numbers = _numbers(revised)
+    keys = np.frombuffer(b"".join(key for _, key, _ in revised), dtype=np.uint8).reshape(-1, UUID_BYTES)
+    return Runs(numbers[:, 0], keys, *numbers[:, 1:].T)
+
+
+def _numbers(revised: Sequence[tuple[int, bytes, Run]]) -> Integers:
+    """Account, outcome, end and duration, a row a run."""
+    return np.array(
         [(account, run.outcome, run.ended_at, run.duration_us) for account, _, run in revised], dtype=np.int64
     )
-    keys = np.frombuffer(b"".join(key for _, key, _ in revised), dtype=np.uint8).reshape(-1, UUID_BYTES)
-    return Runs(numbers[:, 0], keys, numbers[:, 1], numbers[:, 2], numbers[:, 3])

@@ -83,7 +83,22 @@ _IDS = st.sampled_from(
         for digit in "0123"
     ]
 )
-_TEXTS = st.sampled_from(["r", "s", "00000000-0000-7000-8000-00000000000A"])
+# Before all of those, between them, and after; some that a CSV file quotes, and one that is as long as a key.
+_TEXTS = st.sampled_from(
+    [
+        "r",
+        "r!",
+        "!",
+        "00000000-0000-7000-8000-00000000000A",
+        "0192d3a4-5b6c-7d8e-9f00-11223344556",
+        "0192d3b4-5b6c-7d8e-9f00-112233445561!",
+        "0192d3b5",
+        'a "task", mapped',
+        "a,b",
+        "exactly15chars.",
+        "ä",
+    ]
+)
 _ENDS = st.sampled_from(
     [OCTOBER.start - 1, OCTOBER.start, OCTOBER.start + 12_345_678, OCTOBER.end - 1, OCTOBER.end]
 )
@@ -170,18 +185,22 @@ def _timed(number: int, chance: random.Random) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-@pytest.mark.parametrize("kind", ["timed", "random", "both"])
+@pytest.mark.parametrize("kind", ["timed", "random", "both", "texts", "one text", "one revised text"])
 def test_a_large_account_is_read_in_parts(engine: sa.Engine, kind: str) -> None:
     """Runs that were revised are in every part, those of another month before among them."""
     chance = random.Random(7)
     store = SqlEventStore(engine)
-    made = {"timed": [True], "random": [False], "both": [True, False]}[kind]
+    made = [False] if kind == "random" else [True, False] if kind == "both" else [True]
     named = [
         _timed(number, chance)
         if made[number % len(made)]
         else str(uuid.UUID(int=chance.getrandbits(128), version=4))
         for number in range(2000)
     ]
+    if "text" in kind:
+        texts = range(2000) if kind == "texts" else [7] if kind == "one revised text" else [8]
+        for number in texts:
+            named[number] = f"run {number}"
     ends = [OCTOBER.start - 1 if number % 50 == 7 else OCTOBER.start + number for number in range(2000)]
     states = ["FAILED" if number % 7 == 0 else "COMPLETED" for number in range(2000)]
     store.append([_event("large", *each, 2, "") for each in zip(named, states, ends, strict=True)], NOW)
@@ -206,8 +225,8 @@ def test_a_large_account_is_read_in_parts(engine: sa.Engine, kind: str) -> None:
     found = dict(Months(engine, part=100).usages(list(numbers.values()), asked))
     expected = {each: _one_after_the_other(store, each, asked.cutoff) for each in numbers}
     assert expected["large"].counts.total > 1900
-    # Ids of both kinds cannot be told apart by parts: such an account is read run by run.
-    assert found[numbers["large"]] == (None if kind == "both" else expected["large"])
+    # Ids of several kinds, and texts, cannot be told apart by parts: such an account is read run by run.
+    assert found[numbers["large"]] == (expected["large"] if kind in ("timed", "random") else None)
     assert found[numbers["small"]] == expected["small"]
     assert dict(store.month_usages(["small", "large"], *asked)) == expected
 
@@ -255,6 +274,10 @@ def test_text_ids_of_one_account_say_nothing_of_others(engine: sa.Engine) -> Non
     asked = Question(OCTOBER.start, OCTOBER.end, store.cutoff().position)
     found = dict(store.month_usages(list(ids), *asked))
     assert found == {each: _one_after_the_other(store, each, asked.cutoff) for each in ids}
+    numbers = Names(engine).account_ids(list(ids))
+    assert dict(Months(engine).usages(list(numbers.values()), asked)) == {
+        numbers[each]: usage for each, usage in found.items()
+    }, "none is read one by one"
 
 
 def test_an_account_between_others_is_not_read_with_them_if_it_is_large() -> None:
