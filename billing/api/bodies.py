@@ -3,11 +3,13 @@ document in one of several formats."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from fastapi import Request
 
 from billing.api.problems import ProblemError
+from billing.api.turns import Turn
 from billing.errors import Invalid
 
 _SUFFIX_OF: Mapping[str, str] = {
@@ -38,17 +40,28 @@ def declared_length(header: str | None) -> int:
     return int(header) if header is not None and header.isascii() and header.isdigit() else 0
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Raises ProblemError (413) past `limit` bytes, at once where the length is declared."""
-    if declared_length(request.headers.get("content-length")) > limit:
+async def read_body(request: Request, limit: int, turn: Turn) -> bytes:
+    """Waits for its turn where it is large. Raises ProblemError: 413 past `limit` bytes, at once where the
+    length is declared; 408 where the rest of a large body takes too long."""
+    declared = declared_length(request.headers.get("content-length"))
+    if declared > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
-    room = limit
-    async for chunk in request.stream():
-        room -= len(chunk)
-        if room < 0:
-            raise _too_large(limit)
-        chunks.append(chunk)
+    size = 0
+    try:
+        async with asyncio.timeout(None) as in_time:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+                if turn.is_needed(size):
+                    seconds = await turn.wait(declared or limit)
+                    in_time.reschedule(asyncio.get_running_loop().time() + seconds)
+    except TimeoutError:
+        raise ProblemError(
+            408, f"the body did not come within {seconds:g} s of its turn; send it in smaller batches"
+        ) from None
     return b"".join(chunks)
 
 

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 
 from billing.api.key_use import KeyUse
+from billing.api.turns import Turns
 from billing.app import Service
 from billing.repository.keys import ApiKey
 from metering.bodies import Readers
@@ -73,6 +74,7 @@ class Door:
         self.keyring = Keyring()
         self.key_use = KeyUse(service.engine)
         self.readers = Readers()
+        self.turns = Turns()
         self.writer: GroupCommit | None = None
         # Webhooks wait for Stripe: they take no threads from those who only ask us.
         self.webhook_threads = CapacityLimiter(WEBHOOK_THREADS)
@@ -83,6 +85,7 @@ class Door:
         except Exception:  # it is done again before a billing run, and daily
             _log.exception("what starts and ends of runs came to before a crash is not metered yet")
         self.readers = Readers()
+        self.turns = Turns()
         self.writer = GroupCommit(self.service.store, self.service.now)
         self.key_use.start()
         if self.schedule is not None:

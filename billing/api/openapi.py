@@ -57,6 +57,7 @@ _SENTENCES = {
     "404": "There is no such thing, or the key may not see it.",
     "409": "The state of things does not allow it.",
     "429": "Too many requests; `RateLimit` and `Retry-After` say when to go on.",
+    "408": "The rest of a large body did not come in time; send smaller batches.",
     "413": "The body is past the limit.",
     "415": "The body's type or encoding is not one that is read here.",
     "422": "A value is not usable; `field` names it.",

@@ -40,6 +40,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             loop="auto",
             http=bounded(securing(service.settings.public_url)),
             ws="none",
+            # Senders that keep a connection for a minute find it open: five seconds, the default, are less
+            # than many of them wait between two batches, and just as long as httpx keeps one.
+            timeout_keep_alive=75,
             access_log=False,
             log_level="warning",
             server_header=False,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metering.store.driver import Driver
 
 # Beyond this many remembered names the memory is dropped and filled anew.
-_MEMORY = 400_000
+_MEMORY = 200_000
 # Names that one query asks for.
 _PART = 1000
 
@@ -51,7 +51,7 @@ class Names:
 
     def known(self) -> Known:
         """What is remembered. It only grows; once it is much, it begins anew."""
-        if len(self._known.places) > _MEMORY:
+        if max(map(len, self._known)) > _MEMORY:
             self._known = Known({}, {})
         return self._known
 
