@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
+from bench_accounts import write_accounts, write_rows
 from bench_places import database
 
 from billing.app import make_service
@@ -29,9 +30,7 @@ from billing.pricing.plan_file import parse_plan_file
 from billing.pricing.price_protection import PriceProtection
 from billing.pricing.program_discount import Program, ProgramName
 from billing.pricing.terms import Change, Enrolment, Protection
-from billing.pricing.terms_data import change_to_data
 from billing.repository import plans
-from billing.tables import account_terms, accounts
 from metering.outcome import Outcome
 from metering.period import Month, parse_instant
 from metering.settings import Settings
@@ -61,7 +60,8 @@ def fill(engine: sa.Engine, count: int, months: list[Month], seed: int) -> dict[
     each month. Answers the billable ones."""
     chance = random.Random(seed)
     told: dict[str, dict[Month, int]] = {}
-    people, agreed, meters, counters = [], [], [], []
+    agreed: list[tuple[str, list[Change]]] = []
+    meters, counters = [], []
     for number in range(count):
         name = f"customer-{number:06d}"
         plan = "starter" if chance.random() < 0.8 else "standard"
@@ -72,22 +72,7 @@ def fill(engine: sa.Engine, count: int, months: list[Month], seed: int) -> dict[
         if chance.random() < 0.1:
             price = PriceProtection(chance.randrange(100, 50_000), date(2030, 1, 1))
             changes.append(Protection(months[0], price))
-        person = {"id": name, "name": "", "email": "", "currency": "USD"}
-        people.append({**person, "billing_from": str(months[0]), "created_at": 0})
-        for entry, change in enumerate(changes, 1):
-            kind, data = change_to_data(change)
-            agreed.append(
-                {
-                    "account_id": name,
-                    "entry": entry,
-                    "kind": kind,
-                    "data": json.dumps(data),
-                    "amendment": False,
-                    "author": "bench",
-                    "reason": "",
-                    "recorded_at": 0,
-                }
-            )
+        agreed.append((name, changes))
         meters.append({"id": number + 1, "account": name})
         size = 10 ** chance.uniform(2, 6)
         told[name] = {month: int(size * chance.uniform(0.7, 1.4)) for month in months}
@@ -96,15 +81,10 @@ def fill(engine: sa.Engine, count: int, months: list[Month], seed: int) -> dict[
             row = {"position": 1, "month": at, "account_id": number + 1}
             counters.append({**row, "outcome": int(Outcome.BILLABLE), "quantity": runs})
             counters.append({**row, "outcome": int(Outcome.FAILED), "quantity": runs // 9})
+    write_accounts(engine, agreed, months[0])
+    write_rows(engine, tables.accounts, meters)
+    write_rows(engine, tables.usage_months, counters)
     with engine.begin() as connection:
-        for table, rows in (
-            (accounts, people),
-            (account_terms, agreed),
-            (tables.accounts, meters),
-            (tables.usage_months, counters),
-        ):
-            for at in range(0, len(rows), 50_000):
-                connection.execute(table.insert(), rows[at : at + 50_000])
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("ANALYZE")
     return told

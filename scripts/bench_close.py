@@ -20,11 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from bench_accounts import write_accounts
 from bench_load import Ints
 from bench_places import database
 
-from billing.accounts import add_account
 from billing.app import Service, make_service
+from billing.pricing.terms import Enrolment
 from billing.reporting.proof import verify
 from billing.run_report import RunReport
 from metering.outcome import Outcome, classify
@@ -91,15 +92,12 @@ def account_name(number: int) -> str:
 
 def prepare(service: Service, accounts: int) -> None:
     service.init()
-    for number in range(accounts):
-        add_account(
-            service.engine,
-            account_name(number),
-            now=FIRST.start,
-            currency="USD",
-            plan=("starter", "standard")[number % 2],
-            billing_from=FIRST,
-        )
+    version = "2021-02"
+    agreed = (
+        (account_name(number), [Enrolment(FIRST, ("starter", "standard")[number % 2], version)])
+        for number in range(accounts)
+    )
+    write_accounts(service.engine, agreed, FIRST)
 
 
 def close(service: Service, month: Month, truth: Ints, runs: int) -> dict[str, float]:

@@ -51,7 +51,7 @@ class Names:
 
     def known(self) -> Known:
         """What is remembered. It only grows; once it is much, it begins anew."""
-        if max(map(len, self._known)) > _MEMORY:
+        if max(len(self._known.places), len(self._known.labels)) > _MEMORY:
             self._known = Known({}, {})
         return self._known
 
