@@ -108,6 +108,15 @@ class Decoded:
         if len(self.rejected) < NAMED:
             self.rejected.append(rejection)
 
+    def add(self, more: Decoded) -> None:
+        """What came after it."""
+        self.received += more.received
+        self.events += more.events
+        self.ignored += more.ignored
+        self.rejected += more.rejected[: NAMED - len(self.rejected)]
+        self.halves += more.halves
+        self.refused += more.refused
+
 
 def _span(late_us: int) -> str:
     return f"{late_us // DAY_US} days" if late_us >= DAY_US else f"{late_us // HOUR_US} hours"

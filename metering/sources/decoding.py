@@ -13,7 +13,9 @@ from metering.sources.detection import detect
 from metering.sources.document import Framing, JsonError, elements
 from metering.sources.fields import FieldError, kind_of
 from metering.sources.formats import Format, Reader, reader_of
+from metering.sources.task_run import read_task_run
 from metering.sources.task_run_batch import read_batch
+from metering.sources.task_run_pieces import read_pieces
 
 # What is in a format whose events never say whose they are.
 WITHOUT_ACCOUNT = {
@@ -61,6 +63,15 @@ def decode(
         batch = read_batch(body, framing, admission)
         if batch is not None:
             return Decoded(len(batch.events) + batch.ignored, batch.events, batch.ignored)
+        pieces = read_pieces(
+            body,
+            framing,
+            admission,
+            lambda piece, at: read_with_care(piece, framing, admission, read_task_run, first_index + at),
+            most,
+        )
+        if pieces is not None:
+            return pieces
     return read_with_care(body, framing, admission, reader_of(known, cloudevent_types), first_index, most)
 
 

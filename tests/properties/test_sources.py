@@ -13,11 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metering.period import DAY_US
-from metering.sources import Admission, Decoded, Format, Framing, UndecodableBody, decode
+from metering.sources import Admission, BodyTooLarge, Decoded, Format, Framing, UndecodableBody, decode
 from metering.sources.decoding import read_with_care
 from metering.sources.duration import parse_duration
 from metering.sources.task_run import read_task_run
 from metering.sources.task_run_batch import read_batch
+from metering.sources.task_run_pieces import read_pieces
 from tests.metering.test_sources_cloudevents import cloud
 from tests.metering.test_sources_prefect import prefect
 from tests.metering.wire import ABSENT, NOW, native
@@ -152,6 +153,37 @@ def test_the_fast_path_takes_nothing_that_the_careful_one_does_not(
     events: list[bytes], framing: Framing, admission: Admission
 ) -> None:
     assert_both_paths_agree(framed(events, framing), framing, admission)
+
+
+@slow
+@given(st.lists(event_texts(), max_size=8), framings, admissions, st.binary(max_size=3))
+def test_a_batch_in_pieces_is_what_the_careful_path_makes_of_all(
+    events: list[bytes], framing: Framing, admission: Admission, damage: bytes
+) -> None:
+    """Also where it cannot be decoded at all, since of that the whole is told."""
+    for body in (framed(events, framing), framed(events, framing) + damage):
+        found = read_pieces(
+            body,
+            framing,
+            admission,
+            lambda piece, at, framing=framing: read_with_care(piece, framing, admission, read_task_run, at),
+            most=7,
+            piece=2,
+        )
+        assert found is None or found == careful(body, framing, admission)
+        if body is not None and len(events) in range(3, 8) and not damage and framing == "ndjson":
+            assert found is not None
+
+
+def test_of_pieces_the_first_rejections_are_named_and_all_are_counted() -> None:
+    """In their places, whatever pieces they are in; more events than a body may have are refused as ever."""
+    good, bad = json.dumps(native()).encode(), b'{"state":"COMPLETED"}'
+    body = framed([good, *[bad] * 150, *[good] * 100, bad], "json")
+    found = decode(body, format="task-run", framing="json", admission=ADMISSIONS[0], first_index=7)
+    assert (found.received, len(found.events), found.refused) == (252, 101, 151)
+    assert [each.index for each in found.rejected] == list(range(8, 108))
+    with pytest.raises(BodyTooLarge, match="more than 251 events"):
+        decode(body, format="task-run", framing="json", admission=ADMISSIONS[0], most=251)
 
 
 @slow
