@@ -6,7 +6,7 @@
 
 Below them, one module a format (`task_run`, `cloudevents`, `prefect`), and under those `fields` (one check a
 field), `document` (JSON with exact numbers) and `admission` (who may write what, and when). The native
-format has a fast path beside its careful one: `task_run_batch`.
+format has a fast path beside its careful one, `task_run_batch`; where a batch is doubtful, `task_run_pieces`.
 """
 
 from metering.sources.admission import Admission, Decoded, Rejection
