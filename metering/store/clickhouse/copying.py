@@ -2,8 +2,9 @@
 
 What was committed never changes, and each statement keeps the position of its commit: so the copy can be
 made in any number of passes, each from the commit where the last one ended, and any cutoff that an invoice
-names sees the same events there as here. The last pass closes the SQL store first. Killed at any point, it
-goes on where it was; a piece that is sent twice is the same rows twice, which count once.
+names sees the same events there as here. The last pass closes the SQL store first, after one that found all
+to be equal while it was open. Killed at any point, it goes on where it was; a piece that is sent twice is
+the same rows twice, which count once.
 """
 
 from __future__ import annotations
