@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
+import sqlalchemy as sa
 
 from metering.outcome import Action
 from metering.store import Correction
@@ -59,14 +62,37 @@ def test_a_copy_that_is_killed_at_any_step_goes_on(
     assert there.append([event("r-0-0", account="a0")], NOVEMBER_2) == [False]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (f"DELETE FROM {STATEMENTS} WHERE account = 'a1' AND outcome = 6", "account a1, 2026-10-03"),
-        (f"DELETE FROM {MARKS} WHERE position = 1", "6 of 30 events have no mark"),
-    ],
-)
-def test_a_copy_that_differs_is_found_and_the_database_stays_in_charge(
+def test_events_are_taken_until_all_that_was_there_is_copied_and_compared(
+    sqlite_databases: NewDatabase, clickhouse_server: str
+) -> None:
+    engine = sqlite_databases()
+    here = SqlEventStore(engine)
+    _fill(here)
+    address = new_address(clickhouse_server)
+    taken: list[bool] = []
+
+    def progress(done: int) -> None:
+        try:
+            taken.extend(here.append([event(f"new-{len(taken)}", account="a2")], NOVEMBER_2))
+        except sqlite3.IntegrityError:
+            taken.append(False)
+
+    done = copy_events(engine, address, switch=True, piece=10, progress=progress)
+    assert taken == [True] * 4 + [False]
+    assert (done.accounts, done.runs, done.complete) == (3, 26, True)
+    there = ClickHouseEventStore(engine, address)
+    again = [event(f"new-{each}", account="a2") for each in range(5)]
+    assert there.append(again, NOVEMBER_2) == [False] * 4 + [True]
+
+
+_SPOILT = [
+    (f"DELETE FROM {STATEMENTS} WHERE account = 'a1' AND outcome = 6", "account a1, 2026-10-03"),
+    (f"DELETE FROM {MARKS} WHERE position = 1", "6 of 3. events have no mark"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "says"), _SPOILT)
+def test_a_copy_that_differs_is_found_before_any_event_is_refused(
     spoil: str, says: str, sqlite_databases: NewDatabase, clickhouse_server: str
 ) -> None:
     engine = sqlite_databases()
@@ -74,9 +100,35 @@ def test_a_copy_that_differs_is_found_and_the_database_stays_in_charge(
     _fill(here)
     address = new_address(clickhouse_server)
     copy_events(engine, address)
-    there = ClickHouseEventStore(engine, address)
-    there.connection.tell(spoil)
+    ClickHouseEventStore(engine, address).connection.tell(spoil)
+    told: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
     with pytest.raises(CopyDiffers, match=says):
         copy_events(engine, address, switch=True)
+    assert told and not any(each.startswith("CREATE TRIGGER") for each in told)
+    assert complaint(engine, here) is None
+    assert here.append([event("later")], NOVEMBER_2) == [True]
+
+
+@pytest.mark.parametrize(("spoil", "says"), _SPOILT)
+def test_a_copy_that_differs_at_last_is_found_and_the_database_stays_in_charge(
+    spoil: str, says: str, sqlite_databases: NewDatabase, clickhouse_server: str
+) -> None:
+    engine = sqlite_databases()
+    here = SqlEventStore(engine)
+    _fill(here)
+    address = new_address(clickhouse_server)
+    refused: list[int] = []
+
+    def progress(done: int) -> None:
+        try:
+            here.append([event("new")], NOVEMBER_2)
+        except sqlite3.IntegrityError:  # what was there is compared already, and is spoilt now
+            refused.append(done)
+            ClickHouseEventStore(engine, address).connection.tell(spoil)
+
+    with pytest.raises(CopyDiffers, match=says):
+        copy_events(engine, address, switch=True, progress=progress)
+    assert refused == [1]
     assert complaint(engine, here) is None
     assert here.append([event("later")], NOVEMBER_2) == [True]

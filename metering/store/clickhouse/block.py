@@ -21,6 +21,7 @@ COLUMNS = (*(name for name in Statements._fields if name != "fingerprint"), "pos
 MARK_COLUMNS = ("run_second", "fingerprint", "key_tail", "position")
 
 ACCOUNT_STRUCTURE = "account String"
+NUMBERED_STRUCTURE = "account String, number Int64"
 KEY_STRUCTURE = "run_key String"
 RUN_STRUCTURE = "account String, run_key String"
 MARK_STRUCTURE = "run_second UInt32, fingerprint Int64"
@@ -70,6 +71,12 @@ def marks_asked(statements: Statements) -> bytes:
 def account_block(accounts: Sequence[str]) -> bytes:
     """A block of accounts."""
     return _block(len(accounts), _names("account", Names.of(accounts)))
+
+
+def numbered_block(accounts: Sequence[str], numbers: Sequence[int]) -> bytes:
+    """A block of accounts, each with a number."""
+    number = Column("number", "Int64", _integers(np.asarray(numbers, dtype=np.int64)))
+    return _block(len(accounts), _names("account", Names.of(accounts)), number)
 
 
 def key_block(keys: NDArray[Any]) -> bytes:

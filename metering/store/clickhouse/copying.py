@@ -2,8 +2,9 @@
 
 What was committed never changes, and each statement keeps the position of its commit: so the copy can be
 made in any number of passes, each from the commit where the last one ended, and any cutoff that an invoice
-names sees the same events there as here. The last pass closes the SQL store first. Killed at any point, it
-goes on where it was; a piece that is sent twice is the same rows twice, which count once.
+names sees the same events there as here. The last pass closes the SQL store first, after one that found all
+to be equal while it was open. Killed at any point, it goes on where it was; a piece that is sent twice is
+the same rows twice, which count once.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from metering.database import reading, writing
 from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.append import insert
 from metering.store.clickhouse.closing import close_for_events, open_for_events
+from metering.store.clickhouse.comparing import compare
 from metering.store.clickhouse.connection import Connection
 from metering.store.clickhouse.errors import CopyDiffers, CopyRefused
 from metering.store.clickhouse.home import Home, home_of, knows, move_in
 from metering.store.clickhouse.schema import MARKS, STATEMENTS, migrate
 from metering.store.clickhouse.statements import Statements
-from metering.store.clickhouse.store import ClickHouseEventStore
 from metering.store.clickhouse.tables import homes
 from metering.store.sql import SqlEventStore
 from metering.store.tables import accounts, labels, revisions, task_runs
@@ -33,8 +34,6 @@ from metering.store.tables import accounts, labels, revisions, task_runs
 PIECE = 50_000
 
 _TABLES = {"runs": task_runs, "revisions": revisions}
-# Later than anything ends.
-_END = 1 << 55
 
 Progress = Callable[[int], None]
 
@@ -81,8 +80,8 @@ def copy_events(
     progress: Progress = lambda done: None,
 ) -> Copied:
     """Copy what was committed since the last pass, and compare all that is there with what is here. With
-    `switch` the SQL store takes no events from here on, and if all agrees ClickHouse is the home of the
-    events; if not, it takes them again.
+    `switch` the SQL store takes no events after that, what came meanwhile is copied, and if all agrees
+    ClickHouse is the home of the events; if not, it takes them again.
 
     Raises CopyRefused, CopyDiffers, EventsUnavailable.
     """
@@ -92,12 +91,14 @@ def copy_events(
     if home.complete or not knows(clickhouse, home):
         raise CopyRefused(f"the events of this database are at {home.place}, or on the way to it; copy there")
     open_for_events(engine)
+    done = _pass(engine, clickhouse, home, piece, progress)
     if not switch:
-        return _pass(engine, clickhouse, home, piece, progress)
+        return done
+    if home.under_way:
+        _pass(engine, clickhouse, _again(engine), piece, progress)
+    # Events are refused from here on: what is left to copy is what came during the last pass.
     close_for_events(engine)
     try:
-        if home.under_way:
-            _pass(engine, clickhouse, home, piece, progress)
         done = _pass(engine, clickhouse, _again(engine), piece, progress)
     except BaseException:
         open_for_events(engine)
@@ -122,12 +123,11 @@ def _pass(engine: sa.Engine, clickhouse: Connection, home: Home, piece: int, pro
             insert(clickhouse, block, positions, token)
             _remember(engine, under_way=msgspec.json.encode(now_at).decode())
             progress(len(rows))
-    here, there = SqlEventStore(engine), ClickHouseEventStore(engine, clickhouse.address)
-    runs = _compare(engine, here, there, step.to)
+    compared = compare(engine, clickhouse, step.to)
     _compare_marks(engine, clickhouse, step.to)
     _remember(engine, copied_to=step.to, under_way="")
     held = int(clickhouse.rows(f"SELECT count() FROM {STATEMENTS}")[0][0])
-    return Copied(home.place, step.to, held, len(runs), sum(runs.values()), complete=False)
+    return Copied(home.place, step.to, held, *compared, complete=False)
 
 
 def _again(engine: sa.Engine) -> Home:
@@ -201,23 +201,3 @@ def _compare_marks(engine: sa.Engine, clickhouse: Connection, cutoff: int) -> No
             f"the copy differs from the database: {kept - copied:,} of {kept:,} events have no mark that"
             " would tell them from new ones; events are kept in the database as before; please report it"
         )
-
-
-def _compare(
-    engine: sa.Engine, here: SqlEventStore, there: ClickHouseEventStore, cutoff: int
-) -> dict[str, int]:
-    """Task runs of each account, which are the same in both by day and outcome. Raises CopyDiffers."""
-    with reading(engine) as connection:
-        names = list(connection.scalars(sa.select(accounts.c.account).order_by(accounts.c.account)))
-    runs = {}
-    for name in names:
-        kept, copied = here.days(name, 0, _END, cutoff), there.days(name, 0, _END, cutoff)
-        if kept != copied:
-            day = min(day for day in kept.keys() | copied.keys() if kept.get(day) != copied.get(day))
-            raise CopyDiffers(
-                f"the copy differs from the database: account {name}, {day:%Y-%m-%d}; events are kept in the"
-                " database as before; please report it"
-            )
-        runs[name] = sum(counts.total for counts in kept.values())
-    there.connection.close()
-    return runs

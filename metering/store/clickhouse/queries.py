@@ -124,6 +124,22 @@ def days_by_account(seen: Seen, given: str) -> str:
     )
 
 
+def days_in_columns(seen: Seen, given: str) -> str:
+    """The same with the accounts' numbers in the table `given` in the place of their names, for a period that
+    is all there is. Runs are decided one after the other, in little memory."""
+    by_name = (
+        f"SELECT account, intDiv({ENDED_AT}, 24 * {HOUR}) AS day, {OUTCOME} AS outcome,"
+        f" count() AS quantity FROM ({_strongest(seen, among(given), partitions=False)})"
+        f" WHERE {ENDED_AT} >= {{start:Int64}} AND {ENDED_AT} < {{end:Int64}}"
+        " GROUP BY account, day, outcome"
+    )
+    return (
+        "SELECT number, toInt64(day) AS day, toInt64(outcome) AS outcome, toInt64(quantity) AS quantity"
+        f" FROM ({by_name}) AS counted INNER JOIN {given} AS asked ON asked.account = counted.account"
+        " SETTINGS optimize_aggregation_in_order = 1"
+    )
+
+
 def accounts_in(seen: Seen, given: str | None = None) -> str:
     """Rows of (account, whether it has a run in the period now), for every account (of those in the table
     `given`) of which a statement ends in the period."""
