@@ -31,27 +31,23 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from bench_accounts import enrol
 from bench_client import get, post, send
 from bench_floors import commits_a_second, decoding, events_of, inserting
 from bench_held import hold
 from bench_load import ACCOUNTS, BATCH, MONTH, Ints, Load, account_name, generate
 from bench_places import bytes_held, database, resident_mib, serving
 
-from billing.accounts import add_account
 from billing.app import Service, make_service
-from billing.contracts import add_contract
-from billing.pricing.contract import Contract, Grant, Instalments
 from billing.quota import quota_now
 from metering.outcome import Outcome
-from metering.period import HOUR_US, Month, day_of, parse_instant
+from metering.period import HOUR_US, parse_instant
 from metering.settings import Settings
 
 NOW = parse_instant("2026-11-02T00:00:00Z")
 ROUNDS = 3
 ALONE_CONNECTIONS = 64
 HALF = 50_000
-# The term of those under contract.
-YEAR = Month(2026, 1), Month(2027, 1)
 READS = 500
 
 
@@ -173,33 +169,6 @@ class Bench:
         self.expect_totals("billing ingest", json.loads(done.stdout), load, load.accepted)
         self.kept(load)
 
-    def enrol(self) -> None:
-        """Accounts in the books, too, with a plan, and half of them under contract since January: a quota
-        asks for it."""
-        for number in range(ACCOUNTS):
-            add_account(
-                self.service.engine,
-                account_name(number),
-                now=YEAR[0].start,
-                currency="USD",
-                plan="starter",
-                billing_from=YEAR[0],
-            )
-            if number % 2:
-                first, last = (day_of(month.start) for month in YEAR)
-                grants = (Grant("year", 1_000_000, 0, first, last),)
-                contract = Contract(
-                    f"contract-{number}",
-                    account_name(number),
-                    first,
-                    last,
-                    "starter",
-                    "USD",
-                    Instalments.UPFRONT,
-                    grants,
-                )
-                add_contract(self.service.engine, contract, by="bench", now=YEAR[0].start)
-
     def reads(self, port: int) -> None:
         """Usage of one account, the month by hour; and its quota, at the end of the month."""
         chance = random.Random(1)
@@ -238,7 +207,7 @@ def expect(name: str, got: int, wanted: int) -> None:
 def run(options: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     with database(options.database_url, folder, "bench") as url:
         bench = Bench(options, url, folder)
-        bench.enrol()
+        enrol(bench.service.engine, [account_name(number) for number in range(ACCOUNTS)])
         with serving(url) as (port, process, started):
             bench.add("start_s", started)
             bench.add("idle_mib", resident_mib(process))

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from billing.pricing.terms import Change
+from billing.contracts import add_contract
+from billing.pricing.contract import Contract, Grant, Instalments
+from billing.pricing.terms import Change, Enrolment
 from billing.pricing.terms_data import change_to_data
 from billing.tables import account_terms, accounts
-from metering.period import Month
+from metering.period import Month, day_of
 
 _ROWS = 50_000
+VERSION = "2021-02"
+YEAR = Month(2026, 1), Month(2027, 1)
 
 
 def write_accounts(
@@ -40,6 +44,18 @@ def write_accounts(
             )
     write_rows(engine, accounts, people)
     write_rows(engine, account_terms, terms)
+
+
+def enrol(engine: sa.Engine, names: Sequence[str]) -> None:
+    """Accounts with a plan, every other one under contract for a year: a quota asks for both."""
+    first, last = (day_of(month.start) for month in YEAR)
+    grants = (Grant("year", 1_000_000, 0, first, last),)
+    write_accounts(engine, [(name, [Enrolment(YEAR[0], "starter", VERSION)]) for name in names], YEAR[0])
+    for name in names[1::2]:
+        contract = Contract(
+            f"contract-{name}", name, first, last, "starter", "USD", Instalments.UPFRONT, grants
+        )
+        add_contract(engine, contract, by="bench", now=YEAR[0].start)
 
 
 def write_rows(engine: sa.Engine, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from bench_accounts import write_accounts
+from bench_accounts import VERSION, write_accounts
 from bench_load import Ints
 from bench_places import database
 
@@ -92,9 +92,8 @@ def account_name(number: int) -> str:
 
 def prepare(service: Service, accounts: int) -> None:
     service.init()
-    version = "2021-02"
     agreed = (
-        (account_name(number), [Enrolment(FIRST, ("starter", "standard")[number % 2], version)])
+        (account_name(number), [Enrolment(FIRST, ("starter", "standard")[number % 2], VERSION)])
         for number in range(accounts)
     )
     write_accounts(service.engine, agreed, FIRST)

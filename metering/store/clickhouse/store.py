@@ -25,6 +25,7 @@ from metering.store.clickhouse.address import Address
 from metering.store.clickhouse.connection import GIVEN, Connection, Rows
 from metering.store.clickhouse.corrected import Corrections, merged, move, once_within
 from metering.store.clickhouse.figures import Figures
+from metering.store.clickhouse.given import given_accounts, given_keys
 from metering.store.clickhouse.journal import Journal, Seen
 from metering.store.clickhouse.names import names_as_of
 from metering.store.counters import check_hours, window_start
@@ -143,7 +144,9 @@ class ClickHouseEventStore(Figures):
         if not task_run_ids:
             return {}
         seen = self._journal.seen(cutoff)
-        rows = self.connection.rows(queries.found(seen, GIVEN), given=_keys(task_run_ids), account=account)
+        rows = self.connection.rows(
+            queries.found(seen, GIVEN), given=given_keys(task_run_ids), account=account
+        )
         found = {row[0]: Run(row[0], Outcome(row[1]), *row[2:]) for row in rows}
         held = [] if as_sent else [each.after for each in self._corrections.moved(seen, [account])]
         return found | {run.task_run_id: run for run in held if run.task_run_id in found}
@@ -175,7 +178,7 @@ class ClickHouseEventStore(Figures):
 
         seen = self._journal.seen(cutoff)
         for part in parts(accounts, _PART):
-            given = _accounts(part)
+            given = given_accounts(part)
             numbers = {
                 number: name for name, number in self.connection.rows(queries.numbers(GIVEN), given=given)
             }
@@ -197,7 +200,9 @@ class ClickHouseEventStore(Figures):
             return {}
         seen = self._journal.seen(cutoff)
         query = queries.days_by_account(seen, GIVEN)
-        rows = self.connection.rows(query, given=_accounts(list(since)), start=min(since.values()), end=end)
+        rows = self.connection.rows(
+            query, given=given_accounts(list(since)), start=min(since.values()), end=end
+        )
         for account, day, outcome, quantity in rows:
             if day * DAY_US >= since[account]:
                 found[account][day][Outcome(outcome)] = quantity
@@ -238,7 +243,7 @@ class ClickHouseEventStore(Figures):
             return set()
         seen = self._journal.seen()
         query = queries.accounts_in(seen, GIVEN)
-        rows = self.connection.rows(query, given=_accounts(accounts), start=start, end=end)
+        rows = self.connection.rows(query, given=given_accounts(accounts), start=start, end=end)
         return self._having(seen, rows, start, end)
 
     def _having(self, seen: Seen, rows: Rows, start: int, end: int) -> set[str]:
@@ -284,7 +289,7 @@ class ClickHouseEventStore(Figures):
     def held(self, account: str, task_run_ids: Sequence[str]) -> dict[str, Outcome]:
         if not task_run_ids:
             return {}
-        query, given = queries.held(self._journal.seen(), GIVEN), _keys(task_run_ids)
+        query, given = queries.held(self._journal.seen(), GIVEN), given_keys(task_run_ids)
         rows = self.connection.rows(query, binary=["run_key"], given=given, account=account)
         return {run_key.decode(key): Outcome(outcome) for key, outcome in rows}
 
@@ -318,19 +323,6 @@ class ClickHouseEventStore(Figures):
 _MUCH = 200_000
 # Accounts of which one question is asked.
 _PART = 1000
-
-
-def _accounts(names: Sequence[str]) -> tuple[str, bytes]:
-    from metering.store.clickhouse.block import ACCOUNT_STRUCTURE, account_block
-
-    return ACCOUNT_STRUCTURE, account_block(names)
-
-
-def _keys(task_run_ids: Sequence[str]) -> tuple[str, bytes]:
-    from metering.store.clickhouse.block import KEY_STRUCTURE, key_block
-    from metering.store.clickhouse.statements import keys_of
-
-    return KEY_STRUCTURE, key_block(keys_of(run_key.encode_all(task_run_ids)))
 
 
 def _dated(days: Mapping[int, Counter[Outcome]]) -> dict[date, Counts]:
