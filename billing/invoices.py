@@ -20,6 +20,7 @@ from billing.pricing.rating import over_soft_limit
 from billing.repository import books, collection, credit_notes, invoices, outbox, plans
 from billing.repository.collection import Record
 from billing.repository.credit_notes import CreditNote
+from billing.repository.invoice_ids import ids_having
 from billing.repository.invoices import Invoice
 from billing.repository.outbox import Intent
 from billing.terms import get_account
@@ -30,6 +31,8 @@ from metering.store import Cutoff, EventStore
 STATUSES = ("draft", "finalized", "open", "paid", "void", "uncollectible")
 # So many invoices are in memory at once where all of a month are gone through.
 _PAGE = 50
+# And so many ids are, which are small.
+_IDS = 10_000
 
 
 def show_invoice(engine: sa.Engine, id_or_number: str, *, account: str | None = None) -> Invoice:
@@ -55,8 +58,7 @@ def list_invoices(
     limit: int | None = None,
 ) -> list[Invoice]:
     """Invoices in the order in which they were made. Raises Invalid for a status there is not."""
-    if status is not None and status not in STATUSES:
-        raise Invalid(f"status {status!r} is not one of {', '.join(STATUSES)}", field="status")
+    _check_status(status)
     with reading(engine) as connection:
         return invoices.search(
             connection, account=account, month=month, status=status, after=after, limit=limit
@@ -83,13 +85,23 @@ def each_invoice(
     engine: sa.Engine, *, account: str | None = None, month: Month | None = None, status: str | None = None
 ) -> Iterator[Invoice]:
     """The same one by one, however many there are: read a page at a time, each as of now."""
+    _check_status(status)
     after = None
     while True:
-        page = list_invoices(engine, account=account, month=month, status=status, after=after, limit=_PAGE)
-        yield from page
-        if len(page) < _PAGE:
+        with reading(engine) as connection:
+            ids = ids_having(connection, account, month, status, after, _IDS)
+        for at in range(0, len(ids), _PAGE):
+            with reading(engine) as connection:
+                page = invoices.search(connection, status=status, among=ids[at : at + _PAGE])
+            yield from page
+        if len(ids) < _IDS:
             return
-        after = page[-1].id
+        after = ids[-1]
+
+
+def _check_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise Invalid(f"status {status!r} is not one of {', '.join(STATUSES)}", field="status")
 
 
 def invoice_data(engine: sa.Engine, invoice: Invoice, now: int) -> dict[str, object]:

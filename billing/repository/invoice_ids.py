@@ -32,6 +32,21 @@ def ids(
     return list(connection.scalars(page_of(issued, invoices.c.id, Page(after, limit))))
 
 
+def ids_having(
+    connection: sa.Connection,
+    account: str | None,
+    month: Month | None,
+    status: str | None,
+    after: str | None,
+    limit: int,
+) -> list[str]:
+    """Of all that have these, drafts too. Who goes through a month finds them so, once and not for each page:
+    the database looks at all invoices of the month each time, and they are large."""
+    wanted = {invoices.c.account_id: account, invoices.c.status: status} | _in_month(month)
+    found = having(sa.select(invoices.c.id), wanted)
+    return list(connection.scalars(page_of(found, invoices.c.id, Page(after, limit))))
+
+
 def drafts(connection: sa.Connection, *, month: Month | None = None) -> int:
     """How many there are, or of a month."""
     query = having(sa.select(sa.func.count()).select_from(invoices), _in_month(month))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -220,14 +220,17 @@ def search(
     status: str | None = None,
     after: str | None = None,
     limit: int | None = None,
+    among: Sequence[str] | None = None,
 ) -> list[Invoice]:
-    """Invoices in the order of their ids, which is the order in which they were made."""
+    """Invoices (`among` these ids) in the order of their ids, which is the order in which they were made."""
     wanted = {
         invoices.c.account_id: account,
         invoices.c.month: None if month is None else str(month),
         invoices.c.status: status,
     }
     query = having(sa.select(invoices), wanted)
+    if among is not None:
+        query = query.where(invoices.c.id.in_(among))
     return _load(connection, page_of(query, invoices.c.id, Page(after, limit)))
 
 
