@@ -75,7 +75,8 @@ def usage_documents(draw: Any, credit: list[CreditRow]) -> list[Document]:
         issued = date.fromordinal(month.next().last_day.toordinal() - draw(st.integers(0, 27)))
         lines = {LineKind.USAGE: draw(amounts), LineKind.PROGRAM_DISCOUNT: -draw(st.integers(0, 1))}
         lines[LineKind.ADJUSTMENT] = draw(st.integers(0, 500))
-        used = draw(st.integers(0, lines[LineKind.USAGE]))
+        # Never more than there is to pay.
+        used = draw(st.integers(0, min(lines[LineKind.USAGE], sum(lines.values()))))
         lines[LineKind.CREDIT] = -used
         number = f"{month}-{place:06d}"
         credit.append(CreditRow(f"crd{place}", "goodwill", used, at(START), "sorry", None))
